@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The face of the adapter to a driver: registers, input descriptors, output (commit) records.
+ * Freestanding C (C99) so that a kernel driver can include it as it is. Everything is little-endian in memory and on the
+ * bus, whatever the host; every layout has fixed-width fields without padding and is pinned by static assertions.
+ *
+ * Words: IDT = input descriptor table (host writes, adapter reads). ODT = output descriptor table (adapter writes 64-byte
+ * commit records, host reads). Both are rings of 64-byte entries in host memory with free-running 32-bit indices; entry i
+ * lies in slot i modulo the ring size.
+ */
+#ifndef UNDERSTUDY_ABI_H
+#define UNDERSTUDY_ABI_H
+
+#if defined(__KERNEL__)
+#include <linux/types.h>
+#else
+#include <stddef.h>
+#include <stdint.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#define US_STATIC_ASSERT(c, m) static_assert(c, m)
+#else
+#define US_STATIC_ASSERT(c, m) _Static_assert(c, m)
+#endif
+
+/* ---------------------------------------------------------------- identification */
+#define US_PCI_VENDOR 0x1d9bu      /* configuration space: vendor (for the model; not assigned) */
+#define US_PCI_DEVICE 0x5553u      /* configuration space: device */
+#define US_MAGIC 0x59445355u       /* US_REG_ID: "USDY" */
+#define US_ABI_MAJOR 1u            /* a driver refuses another major version */
+#define US_ABI_MINOR 0u            /* later minors only add */
+
+/* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
+#define US_FEATURE_TCP (1u << 0)
+#define US_FEATURE_COMMIT_RECORDS (1u << 1)
+#define US_FEATURE_RESTORE (1u << 2)
+#define US_FEATURE_TIMESTAMPS (1u << 3)
+#define US_FEATURE_WINDOW_SCALE (1u << 4)
+#define US_FEATURE_HEARTBEAT (1u << 5)
+
+/* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit access)
+ * US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
+#define US_BAR0_SIZE 4096u
+#define US_REGISTERS(X)                                                                                              \
+  X(ID, 0x000u, ro, US_MAGIC, "Magic number 'USDY'; all-ones means that nobody answers.")                            \
+  X(ABI_VERSION, 0x004u, ro, (US_ABI_MAJOR << 16 | US_ABI_MINOR), "Major version in bits 31:16, minor in 15:0.")     \
+  X(FEATURES, 0x008u, ro, 0u, "US_FEATURE_ bits.")                                                                   \
+  X(STATUS, 0x00cu, ro, 0u, "US_STATUS_ bits.")                                                                      \
+  X(CONTROL, 0x010u, rw, 0u, "US_CONTROL_ bits.")                                                                    \
+  X(MAX_CONNECTIONS, 0x014u, ro, 0u, "Connections that the table holds.")                                            \
+  X(IDT_BASE_LO, 0x020u, rw, 0u, "Bus address of the input descriptor table, bits 31:0; 64-byte aligned.")          \
+  X(IDT_BASE_HI, 0x024u, rw, 0u, "Bits 63:32.")                                                                      \
+  X(IDT_SIZE, 0x028u, rw, 0u, "Entries of the input table: a power of two, 16 to 65536.")                            \
+  X(IDT_TAIL, 0x02cu, rw, 0u, "Doorbell: free-running index one past the last entry that the host has written.")     \
+  X(ODT_BASE_LO, 0x040u, rw, 0u, "Bus address of the output descriptor table, bits 31:0; 64-byte aligned.")         \
+  X(ODT_BASE_HI, 0x044u, rw, 0u, "Bits 63:32.")                                                                      \
+  X(ODT_SIZE, 0x048u, rw, 0u, "Entries of the output table: a power of two, 16 to 65536.")                           \
+  X(ODT_HEAD, 0x04cu, rw, 0u, "Doorbell: free-running index of the first record not yet consumed; arms the interrupt.") \
+  X(HEARTBEAT_LO, 0x060u, rw, 0u, "Bus address of the 64-byte heartbeat block, bits 31:0; 64-byte aligned.")         \
+  X(HEARTBEAT_HI, 0x064u, rw, 0u, "Bits 63:32.")                                                                     \
+  X(HEARTBEAT_US, 0x068u, rw, 0u, "Period of the heartbeat write in microseconds; 0 switches it off.")               \
+  X(EPOCH, 0x070u, rw, 0u, "Bits 15:0 are written into every record and heartbeat.")                                 \
+  X(CLOCK_MS, 0x074u, rw, 0u, "Host-wide millisecond clock from which TSval is made; runs on from the written value.") \
+  X(SECRET_0, 0x080u, wo, 0u, "Key for initial sequence numbers (RFC 6528) and timestamp offsets, bits 31:0.")       \
+  X(SECRET_1, 0x084u, wo, 0u, "Bits 63:32.")                                                                         \
+  X(SECRET_2, 0x088u, wo, 0u, "Bits 95:64.")                                                                         \
+  X(SECRET_3, 0x08cu, wo, 0u, "Bits 127:96.")                                                                        \
+  X(DROPPED_BLOCKED, 0x0c0u, ro, 0u, "Frames dropped because reception is blocked.")                                 \
+  X(DROPPED_BAD, 0x0c4u, ro, 0u, "Frames dropped because a length, checksum or option is wrong.")                    \
+  X(REFUSED_COMMANDS, 0x0c8u, ro, 0u, "Input descriptors refused, each answered by a US_REC_REFUSED record.")
+
+enum us_register {
+#define US_X(name, offset, access, reset, text) US_REG_##name = offset,
+  US_REGISTERS(US_X)
+#undef US_X
+};
+
+#define US_CONTROL_ENABLE (1u << 0)    /* fetch descriptors, write records, beat; rings must be set up before */
+#define US_CONTROL_RX_ENABLE (1u << 1) /* accept frames. Clear (after reset): every frame is dropped, nothing is answered.
+                                          Setting it on an adapter that holds restored connections kicks each of them. */
+#define US_CONTROL_RESET (1u << 2)     /* write 1: back to the state after power-on */
+
+#define US_STATUS_READY (1u << 0)
+#define US_STATUS_RX_BLOCKED (1u << 1)
+#define US_STATUS_FATAL (1u << 2)      /* a DMA failed or a ring is unusable: the adapter has stopped itself */
+
+/* MSI-X table in BAR 0: 16 bytes a vector: address low, address high, data, vector control (bit 0 masks). */
+#define US_MSIX_TABLE 0x800u
+#define US_MSIX_VECTORS 2u
+#define US_VECTOR_RECORDS 0u /* records wait in the output table */
+#define US_VECTOR_HEALTH 1u  /* US_STATUS changed */
+
+/* ---------------------------------------------------------------- input descriptors */
+enum us_opcode {
+  US_OP_NOP = 0,
+  US_OP_SET_ADDRESS = 1, /* local address by index */
+  US_OP_LISTEN = 2,
+  US_OP_UNLISTEN = 3,
+  US_OP_CONNECT = 4,
+  US_OP_SEND = 5,       /* a range of the send stream lies in host memory */
+  US_OP_POST_RX = 6,    /* a receive buffer for one connection: raises its grant */
+  US_OP_POST_POOL = 7,  /* a receive buffer for whichever connection comes next */
+  US_OP_CLOSE = 8,      /* no more sends: FIN after the last posted byte */
+  US_OP_ABORT = 9,      /* RST */
+  US_OP_RESTORE = 10,   /* hard state of a live connection, for a substitute */
+  US_OP_OPCODES = 11    /* first value that is not an opcode */
+};
+
+/* A bus range of the host; IPv4 addresses stand as ::ffff:a.b.c.d everywhere. */
+struct us_idt_entry {
+  uint8_t opcode;   /* enum us_opcode */
+  uint8_t flags;    /* per opcode */
+  uint16_t index16; /* low 16 bits of the entry's free-running index: a stale entry is recognised */
+  uint32_t cid;     /* connection, or US_NO_CID */
+  union {
+    struct {
+      uint8_t mac[6];
+      uint8_t addr_index; /* 0 to US_ADDRESSES - 1 */
+      uint8_t prefix_len; /* of ip, in bits, 0 to 128 (IPv4: 96 + length) */
+      uint8_t ip[16];
+      uint8_t gateway[16]; /* all zero: none */
+      uint16_t mtu;        /* of IP packets, 576 to 9000 */
+      uint8_t reserved[10];
+    } set_address;
+    struct {
+      uint16_t port; /* host byte order of the descriptor: little-endian, as every field */
+      uint8_t addr_index;
+      uint8_t reserved0;
+      uint32_t backlog; /* connections not yet announced or half-open */
+      uint8_t reserved[44];
+    } listen; /* LISTEN and UNLISTEN; flags: US_CONN_PROTECTED for the connections it accepts */
+    struct {
+      uint8_t peer_ip[16];
+      uint16_t local_port;
+      uint16_t peer_port;
+      uint8_t addr_index;
+      uint8_t reserved0[3];
+      uint32_t iss; /* initial sequence number, chosen by the host so that a substitute can repeat the SYN */
+      uint8_t reserved[24];
+    } connect; /* cid = US_NO_CID; flags: US_CONN_PROTECTED */
+    struct {
+      uint32_t iova_lo;
+      uint32_t iova_hi;
+      uint32_t len;     /* 1 to 2^20 */
+      uint32_t seq_end; /* sequence number after the range's last byte */
+      uint8_t reserved[36];
+    } send; /* CLOSE uses seq_end alone: the number after the FIN */
+    struct {
+      uint32_t iova_lo;
+      uint32_t iova_hi;
+      uint32_t len;      /* bytes of this grant: 1 to 2^20 */
+      uint32_t buf_id;   /* the host's name, returned in records */
+      uint32_t base_off; /* records' off counts from iova - base_off: remainder of a buffer that was begun elsewhere */
+      uint32_t edge;     /* POST_RX: sequence number after this buffer; the right window edge may go there */
+      uint8_t reserved[28];
+    } rx;
+    struct {
+      uint8_t peer_ip[16];
+      uint16_t local_port;
+      uint16_t peer_port;
+      uint8_t addr_index;
+      uint8_t state;  /* enum us_tcp_state */
+      uint8_t conn;   /* US_CONN_ bits */
+      uint8_t wscale; /* ours (shift of windows we send) in bits 3:0, the peer's in 7:4 */
+      uint16_t mss;   /* largest payload we may send, options not deducted (RFC 6691) */
+      uint16_t fin;   /* US_FIN_TX, US_FIN_RX */
+      uint32_t rcv_nxt; /* exact: committed bytes (SYN and FIN counted) */
+      uint32_t snd_una; /* at or below the truth */
+      uint32_t snd_max; /* at or above the truth: after the last posted byte, FIN counted */
+      uint32_t rcv_adv; /* highest right edge that was or may have been advertised */
+      uint32_t iss;
+      uint32_t reserved0;
+    } restore;
+    uint8_t raw[52];
+  } u;
+  uint32_t crc; /* CRC-32C (Castagnoli, reflected, init and final xor all-ones) of the first 60 bytes */
+};
+#define US_NO_CID 0xffffffffu
+#define US_NO_BUF 0xffffffffu
+#define US_ADDRESSES 16u
+
+/* Connection attributes, agreed in the handshake and constant after it. */
+#define US_CONN_PROTECTED (1u << 0) /* commit rule holds; recovered by a substitute */
+#define US_CONN_TS (1u << 1)        /* timestamps on (RFC 7323) */
+#define US_CONN_SACK (1u << 2)      /* SACK permitted by both (RFC 2018) */
+#define US_CONN_WS (1u << 3)        /* window scaling on (RFC 7323) */
+#define US_CONN_ECN (1u << 4)       /* ECN negotiated (RFC 3168) */
+#define US_CONN_PASSIVE (1u << 5)   /* the peer opened it */
+
+#define US_FIN_TX (1u << 0) /* the host has posted its FIN */
+#define US_FIN_RX (1u << 1) /* the peer's FIN is committed */
+
+enum us_tcp_state { /* RFC 9293 3.3.2 */
+  US_TCP_CLOSED = 0,
+  US_TCP_LISTEN = 1,
+  US_TCP_SYN_SENT = 2,
+  US_TCP_SYN_RCVD = 3,
+  US_TCP_ESTABLISHED = 4,
+  US_TCP_FIN_WAIT_1 = 5,
+  US_TCP_FIN_WAIT_2 = 6,
+  US_TCP_CLOSE_WAIT = 7,
+  US_TCP_CLOSING = 8,
+  US_TCP_LAST_ACK = 9,
+  US_TCP_TIME_WAIT = 10
+};
+
+/* ---------------------------------------------------------------- commit records */
+enum us_record_type {
+  US_REC_NONE = 0,        /* a slot that was never written */
+  US_REC_EMBRYO = 1,      /* a peer's SYN was accepted; precedes the SYN-ACK. Uses .conn */
+  US_REC_ESTABLISHED = 2, /* handshake complete, either direction. Uses .conn */
+  US_REC_DATA = 3,        /* payload placed, or FIN (flag, len may be 0). Uses .data */
+  US_REC_ACKED = 4,       /* snd_una moved. Uses nothing more */
+  US_REC_ABORTED = 5,     /* ended by RST, time-out or refusal: .end.status; the cid is free */
+  US_REC_CLOSED = 6,      /* ended in order, TIME_WAIT over; the cid is free */
+  US_REC_CREDIT = 7,      /* only idt_head moved */
+  US_REC_REFUSED = 8,     /* an input descriptor was refused: .end */
+  US_REC_TIME_WAIT = 9    /* both FINs exchanged and acknowledged; CLOSED follows after 2 MSL */
+};
+
+#define US_REC_FLAG_FIN (1u << 0)  /* rcv_nxt covers the peer's FIN */
+#define US_REC_FLAG_DONE (1u << 1) /* the buffer's last byte is used: the host owns it again */
+#define US_REC_FLAG_PUSH (1u << 2) /* the peer set PSH */
+#define US_REC_FLAG_URG (1u << 3)
+
+enum us_status {
+  US_OK = 0,
+  US_ERR_RESET = 1,       /* RST from the peer */
+  US_ERR_TIMEOUT = 2,     /* retransmissions or probes exhausted (RFC 1122 4.2.3.5) */
+  US_ERR_REFUSED = 3,     /* RST in SYN_SENT */
+  US_ERR_NO_RESOURCES = 4,
+  US_ERR_ABORTED = 5,     /* by the host */
+  US_ERR_BAD_OPCODE = 16,
+  US_ERR_BAD_CRC = 17,
+  US_ERR_BAD_CID = 18,
+  US_ERR_BAD_LENGTH = 19,
+  US_ERR_BAD_SEQUENCE = 20,
+  US_ERR_BAD_ADDRESS = 21,
+  US_ERR_BAD_STATE = 22,
+  US_ERR_IN_USE = 23
+};
+
+struct us_record {
+  uint8_t type;      /* enum us_record_type */
+  uint8_t flags;     /* US_REC_FLAG_ bits */
+  uint16_t epoch;    /* US_REG_EPOCH when it was written: older ones are refused by the host */
+  uint32_t cid;
+  uint32_t number;   /* free-running index of the record: it is valid in its slot if number and crc match */
+  uint32_t rcv_nxt;  /* committed with this record: the substitute starts here */
+  uint32_t snd_una;  /* includes the ACK of the segment that this record commits */
+  uint32_t snd_wnd;  /* peer's window in bytes, for statistics */
+  uint32_t rcv_adv;  /* highest right edge advertised, or about to be */
+  uint32_t idt_head; /* input descriptors consumed so far */
+  union {
+    struct {
+      uint8_t peer_ip[16];
+      uint16_t local_port;
+      uint16_t peer_port;
+      uint8_t addr_index;
+      uint8_t conn;    /* US_CONN_ bits */
+      uint8_t wscale;  /* ours in bits 3:0, the peer's in 7:4 */
+      uint8_t reserved0;
+      uint16_t mss;    /* largest payload we may send, options not deducted */
+      uint16_t pool_kib; /* size of the pool buffer that came with the connection, in KiB; 0: none */
+    } conn; /* EMBRYO: snd_una is ISS, rcv_nxt is IRS + 1. The pool buffer's id rides in snd_wnd (US_NO_BUF: none) */
+    struct {
+      uint32_t buf_id;
+      uint32_t off; /* of the payload in the buffer */
+      uint32_t len;
+      uint8_t reserved[16];
+    } data;
+    struct {
+      uint32_t status; /* enum us_status */
+      uint32_t opcode; /* REFUSED: of the descriptor */
+      uint32_t index;  /* REFUSED: free-running index of the descriptor */
+      uint8_t reserved[16];
+    } end;
+    uint8_t raw[28];
+  } u;
+  uint32_t crc; /* CRC-32C of the first 60 bytes */
+};
+
+#define US_ENTRY_BYTES 64u
+US_STATIC_ASSERT(sizeof(struct us_idt_entry) == US_ENTRY_BYTES, "input descriptor is 64 bytes");
+US_STATIC_ASSERT(offsetof(struct us_idt_entry, u) == 8, "descriptor body starts at 8");
+US_STATIC_ASSERT(offsetof(struct us_idt_entry, crc) == 60, "descriptor CRC is last");
+US_STATIC_ASSERT(sizeof(struct us_record) == US_ENTRY_BYTES, "commit record is 64 bytes");
+US_STATIC_ASSERT(offsetof(struct us_record, u) == 32, "record body starts at 32");
+US_STATIC_ASSERT(offsetof(struct us_record, crc) == 60, "record CRC is last");
+
+/* What the adapter writes every US_REG_HEARTBEAT_US, in one 64-byte write. */
+struct us_heartbeat {
+  uint32_t count; /* goes up by one each time */
+  uint16_t epoch;
+  uint16_t reserved0;
+  uint32_t status; /* US_STATUS_ bits */
+  uint32_t connections;
+  uint8_t reserved[48];
+};
+US_STATIC_ASSERT(sizeof(struct us_heartbeat) == 64, "heartbeat is 64 bytes");
+
+#ifdef __cplusplus
+}
+#endif
+#endif

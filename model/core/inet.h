@@ -1,0 +1,57 @@
+// Addresses and the 4-tuple.
+#pragma once
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <cstring>
+
+namespace understudy {
+
+using mac_address = std::array<std::uint8_t, 6>;
+inline constexpr mac_address broadcast_mac{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+// An IP address in 16 bytes, network order; IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2).
+struct ip_address {
+  std::array<std::uint8_t, 16> bytes{};
+  static constexpr ip_address v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
+    ip_address r;
+    r.bytes[10] = r.bytes[11] = 0xff;
+    r.bytes[12] = a;
+    r.bytes[13] = b;
+    r.bytes[14] = c;
+    r.bytes[15] = d;
+    return r;
+  }
+  // `host_order` as a.b.c.d with a in the top byte.
+  static constexpr ip_address v4(std::uint32_t host_order) {
+    return v4(static_cast<std::uint8_t>(host_order >> 24), static_cast<std::uint8_t>(host_order >> 16),
+              static_cast<std::uint8_t>(host_order >> 8), static_cast<std::uint8_t>(host_order));
+  }
+  constexpr bool is_v4() const {
+    for (int i = 0; i < 10; ++i)
+      if (bytes[static_cast<std::size_t>(i)]) return false;
+    return bytes[10] == 0xff && bytes[11] == 0xff;
+  }
+  // The IPv4 address in host order; meaningful if is_v4().
+  constexpr std::uint32_t v4_value() const {
+    return static_cast<std::uint32_t>(bytes[12]) << 24 | static_cast<std::uint32_t>(bytes[13]) << 16 |
+           static_cast<std::uint32_t>(bytes[14]) << 8 | bytes[15];
+  }
+  constexpr bool is_zero() const {
+    for (auto b : bytes)
+      if (b) return false;
+    return true;
+  }
+  constexpr auto operator<=>(const ip_address&) const = default;
+};
+
+// One end's view of a connection.
+struct four_tuple {
+  ip_address local;
+  ip_address remote;
+  std::uint16_t local_port = 0;
+  std::uint16_t remote_port = 0;
+  constexpr auto operator<=>(const four_tuple&) const = default;
+};
+
+}  // namespace understudy
