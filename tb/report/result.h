@@ -1,0 +1,124 @@
+// The result of one run, and its JSON form (design: `result.json`; schema 1).
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/core/units.h"
+
+namespace understudy::tb {
+
+struct library_versions {
+  std::string systemc;
+  std::string verilator;
+  std::string lwip;
+};
+
+struct connection_counts {
+  std::uint64_t opened = 0;
+  std::uint64_t completed = 0;  // all bytes delivered and closed in order
+  std::uint64_t refused = 0;    // SYN answered by RST
+  std::uint64_t aborted = 0;    // ended by a time-out or by the host
+  std::uint64_t reset = 0;      // was established, ended by an RST in either direction
+};
+
+// Bytes of all streams, both directions, judged against the workload.
+struct byte_counts {
+  std::uint64_t expected = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t lost = 0;
+  std::uint64_t duplicated = 0;
+  std::uint64_t corrupted = 0;
+};
+
+// Durations over connections: from a connection's last byte before the fault to its first byte after.
+struct stall_times {
+  picos p50 = 0;
+  picos p99 = 0;
+  picos max = 0;
+};
+
+// One failover. Steps are instants since time 0; a step that was not reached is empty.
+struct failover_result {
+  std::string kind = "cold";
+  std::string from;  // adapter, "A", "B", ...
+  std::string to;
+  std::optional<picos> fault;
+  std::optional<picos> detect;
+  std::optional<picos> fence;
+  std::optional<picos> block;
+  std::optional<picos> drain;
+  std::optional<picos> rebuild;
+  std::optional<picos> load;
+  std::optional<picos> identity;
+  std::optional<picos> unblock;
+  std::optional<picos> blackout;  // duration: from the fault to the first frame that the substitute accepts
+  std::uint64_t connections = 0;  // live ones that were moved
+  std::uint64_t retransmitted_bytes = 0;
+  std::uint64_t peer_timeouts = 0;
+  stall_times stall;
+};
+
+struct host_interface_counts {
+  std::uint64_t doorbells = 0;
+  std::uint64_t mmio_reads = 0;
+  std::uint64_t interrupts = 0;
+  std::uint64_t dma_operations = 0;
+  std::uint64_t dma_bytes = 0;
+  std::uint64_t tlps = 0;
+  std::uint64_t descriptors = 0;
+  std::uint64_t records = 0;
+};
+
+struct monitor_result {
+  std::string id;
+  bool armed = false;  // false: its subject does not occur in this scenario
+  std::uint64_t checked = 0;
+  std::uint64_t violations = 0;
+  std::string first;  // the first violation in a sentence; empty: none
+};
+
+struct fault_result {
+  std::uint64_t id = 0;  // position in the scenario, from 1
+  std::string kind;
+  std::string target;      // the adapter that it struck
+  bool activated = false;  // false: its trigger never came
+  std::optional<picos> at;
+  std::string outcome;  // a word: "recovered", "masked", "fatal", "silent", "not activated"
+};
+
+struct run_result {
+  std::vector<std::string> reasons;  // why the run failed, each one sentence; empty: it held
+  bool stopped = false;              // the user stopped it: counts are partial
+  std::string scenario;              // path as given
+  std::uint64_t seed = 0;
+  std::string revision;  // of the source
+  library_versions versions;
+  std::uint64_t trace_hash = 0;
+  std::uint64_t events = 0;
+  picos sim_time = 0;  // without the fast-forwarded TIME_WAIT
+  double wall_s = 0;
+  std::uint64_t frames = 0;
+  std::vector<std::string> peers;  // "lwip", "twin", "responder": those that took part
+  connection_counts connections;
+  byte_counts bytes;
+  std::vector<failover_result> failovers;
+  host_interface_counts host_interface;
+  std::vector<monitor_result> monitors;
+  std::vector<fault_result> faults;
+  std::vector<std::string>
+      marks;  // what a reader must know before trusting a figure: monitors off, mutants, ...
+  std::vector<std::pair<std::string, std::string>>
+      parameters;                  // those that differ from the default, as in a scenario
+  std::vector<std::string> files;  // names in the output folder
+
+  bool held() const { return reasons.empty() && !stopped; }
+  double frames_per_wall_s() const { return wall_s > 0 ? static_cast<double>(frames) / wall_s : 0; }
+};
+
+// The JSON document, indented, with a final newline.
+std::string to_json(const run_result& r);
+
+}  // namespace understudy::tb

@@ -1,0 +1,136 @@
+// What one simulation is: a plain struct of values. Its initialisers are the defaults of the parameters;
+// names, ranges and sentences are in parameters.cpp, which binds every key to one member here.
+#pragma once
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "model/core/tcp_engine.h"
+#include "model/core/units.h"
+
+namespace understudy::tb {
+
+// A scenario file, a --set or a table of parameters is wrong. what() is one line: `file:line: key: what is
+// wrong, what is allowed` (`--set` in place of file:line for a value from the command line).
+class scenario_error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// One [[fault]]: what happens to whom, and when.
+struct fault_spec {
+  enum class trigger : std::uint8_t { at_time, at_fraction, at_event };
+  std::string kind;  // a name of fault_kinds()
+  std::string target =
+      "active";  // "active": the adapter that serves when the fault strikes; "A", "B", ...: that one
+  trigger when = trigger::at_time;
+  picos at = 0;                // at_time: instant
+  double at_fraction = 0;      // at_fraction: 0 to 1 of the workload's bytes, both directions together
+  std::uint64_t at_event = 0;  // at_event: number in the event log, from 1
+};
+
+struct topology_parameters {
+  std::uint32_t adapters = 2;
+  std::uint32_t twin_connections = 0;
+};
+
+struct workload_parameters {
+  std::vector<std::string> capture;  // paths that open from the working directory; empty: synthetic
+  std::string side = "server";       // "server", "client"
+  std::string pace = "fast";         // "fast", "capture"
+  std::uint32_t connections = 0;     // 0: as captured; without a capture: one
+  std::uint64_t bytes = 1024 * 1024;
+  std::string direction = "both";  // "both", "up" (adapter to peer), "down"
+};
+
+struct wire_parameters {
+  bits_per_second rate = 10'000'000'000;
+  picos delay = 5_us;
+  std::string impair;
+};
+
+struct switch_parameters {
+  picos latency = 500_ns;
+};
+
+struct adapter_parameters {
+  tcp_config tcp;  // adapter.connections is tcp.max_connections, adapter.mtu is tcp.mtu
+  std::vector<std::string> rtl;
+  picos clock = 2500_ps;  // one cycle
+  picos rx_latency = 400_ns;
+  picos tx_latency = 400_ns;
+  picos irq_moderation = 10_us;
+};
+
+struct commit_parameters {
+  std::string proof = "flush_read";  // "flush_read", "host_ack", "trusted_delay"
+  picos trusted_delay = 2_us;
+  bool rule = true;
+};
+
+struct pcie_parameters {
+  std::uint32_t generation = 3;
+  std::uint32_t lanes = 8;
+  std::uint32_t mps = 256;
+  std::uint32_t mrrs = 512;
+  std::uint32_t rcb = 64;
+  picos completion_timeout = 10_ms;
+};
+
+struct host_parameters {
+  picos mmio_write = 100_ns;
+  picos cold_record = 90_ns;
+  picos copy_per_byte = 100_ps;
+  picos irq_entry = 1_us;
+  picos descriptor = 30_ns;
+  picos socket_call = 150_ns;
+  picos restore_connection = 500_ns;
+};
+
+struct memory_parameters {
+  std::uint32_t buffer_bytes = 16 * 1024;
+  std::uint32_t receive_buffer = 256 * 1024;
+  std::uint32_t send_buffer = 256 * 1024;
+  std::uint32_t pool_buffers = 256;
+};
+
+struct failover_parameters {
+  std::uint64_t hold_bytes = 16 * 1024 * 1024;
+  picos heartbeat = 100_us;
+  std::uint32_t misses = 3;
+  picos fence_timeout = 1_ms;
+};
+
+struct run_parameters {
+  picos deadline = 600_s;
+};
+
+struct scenario {
+  std::string path;  // of the file, as given; empty: none, all defaults
+  std::uint64_t seed = 1;
+  std::string peer =
+      "lwip";  // "lwip", "twin", "responder": of every connection but topology.twin_connections
+  topology_parameters topology;
+  workload_parameters workload;
+  wire_parameters wire;
+  switch_parameters ethernet_switch;
+  adapter_parameters adapter;
+  commit_parameters commit;
+  pcie_parameters pcie;
+  host_parameters host;
+  memory_parameters memory;
+  failover_parameters failover;
+  run_parameters run;
+  std::string monitors = "all";  // "all", "off"
+  std::vector<std::string> mutants;
+  std::vector<fault_spec> faults;
+
+  bool has_mutant(const char* name) const {
+    for (const auto& m : mutants)
+      if (m == name) return true;
+    return false;
+  }
+};
+
+}  // namespace understudy::tb
