@@ -1,4 +1,5 @@
-// A byte-stream connection as an application sees it, whatever TCP is behind it (the offload's sockets or lwIP).
+// A byte-stream connection as an application sees it, whatever TCP is behind it (the offload's sockets or
+// lwIP).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,11 +11,11 @@ namespace understudy::tb {
 class stream_user {
  public:
   virtual ~stream_user() = default;
-  virtual void on_open() = 0;                // handshake complete
-  virtual void on_readable() = 0;            // bytes wait
-  virtual void on_writable() = 0;            // room after a short write
-  virtual void on_eof() = 0;                 // the peer's FIN, after all its bytes were read; once
-  virtual void on_closed() = 0;              // nothing more will happen: closed in order by both ends
+  virtual void on_open() = 0;                  // handshake complete
+  virtual void on_readable() = 0;              // bytes wait
+  virtual void on_writable() = 0;              // room after a short write
+  virtual void on_eof() = 0;                   // the peer's FIN, after all its bytes were read; once
+  virtual void on_closed() = 0;                // nothing more will happen: closed in order by both ends
   virtual void on_error(const char* why) = 0;  // reset, time-out, refusal; the stream is dead
 };
 
