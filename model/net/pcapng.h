@@ -1,0 +1,47 @@
+// Captures for Wireshark: pcapng with nanosecond times, directions and comments (draft-ietf-opsawg-pcapng).
+#pragma once
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "model/net/capture.h"
+
+namespace understudy {
+
+// Writes under a temporary name beside `path` and renames on close(), so that nothing half-written stays.
+// Every failure of the machine is a std::system_error that names the path.
+class pcapng_writer : public capture_sink {
+ public:
+  // `hardware` and `application`: text for the section header; empty: left out.
+  pcapng_writer(std::string path, const std::string& hardware, const std::string& application);
+  // Not closed: the temporary file is removed.
+  ~pcapng_writer() override;
+  pcapng_writer(const pcapng_writer&) = delete;
+  pcapng_writer& operator=(const pcapng_writer&) = delete;
+
+  // A new interface (Ethernet); returns its number, counted from 0. `rate` in bits per second; 0: not stated.
+  unsigned add_interface(const std::string& name, bits_per_second rate = 0);
+  // `interface` is one that was added. Times are cut to nanoseconds.
+  void frame(picos at, unsigned interface, bool outbound, const frame_ref& f, const char* comment) override;
+  // Finish the file. Nothing may follow.
+  void close();
+  std::uint64_t frames() const { return frames_; }
+
+ private:
+  void begin_block(std::uint32_t type);
+  void option(std::uint16_t code, const void* value, std::uint16_t length);
+  void end_block();
+  void put32(std::uint32_t v);
+  void put(const void* data, std::size_t length);
+  [[noreturn]] void fail(const char* action) const;
+
+  std::string path_;
+  std::string temporary_;
+  std::FILE* file_ = nullptr;
+  std::vector<std::uint8_t> block_;
+  unsigned interfaces_ = 0;
+  std::uint64_t frames_ = 0;
+};
+
+}  // namespace understudy
