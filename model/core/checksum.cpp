@@ -6,7 +6,8 @@
 namespace understudy {
 
 std::uint64_t checksum_add(std::span<const std::uint8_t> bytes, std::uint64_t sum) {
-  // Sums 32-bit words in memory order and swaps at the end: the sum of swapped words is the swapped sum (RFC 1071 2 B).
+  // Sums 32-bit words in memory order and swaps at the end: the sum of swapped words is the swapped sum (RFC
+  // 1071 2 B).
   const std::uint8_t* p = bytes.data();
   std::size_t n = bytes.size();
   std::uint64_t s = 0;
@@ -34,6 +35,84 @@ std::uint64_t checksum_add(std::span<const std::uint8_t> bytes, std::uint64_t su
 std::uint16_t checksum_finish(std::uint64_t sum) {
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<std::uint16_t>(~sum);
+}
+
+namespace {
+
+using bytes_t = std::span<const std::uint8_t>;
+
+constexpr std::uint8_t protocol_tcp = 6;
+constexpr std::uint8_t protocol_udp = 17;
+constexpr std::size_t ip_checksum_at = 10;
+constexpr std::size_t udp_length_at = 4;
+constexpr std::size_t udp_checksum_at = 6;
+constexpr std::size_t tcp_checksum_at = 16;
+
+std::uint16_t word_at(bytes_t b, std::size_t at) {
+  return static_cast<std::uint16_t>(b[at] << 8 | b[at + 1]);
+}
+
+// The folded sum of `bytes` added to `sum`; with insert, as if the 16-bit field at `field` were zero.
+std::uint16_t folded_sum(bytes_t bytes, std::size_t field, checksum_mode mode, std::uint64_t sum) {
+  if (mode == checksum_mode::insert) {
+    sum = checksum_add(bytes.first(field), sum);
+    bytes = bytes.subspan(field + 2);
+  }
+  return static_cast<std::uint16_t>(~checksum_finish(checksum_add(bytes, sum)));
+}
+
+}  // namespace
+
+checksum_packet checksum_packet_of(std::span<const std::uint8_t> frame) {
+  constexpr std::uint16_t ipv4 = 0x0800, vlan = 0x8100, service_vlan = 0x88a8;
+  std::size_t at = 12;
+  for (int tags = 0; tags < 2 && frame.size() >= at + 2; ++tags) {
+    const std::uint16_t type = word_at(frame, at);
+    if (type != vlan && type != service_vlan) break;
+    at += 4;
+  }
+  if (frame.size() < at + 2 || word_at(frame, at) != ipv4) return {};
+  return {true, frame.subspan(at + 2)};
+}
+
+checksum_result checksum_block(std::span<const std::uint8_t> frame, checksum_mode mode,
+                               std::uint32_t data_bytes) {
+  checksum_result r;
+  const auto [is_ip, packet] = checksum_packet_of(frame);
+  r.is_ip = is_ip;
+  if (!is_ip) return r;
+  r.cycles = checksum_cycles(static_cast<std::uint32_t>(packet.size()), data_bytes);
+  const bool insert = mode == checksum_mode::insert;
+
+  if (packet.size() < 20) return r;
+  const std::size_t header_bytes = (packet[0] & 0xfu) * 4u;
+  const std::size_t total_bytes = word_at(packet, 2);
+  const bool well_formed = packet[0] >> 4 == 4 && header_bytes >= 20 && header_bytes <= total_bytes &&
+                           total_bytes <= packet.size();
+  if (!well_formed) return r;
+  r.ip_sum = folded_sum(packet.first(header_bytes), ip_checksum_at, mode, 0);
+  r.ip_ok = insert || r.ip_sum == 0xffff;
+  if (!r.ip_ok) return r;
+  if (insert) r.ip_csum = static_cast<std::uint16_t>(~r.ip_sum);
+
+  const std::uint8_t protocol = packet[9];
+  const bool udp = protocol == protocol_udp;
+  const bool fragment = (word_at(packet, 6) & 0x3fff) != 0;
+  r.l4_checked = !fragment && (udp || protocol == protocol_tcp);
+  if (!r.l4_checked) return r;
+  bytes_t segment = packet.subspan(header_bytes, total_bytes - header_bytes);
+  if (segment.size() < (udp ? 8u : 20u)) return r;
+  if (udp) {
+    const std::size_t length = word_at(segment, udp_length_at);
+    if (length < 8 || length > segment.size()) return r;
+    segment = segment.first(length);
+  }
+  const std::size_t field = udp ? udp_checksum_at : tcp_checksum_at;
+  r.l4_sum = folded_sum(segment, field, mode, checksum_add(packet.subspan(12, 8), protocol + segment.size()));
+  const bool unused = udp && word_at(segment, field) == 0;
+  r.l4_ok = insert || unused || r.l4_sum == 0xffff;
+  if (insert) r.l4_csum = udp && r.l4_sum == 0xffff ? 0xffff : static_cast<std::uint16_t>(~r.l4_sum);
+  return r;
 }
 
 }  // namespace understudy

@@ -34,11 +34,11 @@ struct checksum_result {
   // that it is not used (RFC 768).
   bool l4_ok = false;
   // One's complement sums, folded but not complemented: 0xffff when right. ip_sum over the header, 0 unless
-  // well formed; l4_sum over pseudo-header and segment, 0 unless l4_checked.
+  // well formed; l4_sum over pseudo-header and segment, 0 unless l4_checked and long enough.
   std::uint16_t ip_sum = 0;
   std::uint16_t l4_sum = 0;
-  // insert: the values for the fields, 0 where the sums are 0; a UDP value of 0 is given as 0xffff (RFC 768).
-  // check: 0.
+  // insert: the values for the fields, where ip_ok and l4_ok, else 0; a UDP value of 0 is given as 0xffff
+  // (RFC 768). check: 0.
   std::uint16_t ip_csum = 0;
   std::uint16_t l4_csum = 0;
   // Clock cycles from the one in which the first beat is accepted to the one in which the result is taken,
