@@ -1,0 +1,271 @@
+// One adapter's PCI Express link and the root port above it, with what the root complex does with its
+// traffic.
+//
+// Upwards (adapter to host) everything stays in order: a posted write becomes visible in host memory behind
+// the earlier ones, a read is served, and a completion reaches the host, when every earlier write is visible
+// (PCIe 2.4.1: reads and completions push writes). Downwards requests and completions share the wires first
+// come, first served. Each direction is occupied while a TLP is on it.
+//
+// IEEE 1666 sockets:
+//   dma   the adapter's initiator binds here. One payload is one TLP: already split by MPS, MRRS and 4 KiB.
+//         Write: nb_transport_fw(BEGIN_REQ) gives TLM_COMPLETED; `t` says when the link takes the next TLP.
+//         The bytes become visible later. They are copied at once unless the payload has a frame_extension
+//         with a frame. Read: BEGIN_REQ gives TLM_UPDATED, END_REQ; `t` as above. BEGIN_RESP comes when the
+//         last completion has arrived. A 4-byte read with every byte enable off is a zero-length read: a
+//         flush. Other byte enables are refused. A 4-byte write to the interrupt window is an MSI.
+//         b_transport (from a thread) takes transfers of any length and splits them; a read waits, a write is
+//         posted. transport_dbg looks at host memory at once.
+//   mmio  bound to the adapter's registers: b_transport at the instant when a request has arrived; address:
+//   offset in BAR 0; 4
+//         bytes. The adapter annotates its access time and never waits; the port takes the next request only
+//         after that time.
+//   cfg   the same for the adapter's configuration space.
+#pragma once
+#include <tlm_utils/simple_initiator_socket.h>
+#include <tlm_utils/simple_target_socket.h>
+
+#include <array>
+#include <cstdint>
+#include <systemc>
+#include <tlm>
+#include <vector>
+
+#include "model/core/event_log.h"
+#include "model/core/frame.h"
+#include "model/core/inplace_function.h"
+#include "model/core/units.h"
+#include "model/pcie/fifo.h"
+#include "model/pcie/host_memory.h"
+#include "model/pcie/tlp.h"
+#include "model/sim/agenda.h"
+
+namespace understudy {
+
+// Parameters of a port. The latencies together give what pcie-bench (Neugebauer et al., SIGCOMM 2018)
+// measured on Gen3 x8 Xeon hosts: a 64-byte DMA read in 547 ns, of which 100 to 150 ns are the card's own;
+// how a sum divides is an estimate.
+struct pcie_config {
+  link_parameters link;
+  // Worst-case DLLP interval all the time and no padding, as published analytic models count; latencies are
+  // not touched.
+  bool ideal = false;
+  // One way: PHY and data link pipelines of both ends, and the trace. Estimate.
+  picos propagation = 50_ns;
+  // Root complex and memory: from a read being served to its first completion on the wire. With propagation
+  // and serialisation, 424 ns from request to data for 64 bytes.
+  picos read_latency = 310_ns;
+  // Root complex and memory: from a write's last byte to its being visible. Measured write-then-read takes
+  // 226 to 253 ns longer than the read alone; 100 ns of them are the card's issue of a second command.
+  picos write_latency = 130_ns;
+  // CPU to root port, each way, for registers and configuration space: a register read then takes 700 to 900
+  // ns with 50 to 200 ns of access time in the adapter, as usual on these hosts. Estimate.
+  picos mmio_latency = 300_ns;
+  // After this a host read that nobody answers gives all-ones (PCIe 2.8: range A starts at 50 us).
+  picos completion_timeout = 50_us;
+};
+
+// What passed since time 0. Bytes of up and down are bytes on the wire, DLLPs not counted.
+struct pcie_counters {
+  std::uint64_t tlps_up = 0, tlps_down = 0, bytes_up = 0, bytes_down = 0;
+  std::uint64_t reads = 0, writes = 0;            // DMA, in TLPs; interrupts are not writes here
+  std::uint64_t read_bytes = 0, write_bytes = 0;  // DMA payload
+  std::uint64_t msi = 0, mmio_reads = 0, mmio_writes = 0;
+  std::uint64_t dropped = 0;  // TLPs lost to a link that is down or an adapter that is dead, both directions
+  std::uint64_t unsupported = 0;  // DMA outside memory: writes that vanished, reads that were refused
+};
+
+// Configuration space of the root port: a type 1 header whose capability list has PCI Express at 0x40.
+inline constexpr std::uint32_t port_capability = 0x40;
+inline constexpr std::uint32_t port_link_control = port_capability + 0x10;  // and Link Status in bits 31:16
+inline constexpr std::uint32_t port_link_disable = 1u << 4;                 // of Link Control (PCIe 7.5.3.7)
+inline constexpr std::uint32_t port_link_active = 1u << 29;  // Data Link Layer Link Active, of Link Status
+
+class pcie_port : public sc_core::sc_module {
+ public:
+  // Answer to a host read: the value; 0xffffffff if nobody answered.
+  using host_done = inplace_function<void(std::uint32_t)>;
+  // An MSI (address, data) has arrived, behind every earlier write of the adapter.
+  using interrupt_handler = inplace_function<void(std::uint64_t, std::uint32_t)>;
+
+  static constexpr std::uint64_t msi_base = 0xfee00000, msi_end = 0xfef00000;
+
+  pcie_port(const sc_core::sc_module_name& name, const pcie_config& config, host_memory& memory,
+            event_log& log, std::uint16_t unit);
+  ~pcie_port() override;
+
+  tlm_utils::simple_target_socket<pcie_port> dma{"dma"};
+  tlm_utils::simple_initiator_socket<pcie_port> mmio{"mmio"};
+  tlm_utils::simple_initiator_socket<pcie_port> cfg{"cfg"};
+
+  // ---- host side. A request leaves the CPU `delay` from now; those that leave at the same time go in the
+  // order of the calls. `done` is never called from inside the call. A write to configuration space is not
+  // posted: `done` (which may be empty) gets 0 when it has been carried out, 0xffffffff if nobody answered.
+  void mmio_write(std::uint32_t offset, std::uint32_t value, picos delay = 0);
+  void mmio_read(std::uint32_t offset, host_done done, picos delay = 0);
+  void cfg_write(std::uint32_t offset, std::uint32_t value, picos delay = 0, host_done done = {});
+  void cfg_read(std::uint32_t offset, host_done done, picos delay = 0);
+  // The port's own configuration space; nothing crosses the link. A read completes when every write that had
+  // passed the link is visible.
+  void port_cfg_write(std::uint32_t offset, std::uint32_t value, picos delay = 0, host_done done = {});
+  void port_cfg_read(std::uint32_t offset, host_done done, picos delay = 0);
+
+  void on_interrupt(interrupt_handler h) { interrupt_ = std::move(h); }
+
+  // ---- faults
+  // Unplug or plug the link (beside the Link Disable bit). Going down: TLPs that had wholly left the adapter
+  // land; those still being serialised or offered later are lost (writes complete towards the adapter, reads
+  // are never answered), and so are completions and requests on their way down. The port forgets every read
+  // in flight.
+  void set_link_up(bool up);
+  // The adapter dies, for good: its link goes down as above and stays down. Afterwards the port touches no
+  // payload of the adapter and calls none of its sockets.
+  void power_off_device();
+
+  // Plugged, enabled, and somebody alive at the other end.
+  bool link_up() const { return plugged_ && !disabled_ && powered_; }
+  // No write on its way to memory, no read or register access in flight.
+  bool quiet() const;
+  const pcie_counters& counters() const { return counters_; }
+  const pcie_config& config() const { return config_; }
+
+ private:
+  using payload = tlm::tlm_generic_payload;
+
+  // A direction of the link.
+  struct direction {
+    picos busy_until = 0;
+    std::uint64_t dllp_due = 0;      // bytes of ACKs and UpdateFCs that wait for the next TLP
+    std::uint64_t acknowledged = 0;  // bytes received since the last of them
+  };
+  // A thread inside b_transport, waiting for its reads.
+  struct blocking_read {
+    sc_core::sc_event done;
+    std::uint32_t outstanding = 0;
+    tlm::tlm_response_status status = tlm::TLM_OK_RESPONSE;
+  };
+  // A DMA read on its way: by nb_transport (transaction, one reference held) or by b_transport (waiter).
+  struct dma_read {
+    payload* transaction = nullptr;
+    blocking_read* waiter = nullptr;
+    std::uint8_t* destination = nullptr;  // null: zero-length
+    std::uint64_t address = 0;
+    std::uint32_t length = 0;  // 0: zero-length
+    tlm::tlm_response_status status = tlm::TLM_OK_RESPONSE;
+    bool live() const { return transaction || waiter; }
+  };
+  // A host request that somebody must answer; `generation` tells a late answer from one in time.
+  struct host_ticket {
+    std::uint32_t slot = 0;
+    std::uint32_t generation = 0;
+  };
+  enum class access : std::uint8_t { mmio_write, mmio_read, cfg_write, cfg_read };
+  struct host_request {
+    access kind = access::mmio_write;
+    std::uint32_t offset = 0;
+    std::uint32_t value = 0;
+    host_ticket ticket;  // not for mmio_write
+  };
+  struct waiting_host {
+    host_done done;
+    std::uint32_t generation = 0;
+  };
+  // A TLP between the adapter and its end in the root complex. `due`: write visible, read served, completion
+  // taken.
+  struct up_tlp {
+    tlp_type type = tlp_type::memory_write;
+    std::uint64_t address = 0;
+    std::uint32_t length = 0;
+    std::uint32_t wire = 0;
+    picos start = 0, finish = 0, due = 0;
+    frame_ref frame;  // keeps `bytes` alive
+    const std::uint8_t* bytes = nullptr;
+    dma_read read;
+    host_request answered;  // completion: the request, with the value
+  };
+  struct served_read {
+    picos at = 0;  // completions may go
+    dma_read read;
+  };
+  // A TLP (of a read: the last completion) between the root complex and the adapter.
+  struct down_tlp {
+    picos at = 0;  // arrives
+    bool request = false;
+    host_request host;
+    dma_read read;
+  };
+  struct answer {
+    picos at = 0;  // the adapter's access time is over
+    host_request host;
+    std::uint32_t data_bytes = 0;
+  };
+
+  tlm::tlm_sync_enum nb_transport_fw(payload& p, tlm::tlm_phase& phase, sc_core::sc_time& t);
+  void b_transport(payload& p, sc_core::sc_time& t);
+  unsigned transport_dbg(payload& p);
+
+  // Upwards.
+  bool acceptable(payload& p, bool one_tlp) const;
+  picos send_write(picos earliest, std::uint64_t address, const std::uint8_t* data, std::uint32_t length,
+                   const frame_ref& frame);
+  picos send_read(picos earliest, const dma_read& r);
+  void send_up(picos earliest, up_tlp&& t);
+  void announce();
+  void land();
+  void land_write(const up_tlp& t);
+
+  // Downwards.
+  void return_reads();
+  void arrive();
+  void respond(dma_read& r);
+  void pump_responses();
+  void enter_host_request(const host_request& r);
+  void deliver_requests();
+  void answer_requests();
+  void finish_host(const host_ticket& t, std::uint32_t value);
+  host_ticket open_ticket(host_done done);
+
+  picos occupy(direction& d, direction& reverse, picos earliest, std::uint64_t wire);
+  std::uint32_t wire_bytes(tlp_type type, std::uint32_t payload_bytes, std::uint64_t address) const;
+  void lose_read(dma_read& r);
+  void lose_traffic();
+  void set_disabled(bool disabled);
+  std::uint32_t port_register(std::uint32_t offset) const;
+
+  const pcie_config config_;
+  host_memory& memory_;
+  event_log& log_;
+  const std::uint16_t unit_;
+  const bits_per_second rate_;
+  const std::uint64_t dllp_interval_;  // bytes of TLPs received for each ACK and UpdateFC
+  agenda agenda_{"agenda"};
+
+  bool plugged_ = true, disabled_ = false, powered_ = true;
+  direction up_link_, down_link_;
+  picos last_due_ = 0;  // of the newest TLP upwards that is not lost
+
+  // Each is in order of time; an agenda entry wakes whoever looks at the front.
+  fifo<up_tlp> up_;
+  std::size_t announced_ = 0;  // of up_, from the front
+  fifo<served_read> served_;
+  fifo<down_tlp> down_;
+  fifo<host_request> requests_;  // arrived, the adapter's registers being busy
+  fifo<answer> answers_;
+  picos registers_free_at_ = 0;
+
+  fifo<payload*> responses_;          // arrived reads whose BEGIN_RESP must wait its turn (IEEE 1666 15.2.6)
+  payload* response_open_ = nullptr;  // BEGIN_RESP sent, END_RESP outstanding
+  picos response_free_at_ = 0;
+  bool pumping_ = false;
+
+  std::vector<waiting_host> hosts_;
+  std::vector<std::uint32_t> free_hosts_;
+  std::uint64_t posted_ = 0;  // host requests that have not reached the port
+  std::uint64_t open_tickets_ = 0;
+
+  payload access_payload_;
+  std::array<std::uint8_t, 4> access_data_{};
+  interrupt_handler interrupt_;
+  pcie_counters counters_;
+};
+
+}  // namespace understudy
