@@ -1,0 +1,256 @@
+// The driver of the offload adapter: brings adapters up, moves descriptors and commit records, keeps the hard
+// state of every connection on the host (the shadow), and replaces a failed adapter by a substitute without
+// the connections noticing.
+//
+// One driver owns all adapters of a hal; one of them is active, the others stand by. Everything runs to
+// completion in the context that hal.h describes. Nothing that a device writes is trusted: a record is
+// copied, its CRC, number and epoch are checked, and each index, length and sequence number in it is compared
+// with what the driver itself knows.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host_sw/hal/hal.h"
+#include "model/abi/ids.h"
+#include "model/abi/seq32.h"
+#include "model/abi/understudy_abi.h"
+
+namespace understudy::host {
+
+// One end of a connection: 16 bytes in network order (IPv4 as ::ffff:a.b.c.d) and a port. An all-zero
+// address: any.
+struct endpoint {
+  std::uint8_t ip[16] = {};
+  std::uint16_t port = 0;
+};
+
+// A local address; its place in driver_config::addresses is its addr_index.
+struct local_address {
+  std::uint8_t mac[6] = {};
+  std::uint8_t ip[16] = {};
+  std::uint8_t prefix_len = 120;  // bits of the 128; IPv4: 96 + length
+  std::uint8_t gateway[16] = {};  // all zero: none
+  std::uint16_t mtu = 1500;
+};
+
+// Deliberate faults of the driver that a test bench must find. All off in use.
+struct driver_mutants {
+  bool no_fence = false;         // the old adapter is not fenced
+  bool no_block = false;         // the substitute receives before its table is loaded
+  bool snd_max_reset = false;    // RESTORE.snd_max = h_una
+  bool free_before_ack = false;  // send bytes are given up when posted
+};
+
+struct driver_config {
+  std::uint32_t idt_entries = 1024;        // power of two, 16 to 65536
+  std::uint32_t odt_entries = 4096;        // power of two, 16 to 65536
+  std::uint32_t pool_buffers = 256;        // receive buffers that each adapter holds for connections to come
+  std::uint32_t buffer_bytes = 32 * 1024;  // of one receive buffer: a multiple of 1024, to 1 MiB
+  std::uint32_t receive_buffer = 256 * 1024;  // bytes granted ahead of the reader, default of a connection
+  std::uint32_t send_buffer = 256 * 1024;     // bytes kept until acknowledged, default of a connection
+  std::uint32_t heartbeat_us = 100;           // 0: no heartbeat, no check
+  std::uint32_t heartbeat_misses = 2;         // periods without a beat that mean failure
+  std::uint32_t recovery_poll_us = 5;         // how often a loading substitute is looked at
+  std::uint32_t load_timeout_us = 100'000;    // a substitute that consumes nothing for so long has failed
+  std::vector<local_address> addresses;       // 1 to US_ADDRESSES
+  unsigned active = 0;                        // adapter that starts active
+  bool failover = true;                       // false: no substitute is ever used
+  std::uint32_t secret[4] = {1, 2, 3, 4};     // key of initial sequence numbers and timestamp offsets
+  driver_mutants mutants;
+};
+
+struct driver_counters {
+  std::uint64_t doorbells = 0;  // writes of IDT_TAIL and ODT_HEAD
+  std::uint64_t mmio_reads = 0;
+  std::uint64_t interrupts = 0;
+  std::uint64_t lost_wakeups = 0;        // records found waiting by the watchdog, without an interrupt
+  std::uint64_t records = 0;             // consumed, of the current epoch
+  std::uint64_t descriptors = 0;         // written into input tables
+  std::uint64_t backlogged = 0;          // descriptors that had to wait for a free slot
+  std::uint64_t bad_records = 0;         // dropped: contents contradict what the driver knows
+  std::uint64_t late_records = 0;        // dropped: of an older epoch
+  std::uint64_t refused = 0;             // descriptors that an adapter refused
+  std::uint64_t copied_bytes = 0;        // between applications and DMA memory
+  std::uint64_t restored = 0;            // connections restored on substitutes
+  std::uint64_t failovers = 0;           // recoveries begun
+  std::uint64_t overflowed_accepts = 0;  // connections reset because an accept queue was full
+};
+
+// A recovery's states, numbered as hal::note_recovery wants them.
+enum class recovery_state : std::uint8_t {
+  active,
+  fencing,
+  blocked,
+  draining,
+  rebuilding,
+  loading,
+  identity,
+  running
+};
+const char* name(recovery_state s);
+
+// Why a driver does not start, or what became of it.
+enum class driver_error : std::uint8_t {
+  none,
+  bad_config,       // driver_config is out of range
+  no_device,        // configuration space answers all-ones
+  wrong_device,     // vendor or device id
+  wrong_magic,      // US_REG_ID
+  wrong_abi,        // another major version
+  missing_feature,  // a US_FEATURE_ bit that the driver needs
+  no_memory,        // dma_alloc
+  no_substitute,    // the active adapter failed and nothing could replace it
+  fence_failed,     // the failed adapter could not be cut off: using its memory would be unsafe
+};
+const char* name(driver_error e);
+
+struct start_result {
+  driver_error error = driver_error::none;
+  std::string text;  // what was read and what was wanted
+};
+
+// A connection of the driver: slot and generation. 0 names none. It stays valid until release().
+using conn = std::uint32_t;
+inline constexpr conn no_conn = 0;
+
+struct connection_options {
+  bool failover = true;              // protected: survives the adapter
+  std::uint32_t receive_buffer = 0;  // 0: driver_config's
+  std::uint32_t send_buffer = 0;     // 0: driver_config's
+};
+
+// The layer above. Calls come from inside record processing and recovery; they must not call back into the
+// driver except for what on_batch_end() allows.
+class driver_user {
+ public:
+  virtual ~driver_user() = default;
+  virtual void on_accepted(int listener, conn c) = 0;  // handshake complete; the user owns `c` from here on
+  virtual void on_connected(conn c) = 0;
+  virtual void on_readable(conn c) = 0;  // bytes, or the end of the stream
+  virtual void on_writable(conn c) = 0;  // room again after a write() that took less than it was given
+  // Nothing more will come from the peer or go to it. error 0: closed in order by both ends; else an errno
+  // value. Bytes received before may still be read.
+  virtual void on_end(conn c, int error) = 0;
+  virtual void on_batch_end() = 0;  // after any of the above, once; the driver may be called from here
+};
+
+// What a monitor may watch. No effect on the driver. Every callback has an empty default.
+struct connection_facts {
+  cid id;
+  endpoint local;
+  endpoint peer;
+  seq32 iss;
+  seq32 rcv_nxt;            // IRS + 1
+  std::uint8_t conn = 0;    // US_CONN_ bits
+  std::uint8_t wscale = 0;  // ours in bits 3:0, the peer's in 7:4
+  std::uint16_t mss = 0;
+};
+class driver_observer {
+ public:
+  virtual ~driver_observer() = default;
+  // Memory [iova, iova + len) is the adapter's to write, until on_take_back(buf_id).
+  virtual void on_post_buffer(unsigned /*adapter*/, buf_id, iova, std::uint32_t /*len*/) {}
+  virtual void on_take_back(buf_id) {}
+  // [seq_end - len, seq_end) of the send stream lies at iova and must not change until on_send_freed() passes
+  // it.
+  virtual void on_send_posted(cid, seq32 /*seq_end*/, iova, std::uint32_t /*len*/) {}
+  virtual void on_send_freed(cid, seq32 /*below*/) {}
+  virtual void on_record(unsigned /*adapter*/, const us_record&) {
+  }                                                       // valid and of the current epoch; before its effect
+  virtual void on_connection(const connection_facts&) {}  // first told by a record; before its data
+  virtual void on_connection_end(cid, int /*error*/) {}   // the cid is free
+  virtual void on_descriptor(unsigned /*adapter*/, const us_idt_entry&, std::uint32_t /*index*/) {}
+  virtual void on_delivered(int /*fd*/, cid, std::span<const std::uint8_t>) {
+  }  // given to an application by recv()
+};
+
+// Where the tables of an adapter lie.
+struct ring_facts {
+  std::uint64_t idt_iova = 0;
+  std::uint32_t idt_entries = 0;
+  std::uint64_t odt_iova = 0;
+  std::uint32_t odt_entries = 0;
+  std::uint64_t heartbeat_iova = 0;
+  std::uint16_t epoch = 0;
+};
+
+// Hard state of one connection as the host holds it.
+struct shadow_facts {
+  connection_facts facts;
+  us_tcp_state state = US_TCP_CLOSED;
+  seq32 h_rcv;
+  seq32 h_una;
+  seq32 h_post_end;
+  seq32 grant_edge;
+  bool fin_tx = false;
+  bool fin_rx = false;
+  bool protected_connection = false;
+};
+
+class driver {
+ public:
+  static constexpr unsigned no_adapter = ~0u;
+
+  driver(hal& h, driver_config config);
+  ~driver();
+  driver(const driver&) = delete;
+  driver& operator=(const driver&) = delete;
+
+  // Bring every adapter up, the active one receiving. An adapter that is refused makes the whole start fail.
+  start_result start();
+
+  void set_user(driver_user* u);
+  void add_observer(driver_observer* o);
+  const std::vector<driver_observer*>& observers() const;
+
+  // ---- recovery
+  // Declare an adapter failed (an operator's order, or a detector outside the driver). The recovery runs from
+  // a timer of its own; may be called from anywhere in the driver's context.
+  void fail_now(unsigned adapter);
+  recovery_state state() const;
+  unsigned active_adapter() const;  // no_adapter during a recovery before LOADING, and after the last failed
+  driver_error condition() const;   // none; no_substitute or fence_failed when the network is gone
+
+  // ---- connections; negative values are -errno
+  // Accept connections to `local` (address any: every configured address). Returns the listener.
+  int listen(const endpoint& local, unsigned backlog, const connection_options& o);
+  void close_listener(int listener);
+  // Start a handshake. local.port 0: an ephemeral port is chosen (RFC 6056); the address any: the first
+  // configured one that matches the peer's family. on_connected() or on_end() follows.
+  int connect(const endpoint& local, const endpoint& peer, const connection_options& o, conn* out);
+  // Copy bytes into retention and post them. Returns how many were taken.
+  std::ptrdiff_t write(conn c, const void* data, std::size_t bytes);
+  // Copy received bytes out. Returns how many; 0 if none wait.
+  std::size_t read(conn c, void* room, std::size_t bytes);
+  std::size_t readable(conn c) const;  // bytes
+  bool at_end(conn c) const;           // the peer's FIN is next: everything before it was read
+  std::size_t writable(conn c) const;  // bytes that write() would take
+  int finish(conn c);                  // FIN after what was written
+  int abort(conn c);                   // RST; on_end() follows
+  void release(
+      conn c);  // the user forgets it: unread bytes are dropped, and more of them reset the connection
+  endpoint local(conn c) const;
+  endpoint peer(conn c) const;
+  cid id(conn c) const;  // invalid before the handshake is complete
+
+  // ---- looking
+  const driver_config& config() const;
+  const driver_counters& counters() const;
+  driver_counters& counters();
+  hal& machine();
+  ring_facts rings(unsigned adapter) const;
+  std::vector<shadow_facts> shadows() const;  // every connection that an adapter knows, by cid
+  std::size_t connections() const;            // slots in use
+  std::size_t buffers_free() const;           // receive buffers that nobody holds
+  std::size_t buffers_total() const;
+
+ private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace understudy::host
