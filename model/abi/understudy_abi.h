@@ -54,6 +54,7 @@ extern "C" {
   X(IDT_BASE_HI, 0x024u, rw, 0u, "Bits 63:32.")                                                                      \
   X(IDT_SIZE, 0x028u, rw, 0u, "Entries of the input table: a power of two, 16 to 65536.")                            \
   X(IDT_TAIL, 0x02cu, rw, 0u, "Doorbell: free-running index one past the last entry that the host has written.")     \
+  X(IDT_HEAD, 0x030u, ro, 0u, "Free-running count of input descriptors executed.")                                   \
   X(ODT_BASE_LO, 0x040u, rw, 0u, "Bus address of the output descriptor table, bits 31:0; 64-byte aligned.")         \
   X(ODT_BASE_HI, 0x044u, rw, 0u, "Bits 63:32.")                                                                      \
   X(ODT_SIZE, 0x048u, rw, 0u, "Entries of the output table: a power of two, 16 to 65536.")                           \

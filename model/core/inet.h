@@ -45,6 +45,14 @@ struct ip_address {
   constexpr auto operator<=>(const ip_address&) const = default;
 };
 
+// True if the first `bits` bits of both addresses are the same.
+inline bool same_network(const ip_address& a, const ip_address& b, unsigned bits) {
+  const unsigned whole = bits / 8;
+  if (std::memcmp(a.bytes.data(), b.bytes.data(), whole) != 0) return false;
+  const unsigned rest = bits % 8;
+  return rest == 0 || ((a.bytes[whole] ^ b.bytes[whole]) >> (8 - rest)) == 0;
+}
+
 // One end's view of a connection.
 struct four_tuple {
   ip_address local;

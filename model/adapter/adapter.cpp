@@ -1,0 +1,74 @@
+#include "model/adapter/adapter.h"
+
+#include <bit>
+
+namespace understudy {
+
+static_assert(std::endian::native == std::endian::little, "descriptors and records are copied as they stand: little-endian");
+
+adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& config, event_log& log, std::uint16_t unit)
+    : sc_module(name),
+      dma("dma", config.dma),
+      ethernet("ethernet_out", "ethernet_in", *this),
+      config_(config),
+      log_(log),
+      unit_(unit),
+      checksum_(config.checksum_rtl ? make_checksum_rtl(config.checksum_bytes) : make_checksum_twin(config.checksum_bytes)),
+      engine_(new tcp_engine(config.tcp, *this)),
+      output_(
+          config_, dma, agenda_, [this](cid c, seq32 rcv_nxt) { committed(c, rcv_nxt); },
+          [this] { raise_interrupt(US_VECTOR_RECORDS); }),
+      fetched_(config.descriptors_a_fetch),
+      connections_(config.tcp.max_connections) {
+  mmio.register_b_transport(this, &adapter::mmio_transport);
+  cfg.register_b_transport(this, &adapter::cfg_transport);
+}
+
+adapter::~adapter() = default;
+
+void adapter::kill() {
+  dead_ = true;
+  agenda_.clear();
+  dma.stop();
+}
+
+void adapter::expire_time_wait() {
+  if (dead_) return;
+  engine_->expire_time_wait(now_ps());
+  after_engine();
+}
+
+void adapter::after_engine() {
+  while (!deferred_grants_.empty()) {
+    const deferred_grant g = deferred_grants_.back();
+    deferred_grants_.pop_back();
+    engine_->grant(now_ps(), g.c, g.edge);
+  }
+  const picos deadline = engine_->next_deadline();
+  if (deadline < timer_at_) {
+    timer_at_ = deadline;
+    agenda_.at(deadline, [this] {
+      timer_at_ = never;
+      const picos now = now_ps();
+      if (engine_->next_deadline() <= now) {
+        log_.emit({event_kind::timer, unit_, now});
+        engine_->on_time(now);
+      }
+      after_engine();
+    });
+  }
+  start_transmit();
+}
+
+adapter::connection_buffers& adapter::buffers(cid c) {
+  connection_buffers& b = connections_[c.index()];
+  if (b.generation != c.generation()) {
+    receive_store_.clear(b.rx);
+    send_store_.clear(b.tx);
+    b.generation = c.generation();
+    b.acked_dirty = false;
+  }
+  return b;
+}
+
+}  // namespace understudy

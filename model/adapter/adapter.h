@@ -1,0 +1,203 @@
+// The adapter: an Ethernet port, a PCI Express function, and between them TCP.
+//
+// A plain TLM-2.0 citizen: `mmio` and `cfg` are target sockets (b_transport; 4-byte accesses), `dma.socket` is the initiator of
+// memory writes, reads and MSI-X messages, `ethernet` carries frames. The way of a received byte through the members:
+// ethernet -> rx fifo -> checksum -> engine -> place() -> dma -> output_table -> proof -> engine.on_committed() -> ACK.
+#pragma once
+#include <tlm.h>
+#include <tlm_utils/simple_target_socket.h>
+
+#include <memory>
+#include <systemc>
+#include <vector>
+
+#include "model/abi/understudy_abi.h"
+#include "model/adapter/adapter_config.h"
+#include "model/adapter/config_space.h"
+#include "model/adapter/dma_engine.h"
+#include "model/adapter/neighbours.h"
+#include "model/adapter/output_table.h"
+#include "model/adapter/ring_queue.h"
+#include "model/core/event_log.h"
+#include "model/core/stream_buffers.h"
+#include "model/core/tcp_engine.h"
+#include "model/cosim/checksum_unit.h"
+#include "model/net/eth_if.h"
+#include "model/sim/agenda.h"
+
+namespace understudy {
+
+struct adapter_counters {
+  std::uint64_t frames_in = 0, frames_out = 0;
+  std::uint64_t dropped_blocked = 0;    // reception is blocked
+  std::uint64_t dropped_bad = 0;        // length, header or checksum
+  std::uint64_t dropped_overflow = 0;   // rx fifo full
+  std::uint64_t dropped_not_ours = 0;   // address, EtherType or protocol
+  std::uint64_t dropped_no_neighbour = 0;
+  std::uint64_t descriptors = 0;        // input descriptors executed
+  std::uint64_t refused = 0;            // input descriptors refused
+  std::uint64_t pool_empty = 0;         // a connection began without a buffer
+  std::uint64_t checksum_cycles = 0;    // that the checksum block took
+};
+
+class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
+ public:
+  tlm_utils::simple_target_socket<adapter> mmio{"mmio"};
+  tlm_utils::simple_target_socket<adapter> cfg{"cfg"};
+  dma_engine dma;
+  eth_socket ethernet;
+
+  // `unit` numbers the adapter in the event log.
+  adapter(const sc_core::sc_module_name& name, const adapter_config& config, event_log& log, std::uint16_t unit);
+  ~adapter() override;
+
+  // The adapter dies at this instant: it does, sends and answers nothing more. What its bus master has put on the link is
+  // the link's business.
+  void kill();
+  bool dead() const { return dead_; }
+  // TIME_WAITs end now, as if 2 MSL were over (the end of a run).
+  void expire_time_wait();
+
+  const adapter_counters& counters() const { return counters_; }
+  const output_table_counters& record_counters() const { return output_.counters(); }
+  const tcp_engine& engine() const { return *engine_; }
+
+ private:
+  struct local_address {
+    bool set = false;
+    mac_address mac{};
+    ip_address ip;
+    ip_address gateway;
+    std::uint8_t prefix_len = 0;
+  };
+  struct connection_buffers {
+    list_store<receive_buffer>::list rx;
+    list_store<send_range>::list tx;
+    seq32 tx_end;  // after the newest range
+    std::uint32_t generation = 0;
+    bool acked_dirty = false;  // send progress not yet recorded
+  };
+  struct out_slot {
+    send_request request;
+    frame_ref frame;       // payload, headroom in front; empty while raw
+    segment raw;           // a segment without connection
+    bool is_raw = false;
+    std::uint32_t reads = 0;  // DMA reads still under way
+    bool failed = false;
+    picos ready_at = 0;
+  };
+  struct received {
+    frame_ref frame;
+    bool bad = false;  // as the checksum block judged
+  };
+  struct deferred_grant {
+    cid c;
+    seq32 edge;
+  };
+
+  // ---- registers and configuration (adapter_registers.cpp)
+  void mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
+  void cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
+  std::uint32_t read_register(std::uint32_t offset);
+  void write_register(std::uint32_t offset, std::uint32_t value);
+  void control(std::uint32_t value);
+  void reset();
+  void raise_interrupt(unsigned vector);
+  void start_beating();
+  void beat();
+
+  // ---- input descriptors (adapter_commands.cpp)
+  void fetch_descriptors();
+  void execute_fetched(std::uint32_t first, std::uint32_t count);
+  us_status execute(const us_idt_entry& e);
+  us_status set_address(const us_idt_entry& e);
+  us_status connect(const us_idt_entry& e);
+  us_status post_send(const us_idt_entry& e);
+  us_status post_receive(const us_idt_entry& e);
+  us_status restore(const us_idt_entry& e);
+  void refuse(const us_idt_entry& e, std::uint32_t index, us_status why);
+
+  // ---- reception (adapter_receive.cpp)
+  picos take(frame_ref f) override;
+  void drain_receive();
+  void process(const received& r);
+  void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push, bool fin) override;
+  void changed(cid c, change what, us_status status) override;
+  void record_acked();
+  void committed(cid c, seq32 rcv_nxt);
+  us_record connection_record(cid c, const tcp_view& v, us_record_type type) const;
+  us_record stream_record(cid c, const tcp_view& v, us_record_type type) const;
+
+  // ---- transmission (adapter_transmit.cpp)
+  void send(const send_request& r) override;
+  void send_raw(const segment& s) override;
+  void send_frame(frame_ref f);
+  void start_transmit();
+  void transmit();
+  bool dress(out_slot& slot, frame_ref& f);
+  out_slot& new_slot(std::uint32_t& index);
+  const local_address* address_of(const ip_address& ip) const;
+  void announce_addresses();
+
+  // Run after every call into the engine: what it asked for meanwhile, and its timer.
+  void after_engine();
+  connection_buffers& buffers(cid c);
+
+  adapter_config config_;
+  event_log& log_;
+  std::uint16_t unit_;
+  agenda agenda_{"agenda"};
+  config_space config_space_;
+  std::unique_ptr<checksum_unit> checksum_;
+  std::unique_ptr<tcp_engine> engine_;
+  output_table output_;
+
+  bool dead_ = false;
+  std::uint32_t control_ = 0;
+  std::uint32_t status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
+  std::uint32_t regs_[US_BAR0_SIZE / 4] = {};
+  std::uint32_t msix_[US_MSIX_VECTORS][4] = {};
+  std::uint32_t heartbeat_count_ = 0;
+  bool beating_ = false;
+
+  std::uint32_t idt_tail_ = 0;
+  std::uint32_t idt_head_ = 0;
+  bool fetching_ = false;
+  std::vector<us_idt_entry> fetched_;
+
+  local_address addresses_[US_ADDRESSES];
+  neighbours neighbours_;
+  list_store<receive_buffer> receive_store_;
+  list_store<send_range> send_store_;
+  std::vector<connection_buffers> connections_;
+  ring_queue<receive_buffer> pool_;
+  std::vector<deferred_grant> deferred_grants_;
+  std::vector<cid> acked_;
+  bool acked_scheduled_ = false;
+
+  ring_queue<received> rx_fifo_;      // in the order of arrival; rx_at_engine_ of them have passed the pipeline
+  std::size_t rx_at_engine_ = 0;
+  std::uint64_t rx_fifo_bytes_ = 0;   // bytes of all of them
+  picos rx_pipe_free_ = 0;            // when the checksum block takes the next frame
+  bool rx_stalled_ = false;           // waiting for the bus
+
+  ring_queue<frame_ref> out_frames_;   // complete frames: ARP, echo
+  ring_queue<std::uint32_t> out_control_;  // slots without payload: ACK, SYN, RST
+  ring_queue<std::uint32_t> out_data_;     // slots with payload or FIN, in stream order
+  std::vector<std::unique_ptr<out_slot>> slots_;
+  std::vector<std::uint32_t> free_slots_;
+  struct pending_frame {
+    ip_address hop;
+    frame_ref frame;
+  };
+  std::vector<pending_frame> waiting_for_neighbour_;
+  picos medium_free_ = 0;
+  bool transmit_scheduled_ = false;
+  picos transmit_at_ = 0;
+  std::uint16_t ip_id_ = 0;
+
+  picos timer_at_ = never;
+  adapter_counters counters_;
+};
+
+}  // namespace understudy

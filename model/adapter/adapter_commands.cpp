@@ -1,0 +1,201 @@
+// Input descriptors: fetched in batches behind the doorbell, checked, executed in order.
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "model/abi/crc32c.h"
+#include "model/adapter/adapter.h"
+
+namespace understudy {
+
+namespace {
+
+ip_address address_from(const std::uint8_t (&bytes)[16]) {
+  ip_address a;
+  std::copy(std::begin(bytes), std::end(bytes), a.bytes.begin());
+  return a;
+}
+
+constexpr std::uint32_t max_range = 1u << 20;  // bytes of a send range or receive buffer
+
+}  // namespace
+
+// One DMA read at a time, never across the end of the ring.
+void adapter::fetch_descriptors() {
+  if (fetching_ || idt_head_ == idt_tail_ || !(control_ & US_CONTROL_ENABLE)) return;
+  const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
+  const std::uint32_t slot = idt_head_ & (entries - 1);
+  const std::uint32_t n = std::min({idt_tail_ - idt_head_, entries - slot, config_.descriptors_a_fetch});
+  const iova base{static_cast<std::uint64_t>(regs_[US_REG_IDT_BASE_HI / 4]) << 32 | regs_[US_REG_IDT_BASE_LO / 4]};
+  fetching_ = true;
+  dma.read(base + std::uint64_t{slot} * US_ENTRY_BYTES, n * US_ENTRY_BYTES, reinterpret_cast<std::uint8_t*>(fetched_.data()),
+           frame_ref{}, [this, first = idt_head_, n](bool ok) {
+             if (!ok) {  // the ring is not where the driver said: nothing more can be understood
+               status_ |= US_STATUS_FATAL;
+               raise_interrupt(US_VECTOR_HEALTH);
+               return;
+             }
+             execute_fetched(first, n);
+           });
+}
+
+void adapter::execute_fetched(std::uint32_t first, std::uint32_t count) {
+  agenda_.in(count * config_.descriptor_time, [this, first, count] {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const us_idt_entry& e = fetched_[i];
+      idt_head_ = first + i + 1;
+      output_.set_idt_head(idt_head_);
+      ++counters_.descriptors;
+      us_status s;
+      if (e.crc != crc32c(&e, offsetof(us_idt_entry, crc))) {
+        s = US_ERR_BAD_CRC;
+      } else if (e.index16 != static_cast<std::uint16_t>(first + i)) {
+        s = US_ERR_BAD_SEQUENCE;
+      } else {
+        s = execute(e);
+      }
+      if (s != US_OK) refuse(e, first + i, s);
+    }
+    // The host learns that slots are free again even when nothing else is to be said.
+    if (idt_head_ - output_.reported_idt_head() >= regs_[US_REG_IDT_SIZE / 4] / 4) {
+      us_record r{};
+      r.type = US_REC_CREDIT;
+      r.cid = US_NO_CID;
+      output_.push(r, false);
+    }
+    fetching_ = false;
+    fetch_descriptors();
+    after_engine();
+  });
+}
+
+void adapter::refuse(const us_idt_entry& e, std::uint32_t index, us_status why) {
+  ++counters_.refused;
+  us_record r{};
+  r.type = US_REC_REFUSED;
+  r.cid = e.cid;
+  r.u.end.status = why;
+  r.u.end.opcode = e.opcode;
+  r.u.end.index = index;
+  output_.push(r, false);
+}
+
+us_status adapter::execute(const us_idt_entry& e) {
+  const cid c{e.cid};
+  const picos now = now_ps();
+  switch (e.opcode) {
+    case US_OP_SET_ADDRESS:
+    case US_OP_LISTEN:
+    case US_OP_UNLISTEN:
+    case US_OP_CONNECT:
+    case US_OP_POST_POOL:
+    case US_OP_NOP:
+    case US_OP_RESTORE:
+      break;
+    default:
+      if (e.opcode >= US_OP_OPCODES) return US_ERR_BAD_OPCODE;
+      if (c.index() >= connections_.size() || !engine_->known(c)) return US_ERR_BAD_CID;
+  }
+  switch (e.opcode) {
+    case US_OP_NOP:
+      return US_OK;
+    case US_OP_SET_ADDRESS:
+      return set_address(e);
+    case US_OP_LISTEN:
+    case US_OP_UNLISTEN: {
+      const auto& l = e.u.listen;
+      if (l.addr_index >= US_ADDRESSES || !addresses_[l.addr_index].set) return US_ERR_BAD_ADDRESS;
+      const ip_address& ip = addresses_[l.addr_index].ip;
+      const bool done = e.opcode == US_OP_LISTEN ? engine_->listen(ip, l.port, l.addr_index, l.backlog, e.flags)
+                                                 : engine_->unlisten(ip, l.port);
+      return done ? US_OK : US_ERR_IN_USE;
+    }
+    case US_OP_CONNECT:
+      return connect(e);
+    case US_OP_SEND:
+      return post_send(e);
+    case US_OP_POST_RX:
+    case US_OP_POST_POOL:
+      return post_receive(e);
+    case US_OP_CLOSE:
+      return engine_->post_fin(now, c, seq32{e.u.send.seq_end});
+    case US_OP_ABORT:
+      return engine_->abort(now, c);
+    case US_OP_RESTORE:
+      return restore(e);
+    default:
+      return US_ERR_BAD_OPCODE;
+  }
+}
+
+us_status adapter::set_address(const us_idt_entry& e) {
+  const auto& s = e.u.set_address;
+  if (s.addr_index >= US_ADDRESSES || s.prefix_len > 128) return US_ERR_BAD_ADDRESS;
+  local_address& a = addresses_[s.addr_index];
+  a.set = true;
+  std::copy(std::begin(s.mac), std::end(s.mac), a.mac.begin());
+  a.ip = address_from(s.ip);
+  a.gateway = address_from(s.gateway);
+  a.prefix_len = s.prefix_len;
+  if (control_ & US_CONTROL_RX_ENABLE) announce_addresses();
+  return US_OK;
+}
+
+us_status adapter::connect(const us_idt_entry& e) {
+  const auto& d = e.u.connect;
+  if (d.addr_index >= US_ADDRESSES || !addresses_[d.addr_index].set) return US_ERR_BAD_ADDRESS;
+  const four_tuple t{addresses_[d.addr_index].ip, address_from(d.peer_ip), d.local_port, d.peer_port};
+  return engine_->connect(now_ps(), t, d.addr_index, seq32{d.iss}, e.flags).valid() ? US_OK : US_ERR_NO_RESOURCES;
+}
+
+us_status adapter::post_send(const us_idt_entry& e) {
+  const auto& d = e.u.send;
+  if (d.len == 0 || d.len > max_range) return US_ERR_BAD_LENGTH;
+  const cid c{e.cid};
+  const seq32 end{d.seq_end};
+  connection_buffers& b = buffers(c);
+  if (!b.tx.empty() && end - d.len != b.tx_end) return US_ERR_BAD_SEQUENCE;
+  send_store_.push(b.tx, {end - d.len, d.len, iova{static_cast<std::uint64_t>(d.iova_hi) << 32 | d.iova_lo}});
+  b.tx_end = end;
+  return engine_->post_send(now_ps(), c, end);
+}
+
+us_status adapter::post_receive(const us_idt_entry& e) {
+  const auto& d = e.u.rx;
+  if (d.len == 0 || d.len > max_range) return US_ERR_BAD_LENGTH;
+  const receive_buffer r{iova{static_cast<std::uint64_t>(d.iova_hi) << 32 | d.iova_lo}, buf_id{d.buf_id}, d.len, 0, d.base_off};
+  if (e.opcode == US_OP_POST_POOL) {
+    pool_.push(receive_buffer{r});
+    return US_OK;
+  }
+  const cid c{e.cid};
+  receive_store_.push(buffers(c).rx, r);
+  return engine_->grant(now_ps(), c, seq32{d.edge});
+}
+
+us_status adapter::restore(const us_idt_entry& e) {
+  const auto& d = e.u.restore;
+  const cid c{e.cid};
+  if (c.index() >= connections_.size()) return US_ERR_BAD_CID;
+  if (d.addr_index >= US_ADDRESSES) return US_ERR_BAD_ADDRESS;
+  tcp_hard_state h;
+  h.tuple = {addresses_[d.addr_index].ip, address_from(d.peer_ip), d.local_port, d.peer_port};
+  h.state = static_cast<us_tcp_state>(d.state);
+  h.conn = d.conn;
+  h.addr_index = d.addr_index;
+  h.our_wscale = d.wscale & 15;
+  h.peer_wscale = d.wscale >> 4;
+  h.mss = d.mss;
+  h.iss = seq32{d.iss};
+  h.rcv_nxt = seq32{d.rcv_nxt};
+  h.snd_una = seq32{d.snd_una};
+  h.snd_max = seq32{d.snd_max};
+  h.rcv_adv = seq32{d.rcv_adv};
+  h.fin_tx = d.fin & US_FIN_TX;
+  h.fin_rx = d.fin & US_FIN_RX;
+  const us_status s = engine_->restore(now_ps(), c, h);
+  if (s == US_OK) buffers(c);  // an earlier use's lists go
+  return s;
+}
+
+}  // namespace understudy

@@ -1,0 +1,279 @@
+// From the MAC to host memory, and what the engine reports on the way.
+#include <algorithm>
+
+#include "model/adapter/adapter.h"
+
+namespace understudy {
+
+picos adapter::take(frame_ref f) {
+  const picos now = now_ps();
+  if (dead_) return now;
+  if (!(control_ & US_CONTROL_RX_ENABLE)) {
+    ++counters_.dropped_blocked;
+    return now;
+  }
+  ++counters_.frames_in;
+  if (rx_fifo_bytes_ + f.size() > config_.rx_fifo_bytes) {
+    ++counters_.dropped_overflow;
+    return now;
+  }
+  rx_fifo_bytes_ += f.size();
+  const checksum_result sums = checksum_->check(f);
+  counters_.checksum_cycles += sums.cycles;
+  const bool bad = sums.is_ip && (!sums.ip_ok || (sums.l4_checked && !sums.l4_ok));
+  rx_fifo_.push({std::move(f), bad});
+  rx_pipe_free_ = std::max(now, rx_pipe_free_) + sums.cycles * config_.clock_period;
+  agenda_.at(rx_pipe_free_ + config_.rx_latency, [this] {
+    ++rx_at_engine_;
+    drain_receive();
+  });
+  return now;
+}
+
+// Give the engine what has passed the pipeline, unless the bus is too far behind: then frames wait, and at last overflow.
+void adapter::drain_receive() {
+  while (rx_at_engine_ && !rx_stalled_) {
+    if (dma.queued_write_bytes() >= config_.dma_backlog_bytes) {
+      rx_stalled_ = true;
+      dma.when_below(config_.dma_backlog_bytes / 2, [this] {
+        rx_stalled_ = false;
+        drain_receive();
+      });
+      return;
+    }
+    const received r = rx_fifo_.pop();
+    --rx_at_engine_;
+    rx_fifo_bytes_ -= r.frame.size();
+    process(r);
+  }
+}
+
+void adapter::process(const received& r) {
+  if (r.bad) {
+    ++counters_.dropped_bad;
+    return;
+  }
+  const parsed_frame p = parse_frame(r.frame, false);
+  const local_address* to = nullptr;
+  switch (p.kind) {
+    case frame_class::tcp:
+      to = address_of(p.tcp.tuple.local);
+      break;
+    case frame_class::arp_request:
+    case frame_class::arp_reply:
+    case frame_class::icmp_echo_request:
+      to = address_of(p.target_ip);
+      break;
+    case frame_class::other:
+      break;
+    case frame_class::bad_length:
+    case frame_class::bad_header:
+    case frame_class::bad_checksum:
+      ++counters_.dropped_bad;
+      return;
+  }
+  if (!to || (p.destination_mac != to->mac && p.kind != frame_class::arp_request)) {
+    ++counters_.dropped_not_ours;
+    return;
+  }
+  const auto heard = [this](const ip_address& ip, const mac_address& mac) {
+    neighbours_.learn(ip, mac);
+    for (std::size_t i = 0; i < waiting_for_neighbour_.size();) {
+      pending_frame& w = waiting_for_neighbour_[i];
+      if (w.hop != ip) {
+        ++i;
+        continue;
+      }
+      std::copy(mac.begin(), mac.end(), w.frame.data());
+      send_frame(std::move(w.frame));
+      waiting_for_neighbour_.erase(waiting_for_neighbour_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  };
+  switch (p.kind) {
+    case frame_class::arp_request:
+      heard(p.sender_ip, p.source_mac);
+      send_frame(make_arp_reply(to->mac, to->ip, p.source_mac, p.sender_ip));
+      break;
+    case frame_class::arp_reply:
+      heard(p.sender_ip, p.source_mac);
+      break;
+    case frame_class::icmp_echo_request:
+      if (parse_frame(r.frame, true).kind == frame_class::icmp_echo_request) {
+        send_frame(make_echo_reply(r.frame, to->mac));
+      } else {
+        ++counters_.dropped_bad;
+      }
+      break;
+    default:
+      engine_->on_segment(now_ps(), p.tcp, r.frame, static_cast<std::uint8_t>(to - addresses_));
+      after_engine();
+  }
+}
+
+const adapter::local_address* adapter::address_of(const ip_address& ip) const {
+  for (const local_address& a : addresses_)
+    if (a.set && a.ip == ip) return &a;
+  return nullptr;
+}
+
+us_record adapter::stream_record(cid c, const tcp_view& v, us_record_type type) const {
+  us_record r{};
+  r.type = type;
+  r.cid = c.raw;
+  r.rcv_nxt = v.rcv_committed.raw;
+  r.snd_una = v.hard.snd_una.raw;
+  r.snd_wnd = v.snd_wnd;
+  r.rcv_adv = v.hard.rcv_adv.raw;
+  return r;
+}
+
+us_record adapter::connection_record(cid c, const tcp_view& v, us_record_type type) const {
+  us_record r = stream_record(c, v, type);
+  r.rcv_nxt = v.hard.rcv_nxt.raw;
+  const four_tuple& t = v.hard.tuple;
+  std::copy(t.remote.bytes.begin(), t.remote.bytes.end(), r.u.conn.peer_ip);
+  r.u.conn.local_port = t.local_port;
+  r.u.conn.peer_port = t.remote_port;
+  r.u.conn.addr_index = v.hard.addr_index;
+  r.u.conn.conn = v.hard.conn;
+  r.u.conn.wscale = static_cast<std::uint8_t>(v.hard.our_wscale | v.hard.peer_wscale << 4);
+  r.u.conn.mss = v.hard.mss;
+  r.snd_wnd = US_NO_BUF;
+  return r;
+}
+
+// Payload first, its record behind it: the order on the bus is the order of the commit (I-RX-2).
+void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push, bool fin) {
+  const tcp_view v = engine_->view(c);
+  const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
+  connection_buffers& b = buffers(c);
+  us_record r = stream_record(c, v, US_REC_DATA);
+  b.acked_dirty = false;
+  log_.emit({event_kind::engine_step, unit_, now_ps(), c.raw, std::uint64_t{US_REC_DATA} << 32 | seq.raw});
+  while (length) {
+    if (b.rx.empty()) {
+      SC_REPORT_ERROR("/understudy/adapter", "payload accepted beyond the host's grant (I-RX-6)");
+      return;
+    }
+    receive_buffer& to = receive_store_.front(b.rx);
+    const std::uint32_t n = std::min(length, to.length - to.used);
+    r.rcv_nxt = (seq + n).raw;
+    r.flags = 0;
+    r.u.data.buf_id = to.id.raw;
+    r.u.data.off = to.base_off + to.used;
+    r.u.data.len = n;
+    const iova at = to.at + to.used;
+    to.used += n;
+    seq += n;
+    if (to.used == to.length) {
+      r.flags |= US_REC_FLAG_DONE;
+      receive_store_.pop(b.rx);
+    }
+    if (length == n) {
+      if (push) r.flags |= US_REC_FLAG_PUSH;
+      if (fin) {
+        r.flags |= US_REC_FLAG_FIN;
+        r.rcv_nxt = (seq + 1).raw;
+      }
+    }
+    if (config_.mutant_record_before_payload) output_.push(r, is_protected);
+    dma.write(at, f, offset, n);
+    if (!config_.mutant_record_before_payload) output_.push(r, is_protected);
+    offset += n;
+    length -= n;
+    if (length == 0) return;
+  }
+  if (fin) {  // a FIN alone
+    r.rcv_nxt = (seq + 1).raw;
+    r.flags = US_REC_FLAG_FIN;
+    r.u.data.buf_id = US_NO_BUF;
+    output_.push(r, is_protected);
+  }
+}
+
+void adapter::changed(cid c, change what, us_status status) {
+  const tcp_view v = engine_->view(c);
+  const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
+  connection_buffers& b = buffers(c);
+  const auto step = [&](us_record_type type) {
+    log_.emit({event_kind::engine_step, unit_, now_ps(), c.raw, std::uint64_t{type} << 32 | v.hard.snd_una.raw});
+  };
+  // The connection's first buffer comes from the pool, so that the peer has a window before the host has looked.
+  const auto announce = [&](us_record_type type, bool with_buffer) {
+    us_record r = connection_record(c, v, type);
+    if (with_buffer) {
+      if (pool_.empty()) {
+        ++counters_.pool_empty;
+      } else {
+        const receive_buffer p = pool_.pop();
+        receive_store_.push(b.rx, p);
+        r.snd_wnd = p.id.raw;
+        r.u.conn.pool_kib = static_cast<std::uint16_t>(p.length / 1024);
+        r.rcv_adv = (v.hard.rcv_nxt + p.length).raw;
+        deferred_grants_.push_back({c, v.hard.rcv_nxt + p.length});
+      }
+    }
+    step(type);
+    output_.push(r, is_protected);
+  };
+  switch (what) {
+    case change::embryo:
+      announce(US_REC_EMBRYO, true);
+      break;
+    case change::established:
+      announce(US_REC_ESTABLISHED, !(v.hard.conn & US_CONN_PASSIVE));
+      break;
+    case change::acked:
+      while (!b.tx.empty()) {
+        const send_range& s = send_store_.front(b.tx);
+        if ((s.begin + s.length).after(v.hard.snd_una)) break;
+        send_store_.pop(b.tx);
+      }
+      if (!b.acked_dirty) {
+        b.acked_dirty = true;
+        acked_.push_back(c);
+      }
+      if (!acked_scheduled_) {
+        acked_scheduled_ = true;
+        agenda_.in(config_.acked_record_age, [this] { record_acked(); });
+      }
+      break;
+    case change::time_wait:
+      step(US_REC_TIME_WAIT);
+      output_.push(stream_record(c, v, US_REC_TIME_WAIT), false);
+      break;
+    case change::aborted:
+    case change::closed: {
+      const us_record_type type = what == change::closed ? US_REC_CLOSED : US_REC_ABORTED;
+      us_record r = stream_record(c, v, type);
+      r.u.end.status = status;
+      step(type);
+      output_.push(r, false);
+      receive_store_.clear(b.rx);
+      send_store_.clear(b.tx);
+      b.acked_dirty = false;
+      break;
+    }
+  }
+}
+
+// Send progress of every connection that has some which no other record carried.
+void adapter::record_acked() {
+  acked_scheduled_ = false;
+  for (const cid c : acked_) {
+    connection_buffers& b = connections_[c.index()];
+    if (b.generation != c.generation() || !b.acked_dirty || !engine_->known(c)) continue;
+    b.acked_dirty = false;
+    output_.push(stream_record(c, engine_->view(c), US_REC_ACKED), false);
+  }
+  acked_.clear();
+}
+
+void adapter::committed(cid c, seq32 rcv_nxt) {
+  if (!engine_->known(c)) return;
+  log_.emit({event_kind::engine_step, unit_, now_ps(), c.raw, std::uint64_t{0xc0} << 32 | rcv_nxt.raw});
+  engine_->on_committed(now_ps(), c, rcv_nxt);
+  after_engine();
+}
+
+}  // namespace understudy

@@ -1,0 +1,248 @@
+// BAR 0 and configuration space of the adapter, its interrupts and its heartbeat.
+#include <cstring>
+
+#include "model/adapter/adapter.h"
+
+namespace understudy {
+
+namespace {
+
+// A dword access inside `size` bytes: what a register file takes (anything else is answered as hardware would).
+bool dword_access(tlm::tlm_generic_payload& t, std::uint64_t size) {
+  if (t.get_address() + 4 > size || t.get_address() % 4 != 0) {
+    t.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
+    return false;
+  }
+  if (t.get_data_length() != 4 || t.get_streaming_width() < 4) {
+    t.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
+    return false;
+  }
+  if (t.get_byte_enable_ptr()) {
+    t.set_response_status(tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void adapter::mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay) {
+  if (dead_) {  // nobody answers: the requester's completion time-out ends it
+    t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
+    return;
+  }
+  if (!dword_access(t, US_BAR0_SIZE)) return;
+  delay += to_sc(config_.register_access);
+  const auto offset = static_cast<std::uint32_t>(t.get_address());
+  std::uint32_t value;
+  if (t.is_read()) {
+    value = read_register(offset);
+    std::memcpy(t.get_data_ptr(), &value, 4);
+  } else {
+    std::memcpy(&value, t.get_data_ptr(), 4);
+    write_register(offset, value);
+  }
+  t.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay) {
+  if (dead_) {
+    t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
+    return;
+  }
+  if (!dword_access(t, config_space::bytes)) return;
+  delay += to_sc(config_.register_access);
+  const auto offset = static_cast<std::uint32_t>(t.get_address());
+  std::uint32_t value;
+  if (t.is_read()) {
+    value = config_space_.read(offset);
+    std::memcpy(t.get_data_ptr(), &value, 4);
+  } else {
+    std::memcpy(&value, t.get_data_ptr(), 4);
+    config_space_.write(offset, value);
+    dma.bus_master(config_space_.bus_master());
+  }
+  t.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+std::uint32_t adapter::read_register(std::uint32_t offset) {
+  if (offset >= US_MSIX_TABLE) {
+    const std::uint32_t i = (offset - US_MSIX_TABLE) / 4;
+    return i < US_MSIX_VECTORS * 4 ? msix_[i / 4][i % 4] : 0;
+  }
+  switch (offset) {
+    case US_REG_ID:
+      return US_MAGIC;
+    case US_REG_ABI_VERSION:
+      return US_ABI_MAJOR << 16 | US_ABI_MINOR;
+    case US_REG_FEATURES:
+      return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
+             (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
+             (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
+    case US_REG_STATUS:
+      return status_;
+    case US_REG_CONTROL:
+      return control_;
+    case US_REG_MAX_CONNECTIONS:
+      return config_.tcp.max_connections;
+    case US_REG_IDT_HEAD:
+      return idt_head_;
+    case US_REG_DROPPED_BLOCKED:
+      return static_cast<std::uint32_t>(counters_.dropped_blocked);
+    case US_REG_DROPPED_BAD:
+      return static_cast<std::uint32_t>(counters_.dropped_bad);
+    case US_REG_REFUSED_COMMANDS:
+      return static_cast<std::uint32_t>(counters_.refused);
+    case US_REG_SECRET_0:
+    case US_REG_SECRET_1:
+    case US_REG_SECRET_2:
+    case US_REG_SECRET_3:
+      return 0;
+    default:
+      return regs_[offset / 4];
+  }
+}
+
+void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
+  if (offset >= US_MSIX_TABLE) {
+    const std::uint32_t i = (offset - US_MSIX_TABLE) / 4;
+    if (i < US_MSIX_VECTORS * 4) msix_[i / 4][i % 4] = value;
+    return;
+  }
+  if (offset == US_REG_CONTROL) {
+    control(value);
+    return;
+  }
+  regs_[offset / 4] = value;
+  switch (offset) {
+    case US_REG_IDT_TAIL: {
+      const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
+      if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_) return;  // past the ring, or backwards
+      idt_tail_ = value;
+      fetch_descriptors();
+      break;
+    }
+    case US_REG_ODT_HEAD:
+      if (output_.host_consumed(value)) after_engine();
+      break;
+    case US_REG_HEARTBEAT_US:
+      if (value) start_beating();
+      break;
+    case US_REG_EPOCH:
+      output_.set_epoch(static_cast<std::uint16_t>(value));
+      break;
+    case US_REG_CLOCK_MS:
+      engine_->set_clock(now_ps(), value);
+      break;
+    case US_REG_SECRET_3: {
+      const std::uint32_t key[4] = {regs_[US_REG_SECRET_0 / 4], regs_[US_REG_SECRET_1 / 4], regs_[US_REG_SECRET_2 / 4],
+                                    value};
+      engine_->set_secret(key);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+void adapter::control(std::uint32_t value) {
+  if (value & US_CONTROL_RESET) {
+    reset();
+    return;
+  }
+  const std::uint32_t before = control_;
+  control_ = value & (US_CONTROL_ENABLE | US_CONTROL_RX_ENABLE);
+  const auto address = [this](std::uint32_t lo, std::uint32_t hi) {
+    return iova{static_cast<std::uint64_t>(regs_[hi / 4]) << 32 | regs_[lo / 4]};
+  };
+  if (control_ & ~before & US_CONTROL_ENABLE) {
+    const std::uint32_t idt = regs_[US_REG_IDT_SIZE / 4];
+    const std::uint32_t odt = regs_[US_REG_ODT_SIZE / 4];
+    const auto usable = [](std::uint32_t n) { return n >= 16 && n <= 65536 && (n & (n - 1)) == 0; };
+    const iova odt_base = address(US_REG_ODT_BASE_LO, US_REG_ODT_BASE_HI);
+    if (!usable(idt) || !usable(odt) || odt_base.raw % US_ENTRY_BYTES || regs_[US_REG_IDT_BASE_LO / 4] % US_ENTRY_BYTES) {
+      status_ |= US_STATUS_FATAL;
+      control_ = 0;
+      return;
+    }
+    output_.configure(odt_base, odt);
+    if (regs_[US_REG_HEARTBEAT_US / 4]) start_beating();
+  }
+  if (control_ & ~before & US_CONTROL_RX_ENABLE) {
+    status_ &= ~US_STATUS_RX_BLOCKED;
+    announce_addresses();
+    engine_->kick_restored(now_ps());
+    after_engine();
+  }
+  if (!(control_ & US_CONTROL_RX_ENABLE)) status_ |= US_STATUS_RX_BLOCKED;
+}
+
+void adapter::reset() {
+  agenda_.clear();
+  dma.reset();
+  engine_.reset(new tcp_engine(config_.tcp, *this));
+  output_.reset();
+  control_ = 0;
+  status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
+  std::memset(regs_, 0, sizeof regs_);
+  std::memset(msix_, 0, sizeof msix_);
+  heartbeat_count_ = 0;
+  beating_ = false;
+  idt_tail_ = idt_head_ = 0;
+  fetching_ = false;
+  for (auto& a : addresses_) a = local_address{};
+  neighbours_.clear();
+  for (auto& b : connections_) {
+    receive_store_.clear(b.rx);
+    send_store_.clear(b.tx);
+    b = connection_buffers{};
+  }
+  pool_.clear();
+  deferred_grants_.clear();
+  acked_.clear();
+  acked_scheduled_ = false;
+  rx_fifo_.clear();
+  rx_at_engine_ = 0;
+  rx_fifo_bytes_ = 0;
+  rx_stalled_ = false;
+  out_frames_.clear();
+  out_control_.clear();
+  out_data_.clear();
+  slots_.clear();
+  free_slots_.clear();
+  waiting_for_neighbour_.clear();
+  transmit_scheduled_ = false;
+  timer_at_ = never;
+}
+
+void adapter::raise_interrupt(unsigned vector) {
+  const std::uint32_t* v = msix_[vector];
+  if (v[3] & 1 || !config_space_.msix_enabled()) return;
+  dma.write_small(iova{static_cast<std::uint64_t>(v[1]) << 32 | v[0]},
+                  {reinterpret_cast<const std::uint8_t*>(&v[2]), 4});
+}
+
+void adapter::start_beating() {
+  if (beating_) return;
+  beating_ = true;
+  beat();
+}
+
+void adapter::beat() {
+  const std::uint32_t period = regs_[US_REG_HEARTBEAT_US / 4];
+  if (period == 0 || !(control_ & US_CONTROL_ENABLE)) {
+    beating_ = false;
+    return;
+  }
+  us_heartbeat h{};
+  h.count = ++heartbeat_count_;
+  h.epoch = static_cast<std::uint16_t>(regs_[US_REG_EPOCH / 4]);
+  h.status = status_;
+  h.connections = engine_->connections();
+  dma.write_small(
+      iova{static_cast<std::uint64_t>(regs_[US_REG_HEARTBEAT_HI / 4]) << 32 | regs_[US_REG_HEARTBEAT_LO / 4]},
+      {reinterpret_cast<const std::uint8_t*>(&h), sizeof h});
+  agenda_.in(period * 1_us, [this] { beat(); });
+}
+
+}  // namespace understudy

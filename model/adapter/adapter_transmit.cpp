@@ -1,0 +1,158 @@
+// From the engine's wish to the MAC: fetch payload, fill in the header at the last moment, find the neighbour.
+#include <algorithm>
+
+#include "model/adapter/adapter.h"
+
+namespace understudy {
+
+namespace {
+constexpr std::uint32_t headroom = 14 + 20 + 60;  // Ethernet, IPv4, TCP with every option
+constexpr std::size_t max_waiting_for_neighbour = 1024;
+}  // namespace
+
+adapter::out_slot& adapter::new_slot(std::uint32_t& index) {
+  if (free_slots_.empty()) {
+    index = static_cast<std::uint32_t>(slots_.size());
+    slots_.push_back(std::make_unique<out_slot>());
+  } else {
+    index = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  out_slot& slot = *slots_[index];
+  slot.failed = false;
+  slot.reads = 0;
+  slot.ready_at = now_ps() + config_.tx_latency;
+  return slot;
+}
+
+void adapter::send(const send_request& r) {
+  std::uint32_t index;
+  out_slot& slot = new_slot(index);
+  slot.request = r;
+  slot.is_raw = false;
+  if (r.length == 0) {
+    (r.flags & tcp_fin ? out_data_ : out_control_).push(std::uint32_t{index});
+    return;
+  }
+  slot.frame = frame_ref::make(r.length, headroom);
+  out_data_.push(std::uint32_t{index});
+  seq32 at = r.seq;
+  std::uint32_t left = r.length;
+  send_store_.each(buffers(r.connection).tx, [&](const send_range& s) {
+    const seq32 end = s.begin + s.length;
+    if (at.before(s.begin) || !at.before(end)) return true;
+    const std::uint32_t n = std::min(left, end.minus(at));
+    ++slot.reads;
+    dma.read(s.at + at.minus(s.begin), n, slot.frame.data() + (r.length - left), slot.frame, [this, index](bool ok) {
+      out_slot& done = *slots_[index];
+      done.failed = done.failed || !ok;
+      if (--done.reads == 0) {
+        done.ready_at = now_ps() + config_.tx_latency;
+        start_transmit();
+      }
+    });
+    at += n;
+    left -= n;
+    return left != 0;
+  });
+  if (left) {
+    SC_REPORT_ERROR("/understudy/adapter", "segment beyond what the host has posted (I-TX-4)");
+    slot.failed = true;
+  }
+}
+
+void adapter::send_raw(const segment& s) {
+  std::uint32_t index;
+  out_slot& slot = new_slot(index);
+  slot.raw = s;
+  slot.is_raw = true;
+  out_control_.push(std::uint32_t{index});
+}
+
+void adapter::send_frame(frame_ref f) {
+  out_frames_.push(std::move(f));
+  start_transmit();
+}
+
+// Have transmit() run at the earliest instant at which something can leave.
+void adapter::start_transmit() {
+  picos earliest = never;
+  if (!out_frames_.empty()) earliest = now_ps();
+  if (!out_control_.empty()) earliest = std::min(earliest, slots_[out_control_.front()]->ready_at);
+  if (!out_data_.empty() && slots_[out_data_.front()]->reads == 0)
+    earliest = std::min(earliest, slots_[out_data_.front()]->ready_at);
+  if (earliest == never) return;
+  earliest = std::max({earliest, medium_free_, now_ps()});
+  if (transmit_scheduled_ && transmit_at_ <= earliest) return;
+  transmit_scheduled_ = true;
+  transmit_at_ = earliest;
+  agenda_.at(earliest, [this, earliest] {
+    if (!transmit_scheduled_ || transmit_at_ != earliest) return;
+    transmit_scheduled_ = false;
+    transmit();
+  });
+}
+
+// One frame: complete frames first, then segments without payload, then data in stream order.
+void adapter::transmit() {
+  const picos now = now_ps();
+  frame_ref f;
+  while (!f) {
+    if (!out_frames_.empty()) {
+      f = out_frames_.pop();
+      break;
+    }
+    ring_queue<std::uint32_t>* q = nullptr;
+    if (!out_control_.empty() && slots_[out_control_.front()]->ready_at <= now) {
+      q = &out_control_;
+    } else if (!out_data_.empty() && slots_[out_data_.front()]->reads == 0 &&
+               slots_[out_data_.front()]->ready_at <= now) {
+      q = &out_data_;
+    }
+    if (!q) break;
+    const std::uint32_t index = q->pop();
+    dress(*slots_[index], f);
+    slots_[index]->frame = frame_ref{};
+    free_slots_.push_back(index);
+  }
+  if (f) {
+    ++counters_.frames_out;
+    medium_free_ = ethernet.out->take(std::move(f));
+  }
+  after_engine();
+}
+
+// Make the frame of a slot as the engine wants it at this instant. False, and no frame: it is no longer wanted, cannot be
+// addressed, or waits for its neighbour.
+bool adapter::dress(out_slot& slot, frame_ref& out) {
+  if (slot.failed) return false;
+  segment s = slot.raw;
+  if (!slot.is_raw && (!engine_->known(slot.request.connection) || !engine_->build_segment(now_ps(), slot.request, s)))
+    return false;
+  const local_address* from = address_of(s.tuple.local);
+  if (!from) return false;
+  frame_ref f = slot.is_raw || slot.request.length == 0 ? frame_ref::make(0, headroom) : std::move(slot.frame);
+  const ip_address& hop = same_network(from->ip, s.tuple.remote, from->prefix_len) ? s.tuple.remote : from->gateway;
+  const mac_address* mac = neighbours_.find(hop);
+  prepend_headers(f, s, from->mac, mac ? *mac : broadcast_mac, ip_id_++);
+  if (mac) {
+    out = std::move(f);
+    return true;
+  }
+  if (waiting_for_neighbour_.size() >= max_waiting_for_neighbour || hop.is_zero()) {
+    ++counters_.dropped_no_neighbour;
+    return false;
+  }
+  waiting_for_neighbour_.push_back({hop, std::move(f)});
+  if (neighbours_.may_ask(hop, now_ps())) out_frames_.push(make_arp_request(from->mac, from->ip, hop));
+  return false;
+}
+
+// Gratuitous ARP: the link learns where our addresses live now (RFC 5227 3; decision: override at takeover).
+void adapter::announce_addresses() {
+  for (const local_address& a : addresses_)
+    if (a.set && a.ip.is_v4()) out_frames_.push(make_arp_request(a.mac, a.ip, a.ip));
+  start_transmit();
+}
+
+}  // namespace understudy

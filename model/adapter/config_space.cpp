@@ -1,0 +1,38 @@
+#include "model/adapter/config_space.h"
+
+#include "model/abi/understudy_abi.h"
+
+namespace understudy {
+
+config_space::config_space() {
+  set(0x00, US_PCI_DEVICE << 16 | US_PCI_VENDOR, 0);
+  set(command, 0x0010'0000, 0x0000'0406);  // capabilities list; memory space, bus master, INTx disable
+  set(0x08, 0x0200'0001, 0);               // class: Ethernet controller; revision 1
+  set(bar0, 0x0000'0004, ~(US_BAR0_SIZE - 1));  // 64-bit memory BAR; sizing works by writing all-ones
+  set(bar0 + 4, 0, ~0u);
+  set(0x2c, US_PCI_DEVICE << 16 | US_PCI_VENDOR, 0);
+  set(0x34, pcie_capability, 0);
+  set(pcie_capability, 0x0002'0010 | msix_capability << 8, 0);  // PCI Express endpoint, version 2
+  set(pcie_capability + 0x04, 0x1000'0001, 0);                  // device: MPS 256, FLR
+  set(pcie_capability + 0x08, 0x0000'2020, 0x0000'f0ef);        // control: MPS 256, MRRS 512
+  set(msix_capability, 0x0000'0011 | (US_MSIX_VECTORS - 1) << 16, 0xc000'0000);  // enable and function mask
+  set(msix_capability + 4, US_MSIX_TABLE, 0);
+  set(msix_capability + 8, US_MSIX_TABLE + US_MSIX_VECTORS * 16, 0);
+}
+
+std::uint32_t config_space::read(std::uint32_t offset) const {
+  return offset / 4 < value_.size() ? value_[offset / 4] : 0;
+}
+
+void config_space::write(std::uint32_t offset, std::uint32_t value) {
+  if (offset / 4 >= value_.size()) return;
+  const std::uint32_t mask = writable_[offset / 4];
+  value_[offset / 4] = (value_[offset / 4] & ~mask) | (value & mask);
+}
+
+void config_space::set(std::uint32_t offset, std::uint32_t value, std::uint32_t writable) {
+  value_[offset / 4] = value;
+  writable_[offset / 4] = writable;
+}
+
+}  // namespace understudy

@@ -1,0 +1,32 @@
+// PCI configuration space of the adapter: a type 0 header with PCI Express and MSI-X capabilities (PCI Local Bus 6.1,
+// PCI Express Base 7.5, 7.7).
+#pragma once
+#include <array>
+#include <cstdint>
+
+namespace understudy {
+
+class config_space {
+ public:
+  static constexpr std::uint32_t bytes = 4096;
+  static constexpr std::uint32_t command = 0x04;          // bit 1 memory space, bit 2 bus master
+  static constexpr std::uint32_t bus_master_bit = 1u << 2;
+  static constexpr std::uint32_t bar0 = 0x10;
+  static constexpr std::uint32_t pcie_capability = 0x40;
+  static constexpr std::uint32_t msix_capability = 0x80;
+
+  config_space();
+  // A dword at `offset` (rounded down to 4); 0 beyond the space.
+  std::uint32_t read(std::uint32_t offset) const;
+  // Writable bits only; the rest keeps its value.
+  void write(std::uint32_t offset, std::uint32_t value);
+  bool bus_master() const { return read(command) & bus_master_bit; }
+  bool msix_enabled() const { return read(msix_capability) & (1u << 31); }
+
+ private:
+  void set(std::uint32_t offset, std::uint32_t value, std::uint32_t writable);
+  std::array<std::uint32_t, bytes / 4> value_{};
+  std::array<std::uint32_t, bytes / 4> writable_{};
+};
+
+}  // namespace understudy

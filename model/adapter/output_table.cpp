@@ -1,0 +1,113 @@
+#include "model/adapter/output_table.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "model/abi/crc32c.h"
+
+namespace understudy {
+
+output_table::output_table(const adapter_config& config, dma_engine& dma, agenda& work, committed on_commit,
+                           interrupt raise)
+    : config_(config), dma_(dma), work_(work), on_commit_(std::move(on_commit)), raise_(std::move(raise)) {}
+
+void output_table::configure(iova base, std::uint32_t entries) {
+  base_ = base;
+  entries_ = entries;
+}
+
+void output_table::reset() {
+  ++life_;
+  entries_ = 0;
+  epoch_ = 0;
+  tail_ = host_head_ = idt_head_ = reported_idt_head_ = flush_covers_ = flushes_out_ = 0;
+  armed_ = true;
+  interrupt_pending_ = false;
+  waiting_.clear();
+  unproven_.clear();
+}
+
+void output_table::push(us_record r, bool prove) {
+  if (!waiting_.empty() || tail_ - host_head_ >= entries_) {
+    ++counters_.stalled;
+    waiting_.push({r, prove});
+    return;
+  }
+  write(r, prove);
+}
+
+void output_table::write(us_record& r, bool prove) {
+  r.epoch = epoch_;
+  r.number = tail_;
+  r.idt_head = reported_idt_head_ = idt_head_;
+  r.crc = crc32c(&r, offsetof(us_record, crc));
+  ++counters_.records;
+  const iova slot = base_ + std::uint64_t{tail_ & (entries_ - 1)} * US_ENTRY_BYTES;
+  ++tail_;
+  dma_.write_small(slot, {reinterpret_cast<const std::uint8_t*>(&r), sizeof r});
+  if (prove) {
+    unproven_.push({cid{r.cid}, seq32{r.rcv_nxt}, r.number});
+    start_proof();
+  }
+  schedule_interrupt();
+}
+
+// Behind the newest unproven record, if no flush covers it already; host_ack needs nothing here.
+void output_table::start_proof() {
+  if (unproven_.empty()) return;
+  switch (config_.proof) {
+    case commit_proof::host_ack:
+      return;
+    case commit_proof::trusted_delay:
+      work_.in(config_.trusted_delay, [this, upto = tail_] { proven_up_to(upto); });
+      return;
+    case commit_proof::flush_read:
+      if (flushes_out_ >= config_.flushes_in_flight || flush_covers_ == tail_) return;
+      flush_covers_ = tail_;
+      ++flushes_out_;
+      ++counters_.flushes;
+      dma_.flush(base_, [this, upto = tail_, life = life_](bool ok) {
+        if (life != life_) return;
+        --flushes_out_;
+        if (ok) proven_up_to(upto);
+        if (!unproven_.empty()) start_proof();
+      });
+  }
+}
+
+void output_table::proven_up_to(std::uint32_t number) {
+  while (!unproven_.empty() && static_cast<std::int32_t>(unproven_.front().number - number) < 0) {
+    const unproven u = unproven_.pop();
+    on_commit_(u.c, u.rcv_nxt);
+  }
+}
+
+bool output_table::host_consumed(std::uint32_t head) {
+  if (head - host_head_ > tail_ - host_head_) return false;
+  host_head_ = head;
+  armed_ = true;
+  if (config_.proof == commit_proof::host_ack) proven_up_to(head);
+  while (!waiting_.empty() && tail_ - host_head_ < entries_) {
+    waiting w = waiting_.pop();
+    write(w.r, w.prove);
+  }
+  if (tail_ != host_head_ && !config_.mutant_lost_wakeup) schedule_interrupt();
+  return true;
+}
+
+void output_table::schedule_interrupt() {
+  if (!armed_ || interrupt_pending_) return;
+  interrupt_pending_ = true;
+  const picos earliest = counters_.interrupts ? last_interrupt_ + config_.interrupt_moderation : 0;
+  work_.at(std::max(now_ps(), earliest), [this] {
+    interrupt_pending_ = false;
+    if (!armed_ || tail_ == host_head_) return;
+    armed_ = false;
+    ++counters_.interrupts;
+    last_interrupt_ = now_ps();
+    raise_();
+  });
+}
+
+}  // namespace understudy
