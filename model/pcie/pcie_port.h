@@ -142,6 +142,7 @@ class pcie_port : public sc_core::sc_module {
     sc_core::sc_event done;
     std::uint32_t outstanding = 0;
     tlm::tlm_response_status status = tlm::TLM_OK_RESPONSE;
+    bool lost = false;
   };
   // A DMA read on its way: by nb_transport (transaction, one reference held) or by b_transport (waiter).
   struct dma_read {
@@ -196,40 +197,50 @@ class pcie_port : public sc_core::sc_module {
   struct answer {
     picos at = 0;  // the adapter's access time is over
     host_request host;
-    std::uint32_t data_bytes = 0;
   };
 
   tlm::tlm_sync_enum nb_transport_fw(payload& p, tlm::tlm_phase& phase, sc_core::sc_time& t);
   void b_transport(payload& p, sc_core::sc_time& t);
   unsigned transport_dbg(payload& p);
-
-  // Upwards.
   bool acceptable(payload& p, bool one_tlp) const;
+
+  // Upwards. The senders answer when the link takes the next TLP.
   picos send_write(picos earliest, std::uint64_t address, const std::uint8_t* data, std::uint32_t length,
                    const frame_ref& frame);
-  picos send_read(picos earliest, const dma_read& r);
-  void send_up(picos earliest, up_tlp&& t);
+  picos send_read(picos earliest, dma_read r);
+  picos send_up(picos earliest, up_tlp t, picos handling);
   void announce();
   void land();
   void land_write(const up_tlp& t);
+  void serve(dma_read r);
 
   // Downwards.
   void return_reads();
+  void send_down(down_tlp t, std::uint32_t wire);
   void arrive();
-  void respond(dma_read& r);
+  void respond(const dma_read& r);
   void pump_responses();
-  void enter_host_request(const host_request& r);
+
+  // The host's requests.
+  static tlp_type request_type(access kind);
+  void start_request(const host_request& r, picos delay);
+  void enter_request(const host_request& r);
   void deliver_requests();
   void answer_requests();
-  void finish_host(const host_ticket& t, std::uint32_t value);
   host_ticket open_ticket(host_done done);
-
-  picos occupy(direction& d, direction& reverse, picos earliest, std::uint64_t wire);
-  std::uint32_t wire_bytes(tlp_type type, std::uint32_t payload_bytes, std::uint64_t address) const;
-  void lose_read(dma_read& r);
-  void lose_traffic();
-  void set_disabled(bool disabled);
+  bool waiting(const host_ticket& t) const { return hosts_[t.slot].generation == t.generation; }
+  void finish(const host_ticket& t, std::uint32_t value);
   std::uint32_t port_register(std::uint32_t offset) const;
+
+  struct span {
+    picos start, finish;
+  };
+  span occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire);
+  std::uint32_t wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const;
+  void log_tlp(event_kind kind, std::uint64_t a, tlp_type type, std::uint32_t length);
+  void log_access(event_kind kind, const host_request& r);
+  void lose(dma_read& r);
+  void lose_traffic();
 
   const pcie_config config_;
   host_memory& memory_;

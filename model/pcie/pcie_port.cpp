@@ -1,0 +1,635 @@
+#include "model/pcie/pcie_port.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "model/abi/understudy_abi.h"
+#include "model/pcie/frame_extension.h"
+
+namespace understudy {
+
+namespace {
+
+constexpr std::uint32_t nobody = 0xffffffff;
+constexpr std::uint32_t register_bytes = 4;
+constexpr std::uint32_t port_device = 0x5554;
+constexpr std::uint32_t dllp_pair = 16;  // an ACK and an UpdateFC
+constexpr const char* report_id = "/understudy/pcie";
+
+// A read whose byte enables are all off (PCIe 2.2.5: zero-length read).
+bool is_flush(const tlm::tlm_generic_payload& p) {
+  const unsigned char* enables = p.get_byte_enable_ptr();
+  return enables && p.get_data_length() == register_bytes &&
+         std::all_of(enables, enables + p.get_byte_enable_length(),
+                     [](unsigned char e) { return e == TLM_BYTE_DISABLED; });
+}
+
+frame_ref frame_of(const tlm::tlm_generic_payload& p) {
+  const auto* e = p.get_extension<frame_extension>();
+  return e ? e->frame : frame_ref{};
+}
+
+}  // namespace
+
+pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& config, host_memory& memory,
+                     event_log& log, std::uint16_t unit)
+    : sc_module(name),
+      config_(config),
+      memory_(memory),
+      log_(log),
+      unit_(unit),
+      rate_(static_cast<bits_per_second>(
+          std::llround(config.ideal ? tlp_bandwidth(config.link) : raw_rate(config.link) * skp_share()))),
+      dllp_interval_(std::uint64_t{ack_limit(config.link)} * config.link.lanes) {
+  dma.register_nb_transport_fw(this, &pcie_port::nb_transport_fw);
+  dma.register_b_transport(this, &pcie_port::b_transport);
+  dma.register_transport_dbg(this, &pcie_port::transport_dbg);
+  access_payload_.set_data_ptr(access_data_.data());
+  access_payload_.set_data_length(register_bytes);
+  access_payload_.set_streaming_width(register_bytes);
+}
+
+pcie_port::~pcie_port() = default;
+
+// ---------------------------------------------------------------- the link
+
+pcie_port::span pcie_port::occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire) {
+  // DLLPs that are due go out while the line is idle, else in front of the next TLP.
+  if (d.dllp_due && earliest >= d.busy_until + wire_time(d.dllp_due, rate_)) d.dllp_due = 0;
+  const picos start = std::max(earliest, d.busy_until);
+  const span s{start, start + wire_time(wire + d.dllp_due, rate_)};
+  d.busy_until = s.finish;
+  d.dllp_due = 0;
+  if (!config_.ideal) {
+    reverse.acknowledged += wire;
+    reverse.dllp_due += reverse.acknowledged / dllp_interval_ * dllp_pair;
+    reverse.acknowledged %= dllp_interval_;
+  }
+  return s;
+}
+
+std::uint32_t pcie_port::wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const {
+  return tlp_wire_bytes(config_.link, type, data, address >> 32 != 0, !config_.ideal);
+}
+
+void pcie_port::log_tlp(event_kind kind, std::uint64_t a, tlp_type type, std::uint32_t length) {
+  event e;
+  e.kind = kind;
+  e.unit = unit_;
+  e.at = now_ps();
+  e.a = a;
+  e.b = static_cast<std::uint64_t>(type) << 32 | length;
+  log_.emit(e);
+}
+
+void pcie_port::log_access(event_kind kind, const host_request& r) {
+  event e;
+  e.kind = kind;
+  e.unit = unit_;
+  e.at = now_ps();
+  e.a = r.offset;
+  e.b = r.value;
+  log_.emit(e);
+}
+
+void pcie_port::set_link_up(bool up) {
+  plugged_ = up;
+  if (!up) lose_traffic();
+}
+
+void pcie_port::power_off_device() {
+  powered_ = false;
+  lose_traffic();
+  while (!responses_.empty()) responses_.pop_front()->release();
+  if (response_open_) std::exchange(response_open_, nullptr)->release();
+}
+
+void pcie_port::lose(dma_read& r) {
+  if (r.transaction) std::exchange(r.transaction, nullptr)->release();
+  if (r.waiter) {
+    r.waiter->lost = true;
+    if (--r.waiter->outstanding == 0) r.waiter->done.notify();
+    r.waiter = nullptr;
+  }
+}
+
+void pcie_port::lose_traffic() {
+  const picos now = now_ps();
+  while (!up_.empty() && up_.back().finish > now) {
+    up_tlp t = up_.pop_back();
+    ++counters_.dropped;
+    lose(t.read);
+  }
+  announced_ = std::min(announced_, up_.size());
+  for (std::size_t i = 0; i < up_.size(); ++i) lose(up_[i].read);
+  last_due_ = up_.empty() ? now : up_.back().due;
+  counters_.dropped += served_.size() + down_.size() + requests_.size() + answers_.size();
+  while (!served_.empty()) {
+    served_read r = served_.pop_front();
+    lose(r.read);
+  }
+  while (!down_.empty()) {
+    down_tlp t = down_.pop_front();
+    lose(t.read);
+  }
+  while (!requests_.empty()) requests_.pop_front();
+  while (!answers_.empty()) answers_.pop_front();
+  up_link_ = {.busy_until = now};
+  down_link_ = {.busy_until = now};
+  registers_free_at_ = now;
+}
+
+bool pcie_port::quiet() const {
+  return up_.empty() && served_.empty() && down_.empty() && requests_.empty() && answers_.empty() &&
+         responses_.empty() && !response_open_ && posted_ == 0 && open_tickets_ == 0;
+}
+
+// ---------------------------------------------------------------- DMA, as the adapter sees it
+
+bool pcie_port::acceptable(payload& p, bool one_tlp) const {
+  const std::uint32_t length = p.get_data_length();
+  if (p.get_command() == tlm::TLM_IGNORE_COMMAND) {
+    p.set_response_status(tlm::TLM_COMMAND_ERROR_RESPONSE);
+    return false;
+  }
+  if (p.get_byte_enable_ptr() && !(p.is_read() && is_flush(p))) {
+    p.set_response_status(tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
+    return false;
+  }
+  if (length == 0 || p.get_streaming_width() < length) {
+    p.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
+    return false;
+  }
+  if (one_tlp) {
+    const std::uint32_t fits = p.is_write() ? first_write(config_.link, p.get_address(), length)
+                                            : first_read(config_.link, p.get_address(), length);
+    if (fits < length) {
+      p.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
+      SC_REPORT_ERROR(report_id, "PCIe 2.2.7: a request exceeds MPS or MRRS, or crosses 4 KiB");
+      return false;
+    }
+  }
+  return true;
+}
+
+tlm::tlm_sync_enum pcie_port::nb_transport_fw(payload& p, tlm::tlm_phase& phase, sc_core::sc_time& t) {
+  const picos earliest = now_ps() + t.value();
+  if (phase == tlm::END_RESP) {
+    if (&p == response_open_) {
+      response_open_ = nullptr;
+      response_free_at_ = earliest;
+      p.release();
+      pump_responses();
+    }
+    return tlm::TLM_COMPLETED;
+  }
+  if (phase != tlm::BEGIN_REQ) {
+    SC_REPORT_ERROR(report_id, "IEEE 1666 15.2.4: an initiator sends BEGIN_REQ and END_RESP only");
+    return tlm::TLM_ACCEPTED;
+  }
+  if (!acceptable(p, true)) return tlm::TLM_COMPLETED;
+
+  if (p.is_write()) {
+    p.set_response_status(tlm::TLM_OK_RESPONSE);
+    const picos free =
+        send_write(earliest, p.get_address(), p.get_data_ptr(), p.get_data_length(), frame_of(p));
+    t = to_sc(free - now_ps());
+    return tlm::TLM_COMPLETED;
+  }
+  dma_read r;
+  r.transaction = &p;
+  r.address = p.get_address();
+  if (!is_flush(p)) {
+    r.destination = p.get_data_ptr();
+    r.length = p.get_data_length();
+  }
+  p.acquire();
+  const picos free = send_read(earliest, r);
+  t = to_sc(free - now_ps());
+  phase = tlm::END_REQ;
+  return tlm::TLM_UPDATED;
+}
+
+void pcie_port::b_transport(payload& p, sc_core::sc_time& t) {
+  if (!acceptable(p, false)) return;
+  picos free = now_ps() + t.value();
+  std::uint64_t address = p.get_address();
+  std::uint8_t* data = p.get_data_ptr();
+  std::uint32_t left = p.get_data_length();
+
+  if (p.is_write()) {
+    const frame_ref frame = frame_of(p);
+    while (left > 0) {
+      const std::uint32_t n = first_write(config_.link, address, left);
+      free = send_write(free, address, data, n, frame);
+      address += n;
+      data += n;
+      left -= n;
+    }
+    p.set_response_status(tlm::TLM_OK_RESPONSE);
+    t = to_sc(free - now_ps());
+    return;
+  }
+
+  blocking_read waiter;
+  const bool flush = is_flush(p);
+  while (left > 0) {
+    const std::uint32_t n = first_read(config_.link, address, left);
+    dma_read r;
+    r.waiter = &waiter;
+    r.address = address;
+    if (!flush) {
+      r.destination = data;
+      r.length = n;
+    }
+    ++waiter.outstanding;
+    free = send_read(free, r);
+    address += n;
+    data += n;
+    left -= n;
+  }
+  while (waiter.outstanding > 0) sc_core::wait(waiter.done);
+  if (waiter.lost) {
+    sc_core::wait(to_sc(config_.completion_timeout));
+    waiter.status = tlm::TLM_GENERIC_ERROR_RESPONSE;
+  }
+  p.set_response_status(waiter.status);
+  t = sc_core::SC_ZERO_TIME;
+}
+
+unsigned pcie_port::transport_dbg(payload& p) {
+  const bool done = p.is_read()    ? memory_.read(p.get_address(), p.get_data_ptr(), p.get_data_length())
+                    : p.is_write() ? memory_.write(p.get_address(), p.get_data_ptr(), p.get_data_length())
+                                   : false;
+  return done ? p.get_data_length() : 0;
+}
+
+// ---------------------------------------------------------------- upwards
+
+picos pcie_port::send_write(picos earliest, std::uint64_t address, const std::uint8_t* data,
+                            std::uint32_t length, const frame_ref& frame) {
+  up_tlp t;
+  t.type = tlp_type::memory_write;
+  t.address = address;
+  t.length = length;
+  t.wire = wire_bytes(t.type, length, address);
+  if (link_up()) {
+    t.frame = frame ? frame : frame_ref::copy_of(data, length);
+    t.bytes = frame ? data : t.frame.data();
+  }
+  return send_up(earliest, std::move(t), config_.write_latency);
+}
+
+picos pcie_port::send_read(picos earliest, dma_read r) {
+  up_tlp t;
+  t.type = tlp_type::memory_read;
+  t.address = r.address;
+  t.length = r.length;
+  t.wire = wire_bytes(t.type, 0, r.address);
+  t.read = r;
+  return send_up(earliest, std::move(t), 0);
+}
+
+// `handling`: from the last byte's arrival to `due`, if nothing earlier holds it up.
+picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
+  if (!link_up()) {
+    ++counters_.dropped;
+    lose(t.read);
+    return earliest + wire_time(t.wire, rate_);
+  }
+  const span s = occupy(up_link_, down_link_, earliest, t.wire);
+  t.start = s.start;
+  t.finish = s.finish;
+  t.due = std::max(s.finish + config_.propagation + handling, last_due_);
+  last_due_ = t.due;
+  agenda_.at(t.due, [this] { land(); });
+  up_.push_back(std::move(t));
+  if (s.start <= now_ps())
+    announce();
+  else
+    agenda_.at(s.start, [this] { announce(); });
+  return s.finish;
+}
+
+void pcie_port::announce() {
+  const picos now = now_ps();
+  while (announced_ < up_.size() && up_[announced_].start <= now) {
+    const up_tlp& t = up_[announced_++];
+    ++counters_.tlps_up;
+    counters_.bytes_up += t.wire;
+    log_tlp(event_kind::tlp_up, t.address, t.type, t.length);
+  }
+}
+
+void pcie_port::land() {
+  const picos now = now_ps();
+  while (!up_.empty() && up_.front().due <= now) {
+    const up_tlp t = up_.pop_front();
+    --announced_;
+    if (t.type == tlp_type::memory_write) {
+      land_write(t);
+    } else if (t.type == tlp_type::memory_read) {
+      if (t.read.live()) serve(t.read);
+    } else {
+      agenda_.in(config_.mmio_latency, [this, r = t.answered] {
+        if (!waiting(r.ticket)) return;
+        if (r.kind == access::mmio_read) {
+          ++counters_.mmio_reads;
+          log_access(event_kind::mmio_read, r);
+        }
+        finish(r.ticket, r.value);
+      });
+    }
+  }
+}
+
+void pcie_port::land_write(const up_tlp& t) {
+  event e;
+  e.unit = unit_;
+  e.at = now_ps();
+  if (t.length == register_bytes && t.address >= msi_base && t.address < msi_end) {
+    std::uint32_t data;
+    std::memcpy(&data, t.bytes, sizeof data);
+    ++counters_.msi;
+    e.kind = event_kind::interrupt;
+    e.a = data;
+    e.b = t.address;
+    log_.emit(e);
+    if (interrupt_) interrupt_(t.address, data);
+    return;
+  }
+  if (!memory_.write(t.address, t.bytes, t.length)) {
+    ++counters_.unsupported;
+    return;
+  }
+  ++counters_.writes;
+  counters_.write_bytes += t.length;
+  e.kind = event_kind::write_visible;
+  e.a = t.address;
+  e.b = t.length;
+  e.data = t.bytes;
+  e.length = t.length;
+  log_.emit(e);
+}
+
+// Sample memory; the completions go when the memory's latency is over.
+void pcie_port::serve(dma_read r) {
+  const bool there = r.destination ? memory_.read(r.address, r.destination, r.length)
+                                   : memory_.at(r.address, register_bytes) != nullptr;
+  if (there) {
+    ++counters_.reads;
+    counters_.read_bytes += r.length;
+  } else {
+    ++counters_.unsupported;
+    r.status = tlm::TLM_ADDRESS_ERROR_RESPONSE;
+  }
+  const picos at = now_ps() + config_.read_latency;
+  served_.push_back({at, r});
+  agenda_.at(at, [this] { return_reads(); });
+}
+
+// ---------------------------------------------------------------- downwards
+
+void pcie_port::return_reads() {
+  while (!served_.empty() && served_.front().at <= now_ps()) {
+    const dma_read r = served_.pop_front().read;
+    if (r.status != tlm::TLM_OK_RESPONSE) {
+      send_down({0, false, {}, r}, wire_bytes(tlp_type::completion, 0, 0));
+      continue;
+    }
+    std::uint64_t address = r.address;
+    std::uint32_t left = r.length ? r.length : register_bytes;
+    std::uint32_t n = first_completion(config_.link, address, left);
+    for (; n < left; n = first_completion(config_.link, address, left)) {
+      const std::uint32_t wire = wire_bytes(tlp_type::completion_data, n, 0);
+      occupy(down_link_, up_link_, now_ps(), wire);
+      ++counters_.tlps_down;
+      counters_.bytes_down += wire;
+      address += n;
+      left -= n;
+    }
+    send_down({0, false, {}, r}, wire_bytes(tlp_type::completion_data, n, 0));
+  }
+}
+
+void pcie_port::send_down(down_tlp t, std::uint32_t wire) {
+  const span s = occupy(down_link_, up_link_, now_ps(), wire);
+  ++counters_.tlps_down;
+  counters_.bytes_down += wire;
+  t.at = s.finish + config_.propagation;
+  agenda_.at(t.at, [this] { arrive(); });
+  down_.push_back(t);
+}
+
+void pcie_port::arrive() {
+  while (!down_.empty() && down_.front().at <= now_ps()) {
+    const down_tlp t = down_.pop_front();
+    if (t.request) {
+      requests_.push_back(t.host);
+      log_tlp(event_kind::tlp_down, t.host.offset, request_type(t.host.kind), register_bytes);
+      deliver_requests();
+    } else {
+      respond(t.read);
+    }
+  }
+}
+
+void pcie_port::respond(const dma_read& r) {
+  if (r.transaction) {
+    r.transaction->set_response_status(r.status);
+    responses_.push_back(r.transaction);
+  } else {
+    if (r.status != tlm::TLM_OK_RESPONSE) r.waiter->status = r.status;
+    if (--r.waiter->outstanding == 0) r.waiter->done.notify();
+  }
+  const bool data = r.status == tlm::TLM_OK_RESPONSE;
+  log_tlp(event_kind::tlp_down, r.address, data ? tlp_type::completion_data : tlp_type::completion, r.length);
+  pump_responses();
+}
+
+// One response at a time (IEEE 1666 15.2.6: response exclusion rule).
+void pcie_port::pump_responses() {
+  if (pumping_) return;
+  pumping_ = true;
+  while (!responses_.empty() && !response_open_ && response_free_at_ <= now_ps()) {
+    payload* p = responses_.pop_front();
+    response_open_ = p;
+    tlm::tlm_phase phase = tlm::BEGIN_RESP;
+    sc_core::sc_time t = sc_core::SC_ZERO_TIME;
+    const tlm::tlm_sync_enum answer = dma->nb_transport_bw(*p, phase, t);
+    const bool ended = answer == tlm::TLM_COMPLETED || (answer == tlm::TLM_UPDATED && phase == tlm::END_RESP);
+    if (ended && response_open_ == p) {
+      response_open_ = nullptr;
+      response_free_at_ = now_ps() + t.value();
+      p->release();
+    }
+  }
+  pumping_ = false;
+  if (!responses_.empty() && !response_open_) agenda_.at(response_free_at_, [this] { pump_responses(); });
+}
+
+// ---------------------------------------------------------------- the host's requests
+
+tlp_type pcie_port::request_type(access kind) {
+  switch (kind) {
+    case access::mmio_write:
+      return tlp_type::memory_write;
+    case access::mmio_read:
+      return tlp_type::memory_read;
+    case access::cfg_write:
+      return tlp_type::config_write;
+    default:
+      return tlp_type::config_read;
+  }
+}
+
+pcie_port::host_ticket pcie_port::open_ticket(host_done done) {
+  if (free_hosts_.empty()) {
+    free_hosts_.push_back(static_cast<std::uint32_t>(hosts_.size()));
+    hosts_.emplace_back();
+  }
+  const std::uint32_t slot = free_hosts_.back();
+  free_hosts_.pop_back();
+  hosts_[slot].done = std::move(done);
+  ++open_tickets_;
+  return {slot, hosts_[slot].generation};
+}
+
+void pcie_port::finish(const host_ticket& t, std::uint32_t value) {
+  if (!waiting(t)) return;
+  host_done done = std::move(hosts_[t.slot].done);
+  ++hosts_[t.slot].generation;
+  free_hosts_.push_back(t.slot);
+  --open_tickets_;
+  if (done) done(value);
+}
+
+void pcie_port::start_request(const host_request& r, picos delay) {
+  ++posted_;
+  agenda_.in(delay + config_.mmio_latency, [this, r] {
+    --posted_;
+    enter_request(r);
+  });
+  if (r.kind != access::mmio_write)
+    agenda_.in(delay + config_.completion_timeout, [this, ticket = r.ticket] { finish(ticket, nobody); });
+}
+
+void pcie_port::mmio_write(std::uint32_t offset, std::uint32_t value, picos delay) {
+  start_request({access::mmio_write, offset, value, {}}, delay);
+}
+
+void pcie_port::mmio_read(std::uint32_t offset, host_done done, picos delay) {
+  start_request({access::mmio_read, offset, 0, open_ticket(std::move(done))}, delay);
+}
+
+void pcie_port::cfg_write(std::uint32_t offset, std::uint32_t value, picos delay, host_done done) {
+  start_request({access::cfg_write, offset, value, open_ticket(std::move(done))}, delay);
+}
+
+void pcie_port::cfg_read(std::uint32_t offset, host_done done, picos delay) {
+  start_request({access::cfg_read, offset, 0, open_ticket(std::move(done))}, delay);
+}
+
+void pcie_port::enter_request(const host_request& r) {
+  if (!link_up()) {
+    ++counters_.dropped;
+    return;
+  }
+  const bool write = r.kind == access::mmio_write || r.kind == access::cfg_write;
+  send_down({0, true, r, {}}, wire_bytes(request_type(r.kind), write ? register_bytes : 0, 0));
+}
+
+void pcie_port::deliver_requests() {
+  while (!requests_.empty() && registers_free_at_ <= now_ps()) {
+    host_request r = requests_.pop_front();
+    const bool write = r.kind == access::mmio_write || r.kind == access::cfg_write;
+    access_payload_.set_command(write ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND);
+    access_payload_.set_address(r.offset);
+    access_payload_.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+    access_payload_.set_dmi_allowed(false);
+    std::memcpy(access_data_.data(), &r.value, register_bytes);
+    sc_core::sc_time t = sc_core::SC_ZERO_TIME;
+    auto& socket = r.kind == access::mmio_write || r.kind == access::mmio_read ? mmio : cfg;
+    socket->b_transport(access_payload_, t);
+    if (!link_up()) return;
+    registers_free_at_ = now_ps() + t.value();
+    if (!access_payload_.is_response_ok()) continue;
+    if (r.kind == access::mmio_write) {
+      ++counters_.mmio_writes;
+      log_access(event_kind::mmio_write, r);
+      continue;
+    }
+    if (!write) std::memcpy(&r.value, access_data_.data(), register_bytes);
+    if (r.kind == access::cfg_write) r.value = 0;
+    answers_.push_back({registers_free_at_, r});
+    agenda_.at(registers_free_at_, [this] { answer_requests(); });
+  }
+  if (!requests_.empty()) agenda_.at(registers_free_at_, [this] { deliver_requests(); });
+}
+
+// The adapter's access time is over: the completions go up, behind its earlier writes.
+void pcie_port::answer_requests() {
+  while (!answers_.empty() && answers_.front().at <= now_ps()) {
+    up_tlp t;
+    t.answered = answers_.pop_front().host;
+    const bool data = t.answered.kind != access::cfg_write;
+    t.type = data ? tlp_type::completion_data : tlp_type::completion;
+    t.address = t.answered.offset;
+    t.length = data ? register_bytes : 0;
+    t.wire = wire_bytes(t.type, t.length, 0);
+    send_up(now_ps(), std::move(t), 0);
+  }
+}
+
+// ---------------------------------------------------------------- the port's own configuration space
+
+void pcie_port::port_cfg_write(std::uint32_t offset, std::uint32_t value, picos delay, host_done done) {
+  agenda_.in(delay + config_.mmio_latency, [this, offset, value, ticket = open_ticket(std::move(done))] {
+    if (offset == port_link_control) {
+      disabled_ = (value & port_link_disable) != 0;
+      if (disabled_) lose_traffic();
+    }
+    agenda_.in(config_.mmio_latency, [this, ticket] { finish(ticket, 0); });
+  });
+}
+
+void pcie_port::port_cfg_read(std::uint32_t offset, host_done done, picos delay) {
+  agenda_.in(delay + config_.mmio_latency, [this, offset, ticket = open_ticket(std::move(done))] {
+    agenda_.at(last_due_, [this, offset, ticket] {
+      agenda_.in(config_.mmio_latency,
+                 [this, ticket, value = port_register(offset)] { finish(ticket, value); });
+    });
+  });
+}
+
+std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
+  const link_parameters& link = config_.link;
+  switch (offset) {
+    case 0x00:
+      return US_PCI_VENDOR | port_device << 16;
+    case 0x04:
+      return 1u << 20;  // Status: there is a capability list
+    case 0x08:
+      return 0x060400u << 8;  // class: PCI-to-PCI bridge
+    case 0x0c:
+      return 1u << 16;  // header type 1
+    case 0x18:
+      return 1u << 16 | 1u << 8;  // bus 1 below
+    case 0x34:
+      return port_capability;
+    case port_capability:
+      return 0x10u | 0x42u << 16;  // PCI Express, version 2, root port, end of the list
+    case port_capability + 0x0c:   // Link Capabilities: speed, width, reports Link Active
+      return link.generation | link.lanes << 4 | 1u << 20;
+    case port_link_control: {
+      const std::uint32_t status =
+          link_up() ? link.generation << 16 | link.lanes << 20 | port_link_active : 0;
+      return status | (disabled_ ? port_link_disable : 0);
+    }
+    default:
+      return 0;
+  }
+}
+
+}  // namespace understudy
