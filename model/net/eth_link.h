@@ -2,7 +2,6 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <systemc>
 #include <vector>
 
@@ -72,6 +71,12 @@ class eth_link : public sc_core::sc_module {
     eth_link& link;
     side from;
   };
+  // A frame on its way.
+  struct flight {
+    picos start;
+    std::uint32_t epoch;  // of its direction when it left
+    bool held;
+  };
   struct held_frame {
     frame_ref f;
     std::uint64_t id;
@@ -91,9 +96,8 @@ class eth_link : public sc_core::sc_module {
 
   picos offer(side from, frame_ref f);
   void leave(side from, frame_ref f, picos start);
-  void arrive(side from, frame_ref f, std::uint32_t epoch, picos start, bool passes);
+  void arrive(side from, const frame_ref& f, const flight& how);
   void deliver(side from, const frame_ref& f);
-  void overtaken(side from);
   void release_held(side from, std::uint64_t id);
 
   eth_link_config config_;

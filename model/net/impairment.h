@@ -14,7 +14,8 @@ namespace understudy {
 // Probabilities are 0 to 1.
 struct impairment_config {
   double loss = 0;          // independent losses
-  bool gemodel = false;     // Gilbert-Elliott losses instead: two states, drawn anew before each frame
+  bool gemodel = false;     // Gilbert-Elliott losses instead; a frame is judged by the state before its own
+                            // transition, as netem does
   double ge_p = 0;          // good to bad
   double ge_r = 0;          // bad to good
   double ge_loss_bad = 1;   // 1-h: loss in the bad state

@@ -79,7 +79,7 @@ class l2_switch : public sc_core::sc_module {
   void send_to(unsigned p, const frame_ref& f);
   void hold(unsigned p, const frame_ref& f);
   void pump(unsigned p);
-  void drop_hold(port_state& s);
+  void stop_holding(port_state& s);
 
   l2_switch_config config_;
   counters count_;

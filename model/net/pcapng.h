@@ -10,7 +10,8 @@
 namespace understudy {
 
 // Writes under a temporary name beside `path` and renames on close(), so that nothing half-written stays.
-// Every failure of the machine is a std::system_error that names the path.
+// Every failure of the machine is a std::system_error that names the path. Blocks are in the machine's byte
+// order, as the format allows.
 class pcapng_writer : public capture_sink {
  public:
   // `hardware` and `application`: text for the section header; empty: left out.
@@ -29,6 +30,7 @@ class pcapng_writer : public capture_sink {
   std::uint64_t frames() const { return frames_; }
 
  private:
+  void discard();  // close and remove the temporary file
   void begin_block(std::uint32_t type);
   void option(std::uint16_t code, const void* value, std::uint16_t length);
   void end_block();
@@ -40,6 +42,7 @@ class pcapng_writer : public capture_sink {
   std::string temporary_;
   std::FILE* file_ = nullptr;
   std::vector<std::uint8_t> block_;
+  bool has_options_ = false;
   unsigned interfaces_ = 0;
   std::uint64_t frames_ = 0;
 };

@@ -1,0 +1,212 @@
+#include "model/net/l2_switch.h"
+
+#include <algorithm>
+#include <deque>
+#include <iterator>
+#include <string>
+#include <utility>
+
+namespace understudy {
+namespace {
+
+mac_address mac_at(const std::uint8_t* p) {
+  mac_address m;
+  std::copy_n(p, m.size(), m.begin());
+  return m;
+}
+bool is_group(const mac_address& m) {
+  return m[0] & 1;
+}
+// IEEE 802.1Q table 8-1: never relayed.
+bool is_link_local(const mac_address& m) {
+  return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && m[5] < 0x10;
+}
+
+}  // namespace
+
+struct l2_switch::port_state : eth_if {
+  port_state(l2_switch& s, unsigned n)
+      : owner(s),
+        number(n),
+        socket(("out" + std::to_string(n)).c_str(), ("in" + std::to_string(n)).c_str(), *this) {}
+  picos take(frame_ref f) override {
+    owner.arrived(number, std::move(f));
+    return now_ps();
+  }
+  l2_switch& owner;
+  unsigned number;
+  eth_socket socket;
+  std::deque<frame_ref> queue;
+  std::uint64_t queued_bytes = 0;
+  picos free_at = 0;
+  bool waiting = false;  // pump() is on the agenda
+  bool up = true;
+  bool holding = false;
+  std::deque<held_frame> hold;
+};
+
+l2_switch::l2_switch(const sc_core::sc_module_name& name, const l2_switch_config& config)
+    : sc_module(name), config_(config) {
+  for (unsigned p = 0; p < config.ports; ++p) ports_.push_back(std::make_unique<port_state>(*this, p));
+}
+l2_switch::~l2_switch() = default;
+
+eth_socket& l2_switch::port(unsigned p) {
+  return ports_[p]->socket;
+}
+bool l2_switch::is_up(unsigned p) const {
+  return ports_[p]->up;
+}
+bool l2_switch::is_holding(unsigned p) const {
+  return ports_[p]->holding;
+}
+
+std::uint64_t l2_switch::held_frames() const {
+  std::uint64_t n = 0;
+  for (const auto& s : ports_) n += s->hold.size();
+  return n;
+}
+
+int l2_switch::port_of(const mac_address& mac) const {
+  const auto it = table_.find(mac);
+  return it == table_.end() ? -1 : static_cast<int>(it->second);
+}
+
+void l2_switch::arrived(unsigned p, frame_ref f) {
+  ++count_.received;
+  if (!ports_[p]->up) {
+    ++count_.down_dropped;
+    return;
+  }
+  if (f.size() < 14) return;
+  const mac_address source = mac_at(f.data() + 6);
+  if (!is_group(source)) {
+    const auto [it, is_new] = table_.try_emplace(source, p);
+    if (!is_new && it->second != p) {
+      ++count_.moved;
+      if (!ports_[it->second]->holding) it->second = p;
+    }
+  }
+  agenda_.in(config_.latency, [this, p, f = std::move(f)] { relay(p, f); });
+}
+
+void l2_switch::relay(unsigned from, const frame_ref& f) {
+  const mac_address destination = mac_at(f.data());
+  if (is_link_local(destination)) return;
+  const int to = is_group(destination) ? -1 : port_of(destination);
+  if (to >= 0) {
+    if (static_cast<unsigned>(to) == from) return;
+    ++count_.forwarded;
+    send_to(static_cast<unsigned>(to), f);
+    return;
+  }
+  ++count_.flooded;
+  for (unsigned q = 0; q < config_.ports; ++q)
+    if (q != from) send_to(q, f);
+}
+
+void l2_switch::send_to(unsigned p, const frame_ref& f) {
+  port_state& s = *ports_[p];
+  if (s.holding) {
+    hold(p, f);
+  } else if (!s.up) {
+    ++count_.down_dropped;
+  } else if (s.queued_bytes + f.size() > config_.queue_bytes) {
+    ++count_.queue_dropped;
+  } else {
+    s.queued_bytes += f.size();
+    s.queue.push_back(f);
+    pump(p);
+  }
+}
+
+void l2_switch::hold(unsigned p, const frame_ref& f) {
+  if (held_bytes_ + f.size() > config_.hold_bytes) {
+    ++count_.hold_dropped;
+    return;
+  }
+  ++count_.held;
+  held_bytes_ += f.size();
+  ports_[p]->hold.push_back({f, ++order_});
+}
+
+void l2_switch::pump(unsigned p) {
+  port_state& s = *ports_[p];
+  while (!s.waiting && !s.queue.empty()) {
+    if (now_ps() < s.free_at) {
+      s.waiting = true;
+      agenda_.at(s.free_at, [this, p] {
+        ports_[p]->waiting = false;
+        pump(p);
+      });
+      return;
+    }
+    const frame_ref f = std::move(s.queue.front());
+    s.queue.pop_front();
+    s.queued_bytes -= f.size();
+    ++count_.sent;
+    s.free_at = s.socket.out->take(f);
+  }
+}
+
+void l2_switch::port_down_and_hold(unsigned p) {
+  port_state& s = *ports_[p];
+  if (s.holding) return;
+  s.up = false;
+  s.holding = true;
+  for (const frame_ref& f : s.queue) hold(p, f);
+  s.queue.clear();
+  s.queued_bytes = 0;
+}
+
+void l2_switch::release(unsigned from_port, unsigned to_port) {
+  port_state& from = *ports_[from_port];
+  port_state& to = *ports_[to_port];
+  if (!from.holding) return;
+  from.holding = false;
+  if (from_port == to_port) from.up = true;
+  for (auto& [mac, port] : table_)
+    if (port == from_port) port = to_port;
+  std::deque<held_frame> frames = std::exchange(from.hold, {});
+  if (to.holding) {
+    std::deque<held_frame> merged;
+    std::merge(frames.begin(), frames.end(), to.hold.begin(), to.hold.end(), std::back_inserter(merged),
+               [](const held_frame& x, const held_frame& y) { return x.order < y.order; });
+    to.hold = std::move(merged);
+    return;
+  }
+  for (held_frame& h : frames) {
+    held_bytes_ -= h.f.size();
+    if (!to.up) {
+      ++count_.down_dropped;
+      continue;
+    }
+    ++count_.released;
+    to.queued_bytes += h.f.size();
+    to.queue.push_back(std::move(h.f));
+  }
+  pump(to_port);
+}
+
+void l2_switch::stop_holding(port_state& s) {
+  s.holding = false;
+  count_.hold_dropped += s.hold.size();
+  for (const held_frame& h : s.hold) held_bytes_ -= h.f.size();
+  s.hold.clear();
+}
+
+void l2_switch::port_up(unsigned p) {
+  stop_holding(*ports_[p]);
+  ports_[p]->up = true;
+}
+
+void l2_switch::port_down(unsigned p) {
+  port_state& s = *ports_[p];
+  stop_holding(s);
+  s.up = false;
+  count_.down_dropped += s.queue.size();
+  s.queue.clear();
+  s.queued_bytes = 0;
+}
+
+}  // namespace understudy
