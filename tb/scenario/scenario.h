@@ -51,31 +51,48 @@ struct wire_parameters {
 };
 
 struct switch_parameters {
-  picos latency = 500_ns;
+  picos latency = 300_ns;
+  std::uint64_t queue_bytes = 2 * 1024 * 1024;
 };
 
+// tcp apart, members carry the defaults of struct adapter_config (model/adapter).
 struct adapter_parameters {
   tcp_config tcp;  // adapter.connections is tcp.max_connections, adapter.mtu is tcp.mtu
   std::vector<std::string> rtl;
   picos clock = 2500_ps;  // one cycle
+  std::uint32_t checksum_bytes = 32;
   picos rx_latency = 400_ns;
-  picos tx_latency = 400_ns;
+  picos tx_latency = 300_ns;
+  std::uint32_t rx_fifo_bytes = 512 * 1024;
+  picos register_access = 20_ns;
+  picos descriptor_time = 20_ns;
+  std::uint32_t descriptors_a_fetch = 16;
   picos irq_moderation = 10_us;
+  picos acked_record_age = 10_us;
+  std::uint32_t dma_tags = 64;
+  picos dma_issue_time = 4_ns;
+  std::uint64_t dma_backlog_bytes = 256 * 1024;
 };
 
 struct commit_parameters {
   std::string proof = "flush_read";  // "flush_read", "host_ack", "trusted_delay"
   picos trusted_delay = 2_us;
+  std::uint32_t flushes_in_flight = 2;
   bool rule = true;
 };
 
+// Members carry the defaults of struct pcie_config and link_parameters (model/pcie).
 struct pcie_parameters {
   std::uint32_t generation = 3;
   std::uint32_t lanes = 8;
   std::uint32_t mps = 256;
   std::uint32_t mrrs = 512;
   std::uint32_t rcb = 64;
-  picos completion_timeout = 10_ms;
+  picos propagation = 50_ns;
+  picos read_latency = 310_ns;
+  picos write_latency = 130_ns;
+  picos mmio_latency = 300_ns;
+  picos completion_timeout = 50_us;
 };
 
 struct host_parameters {

@@ -1,0 +1,116 @@
+#include "tb/report/result.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace understudy::tb {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+json instant(const std::optional<picos>& t) {
+  return t ? json(*t) : json(nullptr);
+}
+
+json failover_json(const failover_result& f) {
+  return {{"kind", f.kind},
+          {"from", f.from},
+          {"to", f.to},
+          {"fault_ps", instant(f.fault)},
+          {"detect_ps", instant(f.detect)},
+          {"fence_ps", instant(f.fence)},
+          {"block_ps", instant(f.block)},
+          {"drain_ps", instant(f.drain)},
+          {"rebuild_ps", instant(f.rebuild)},
+          {"load_ps", instant(f.load)},
+          {"identity_ps", instant(f.identity)},
+          {"unblock_ps", instant(f.unblock)},
+          {"blackout_ps", instant(f.blackout)},
+          {"connections", f.connections},
+          {"retransmitted_bytes", f.retransmitted_bytes},
+          {"peer_timeouts", f.peer_timeouts},
+          {"stall_ps", {{"p50", f.stall.p50}, {"p99", f.stall.p99}, {"max", f.stall.max}}}};
+}
+
+json monitor_json(const monitor_result& m) {
+  return {{"id", m.id},
+          {"armed", m.armed},
+          {"checked", m.checked},
+          {"violations", m.violations},
+          {"first", m.first}};
+}
+
+json fault_json(const fault_result& f) {
+  return {{"id", f.id},
+          {"kind", f.kind},
+          {"target", f.target},
+          {"activated", f.activated},
+          {"at_ps", instant(f.at)},
+          {"outcome", f.outcome}};
+}
+
+template <typename T>
+json list(const std::vector<T>& items, json (*convert)(const T&)) {
+  json out = json::array();
+  for (const auto& i : items) out.push_back(convert(i));
+  return out;
+}
+
+}  // namespace
+
+std::string to_json(const run_result& r) {
+  json parameters = json::object();
+  for (const auto& [k, v] : r.parameters) parameters[k] = v;
+  const auto& c = r.connections;
+  const auto& b = r.bytes;
+  const auto& h = r.host_interface;
+  const json j = {
+      {"schema", 1},
+      {"status", r.held() ? "held" : "failed"},
+      {"reasons", r.reasons},
+      {"stopped", r.stopped},
+      {"scenario", r.scenario},
+      {"seed", r.seed},
+      {"revision", r.revision},
+      {"versions",
+       {{"systemc", r.versions.systemc}, {"verilator", r.versions.verilator}, {"lwip", r.versions.lwip}}},
+      {"trace_hash", fmt::format("{:016x}", r.trace_hash)},
+      {"events", r.events},
+      {"sim_time_ps", r.sim_time},
+      {"wall_s", r.wall_s},
+      {"frames", r.frames},
+      {"frames_per_wall_s", r.frames_per_wall_s()},
+      {"peers", r.peers},
+      {"connections",
+       {{"opened", c.opened},
+        {"completed", c.completed},
+        {"refused", c.refused},
+        {"aborted", c.aborted},
+        {"reset", c.reset}}},
+      {"bytes",
+       {{"expected", b.expected},
+        {"delivered", b.delivered},
+        {"lost", b.lost},
+        {"duplicated", b.duplicated},
+        {"corrupted", b.corrupted}}},
+      {"failovers", list(r.failovers, failover_json)},
+      {"host_interface",
+       {{"doorbells", h.doorbells},
+        {"mmio_reads", h.mmio_reads},
+        {"interrupts", h.interrupts},
+        {"dma_operations", h.dma_operations},
+        {"dma_bytes", h.dma_bytes},
+        {"tlps", h.tlps},
+        {"descriptors", h.descriptors},
+        {"records", h.records}}},
+      {"monitors", list(r.monitors, monitor_json)},
+      {"faults", list(r.faults, fault_json)},
+      {"marks", r.marks},
+      {"parameters", parameters},
+      {"files", r.files}};
+  // A byte that is no UTF-8 (a path may hold one) is replaced rather than thrown at the user.
+  return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace understudy::tb

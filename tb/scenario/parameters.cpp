@@ -1,0 +1,324 @@
+#include "tb/scenario/parameters.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "tb/scenario/quantity.h"
+#include "tb/scenario/value.h"
+
+namespace understudy::tb {
+namespace {
+
+using enum parameter_type;
+
+#define AT(member) [](scenario& s) -> value_ref { return &s.member; }
+
+constexpr parameter table[] = {
+    {"seed", integer, AT(seed), "0", "9223372036854775807", "",
+     "Root of every random stream of the run: the same seed gives the same run, bit for bit."},
+    {"peer", word, AT(peer), "", "", "lwip|twin|responder",
+     "Who speaks TCP at the far end: lwIP (an independent TCP: MSS 1460, 64 KiB windows, no SACK, no "
+     "timestamps), a second "
+     "adapter with its driver, or a stateless responder for very many connections."},
+    {"monitors", word, AT(monitors), "", "", "all|off",
+     "Invariant monitors; off only to measure what they cost, which the result then says."},
+    {"mutants", word_list, AT(mutants), "", "",
+     "ack_before_commit|record_before_payload|snd_max_reset|no_fence|no_block|shrink_window|tsval_regress|"
+     "free_before_ack|"
+     "reuse_isn|lost_wakeup",
+     "Deliberate defects of adapter or driver, each of which a monitor must catch; such a run is expected to "
+     "fail."},
+
+    {"topology.adapters", integer, AT(topology.adapters), "1", "16", "",
+     "Adapters in the host: the first serves, the others wait as its understudies."},
+    {"topology.twin_connections", integer, AT(topology.twin_connections), "0", "1048576", "",
+     "How many of the connections have a twin as their peer, whatever `peer` says of the others."},
+
+    {"workload.capture", path_list, AT(workload.capture), "", "", "",
+     "Packet captures (pcap or pcapng) whose TCP connections are replayed; none: made-up streams. Relative "
+     "to the scenario "
+     "file; in a --set to the working directory."},
+    {"workload.side", word, AT(workload.side), "", "", "server|client",
+     "Which end of a connection sits behind the adapter."},
+    {"workload.pace", word, AT(workload.pace), "", "", "fast|capture",
+     "fast: each side speaks as soon as it has heard what came before; capture: not before the recorded time "
+     "either."},
+    {"workload.connections", integer, AT(workload.connections), "0", "1048576", "",
+     "Connections at the same time; 0: as many as the capture holds, or one without a capture. More than "
+     "captured repeats them."},
+    {"workload.bytes", size, AT(workload.bytes), "1 B", "1024 GiB", "",
+     "Made-up streams: bytes of each connection in each direction."},
+    {"workload.direction", word, AT(workload.direction), "", "", "both|up|down",
+     "Made-up streams: both ways, up (from the host behind the adapter to the peer) or down."},
+
+    {"wire.rate", rate, AT(wire.rate), "1 Mb/s", "1.6 Tb/s", "",
+     "Bit rate of every Ethernet link. 10 Gb/s: IEEE 802.3ae, the rate up to which the lwIP peer keeps "
+     "pace."},
+    {"wire.delay", time, AT(wire.delay), "0 ps", "10 s", "",
+     "Propagation delay of a link, one way. 5 us: 1 km of fibre."},
+    {"wire.impair", text, AT(wire.impair), "", "", "",
+     "What the wire to the peer does to frames, in netem's words: loss P, loss gemodel ..., duplicate P, "
+     "corrupt P, "
+     "corrupt_all P, delay T [JITTER], reorder P; empty: nothing. Both directions, independent streams."},
+    {"switch.latency", time, AT(ethernet_switch.latency), "0 ps", "10 ms", "",
+     "From a frame's last bit in to its first bit out of an idle port. 300 ns: cut-through switches state "
+     "200 to 500 ns."},
+    {"switch.queue_bytes", size, AT(ethernet_switch.queue_bytes), "16 KiB", "1 GiB", "",
+     "Frames that wait at an output port of the switch, at most; more are dropped."},
+
+    {"adapter.rtl", word_list, AT(adapter.rtl), "", "", "checksum",
+     "Blocks that run as Verilated RTL in place of their C++ twins; the behaviour is the same, the run "
+     "slower."},
+    {"adapter.connections", integer, AT(adapter.tcp.max_connections), "1", "1048576", "",
+     "Connections that the adapter's table holds; a connection id has 20 bits for it."},
+    {"adapter.mtu", integer, AT(adapter.tcp.mtu), "576", "9000", "",
+     "Largest IP packet in bytes. 1500: Ethernet; 576 is what every host must take (RFC 1122 3.3.2), 9000 a "
+     "jumbo frame."},
+    {"adapter.clock", clock, AT(adapter.clock), "1 MHz", "4 GHz", "",
+     "Clock of the adapter's pipeline. 400 MHz: as FPGA offload engines of 100 Gb/s run."},
+    {"adapter.checksum_bytes", integer, AT(adapter.checksum_bytes), "", "", "4|8|16|32|64",
+     "Bytes of a frame that the checksum unit takes in a cycle. 32 bytes at 400 MHz are 102 Gb/s."},
+    {"adapter.rx_latency", time, AT(adapter.rx_latency), "0 ps", "1 ms", "",
+     "From a frame's last bit to the TCP engine, without the checksum: about 160 cycles of parsing, look-up "
+     "and TCP."},
+    {"adapter.tx_latency", time, AT(adapter.tx_latency), "0 ps", "1 ms", "",
+     "From payload in the adapter to the frame's first bit: about 120 cycles of header and checksum "
+     "insertion."},
+    {"adapter.rx_fifo_bytes", size, AT(adapter.rx_fifo_bytes), "16 KiB", "1 GiB", "",
+     "Frames that wait before the TCP engine; more are dropped. 512 KiB: as the receive packet buffers of 10 "
+     "Gb/s adapters."},
+    {"adapter.register_access", time, AT(adapter.register_access), "0 ps", "1 ms", "",
+     "A register read or write inside the adapter, without the bus: eight cycles."},
+    {"adapter.descriptor_time", time, AT(adapter.descriptor_time), "0 ps", "1 ms", "",
+     "Decoding and executing one input descriptor: eight cycles."},
+    {"adapter.descriptors_a_fetch", integer, AT(adapter.descriptors_a_fetch), "1", "64", "",
+     "Input descriptors that one DMA read fetches, at most. 16: 1 KiB, two read requests."},
+    {"adapter.irq_moderation", time, AT(adapter.irq_moderation), "0 ps", "10 ms", "",
+     "Least time between two interrupts. 10 us: drivers' defaults lie between 8 us and 50 us."},
+    {"adapter.acked_record_age", time, AT(adapter.acked_record_age), "0 ps", "10 ms", "",
+     "Longest time that send progress waits before a record reports it to the host."},
+    {"adapter.dma_tags", integer, AT(adapter.dma_tags), "1", "1024", "",
+     "DMA reads outstanding, at most. PCIe 2.2.6.2: 32 with 5-bit, 256 with 8-bit, 768 with 10-bit tags."},
+    {"adapter.dma_issue_time", time, AT(adapter.dma_issue_time), "0 ps", "1 us", "",
+     "What the DMA engine needs to issue a request: two cycles of 500 MHz."},
+    {"adapter.dma_backlog_bytes", size, AT(adapter.dma_backlog_bytes), "16 KiB", "1 GiB", "",
+     "Posted writes waiting in the adapter before it stops taking frames from the FIFO."},
+    {"adapter.wscale", integer, AT(adapter.tcp.wscale), "0", "14", "",
+     "Window scale that the adapter offers (RFC 7323 2.2)."},
+    {"adapter.timestamps", boolean, AT(adapter.tcp.timestamps), "", "", "",
+     "Offer and accept timestamps (RFC 7323 3)."},
+    {"adapter.window_scaling", boolean, AT(adapter.tcp.window_scaling), "", "", "",
+     "Offer and accept window scaling (RFC 7323 2)."},
+    {"adapter.nagle", boolean, AT(adapter.tcp.nagle), "", "", "",
+     "Nagle's algorithm (RFC 9293 3.7.4); off, because the offload's hosts post whole messages."},
+    {"adapter.initial_window_segments", integer, AT(adapter.tcp.initial_window_segments), "1", "64", "",
+     "Initial congestion window in segments (RFC 6928)."},
+    {"adapter.delayed_ack", time, AT(adapter.tcp.delayed_ack), "0 ps", "500 ms", "",
+     "Longest time that an ACK waits for company. RFC 1122 4.2.3.2: below 500 ms; 40 ms: Linux."},
+    {"adapter.ack_every", integer, AT(adapter.tcp.ack_every), "1", "64", "",
+     "Full-sized segments an ACK answers. RFC 1122 4.2.3.2: at least every second."},
+    {"adapter.rto_initial", time, AT(adapter.tcp.rto_initial), "1 ms", "60 s", "",
+     "Retransmission time-out before the first RTT sample (RFC 6298 2.1)."},
+    {"adapter.rto_min", time, AT(adapter.tcp.rto_min), "1 ms", "60 s", "",
+     "Smallest retransmission time-out. 200 ms: Linux; RFC 6298 2.4 says 1 s."},
+    {"adapter.rto_max", time, AT(adapter.tcp.rto_max), "1 s", "600 s", "",
+     "Largest retransmission time-out; RFC 6298 2.5: at least 60 s."},
+    {"adapter.syn_retries", integer, AT(adapter.tcp.syn_retries), "0", "16", "",
+     "Retransmissions of a SYN or SYN-ACK before the connection is given up. 6: Linux."},
+    {"adapter.data_retries", integer, AT(adapter.tcp.data_retries), "3", "32", "",
+     "Retransmissions of data before the connection is given up. RFC 1122 4.2.3.5 R2; 15: Linux."},
+    {"adapter.msl", time, AT(adapter.tcp.msl), "1 ms", "120 s", "",
+     "Maximum segment lifetime: TIME_WAIT lasts twice this. RFC 9293 3.4.2: 120 s; 60 s makes TIME_WAIT "
+     "twice as long as Linux's."},
+    {"adapter.persist_min", time, AT(adapter.tcp.persist_min), "1 ms", "60 s", "",
+     "First wait before a closed window is probed (RFC 9293 3.8.6.1)."},
+    {"adapter.persist_max", time, AT(adapter.tcp.persist_max), "1 s", "600 s", "",
+     "Longest wait between window probes."},
+    {"adapter.reassembly_bytes", size, AT(adapter.tcp.reassembly_bytes), "0 B", "64 MiB", "",
+     "Out-of-order bytes that the adapter holds for a connection, at most; the peer sends the rest again."},
+    {"adapter.challenge_acks_per_second", integer, AT(adapter.tcp.challenge_acks_per_second), "1", "1000", "",
+     "Limit of challenge ACKs for each connection (RFC 5961 7)."},
+
+    {"commit.proof", word, AT(commit.proof), "", "", "flush_read|host_ack|trusted_delay",
+     "How the adapter learns that records and payload are visible in host memory: a read sent behind the "
+     "writes, the driver's "
+     "consumer index, or a stated delay (for exploration only, marked in the result)."},
+    {"commit.trusted_delay", time, AT(commit.trusted_delay), "0 ps", "10 ms", "",
+     "With commit.proof = \"trusted_delay\": the time after which a write counts as visible."},
+    {"commit.flushes_in_flight", integer, AT(commit.flushes_in_flight), "1", "64", "",
+     "Flush reads outstanding at the same time, at most."},
+    {"commit.rule", boolean, AT(commit.rule), "", "", "",
+     "No ACK before the host holds what it acknowledges. false only to measure what the rule costs; marked "
+     "in the result, and "
+     "a failover may then lose bytes."},
+
+    {"pcie.generation", integer, AT(pcie.generation), "1", "5", "",
+     "PCI Express generation of the slot: 2.5, 5, 8, 16 or 32 GT/s a lane."},
+    {"pcie.lanes", integer, AT(pcie.lanes), "", "", "1|2|4|8|12|16|32", "Lanes of the slot."},
+    {"pcie.mps", integer, AT(pcie.mps), "", "", "128|256|512|1024|2048|4096",
+     "Maximum payload of a TLP in bytes (PCIe 7.5.3.4). 256: what servers' firmware sets."},
+    {"pcie.mrrs", integer, AT(pcie.mrrs), "", "", "128|256|512|1024|2048|4096",
+     "Maximum read request in bytes (PCIe 7.5.3.4). 512: its value after reset."},
+    {"pcie.rcb", integer, AT(pcie.rcb), "", "", "64|128",
+     "Read completion boundary of the root complex in bytes (PCIe 2.3.1.1)."},
+    {"pcie.propagation", time, AT(pcie.propagation), "0 ps", "10 us", "",
+     "One way through the physical and link layers of both ends and the trace; an estimate."},
+    {"pcie.read_latency", time, AT(pcie.read_latency), "0 ps", "100 us", "",
+     "From a read reaching the root complex to its first completion on the wire. 310 ns makes a 64-byte DMA "
+     "read 547 ns, as "
+     "pcie-bench measured on Xeon hosts (SIGCOMM 2018)."},
+    {"pcie.write_latency", time, AT(pcie.write_latency), "0 ps", "100 us", "",
+     "From a write's last byte at the root complex to its being visible in memory. 130 ns: from pcie-bench's "
+     "write-then-read."},
+    {"pcie.mmio_latency", time, AT(pcie.mmio_latency), "0 ps", "100 us", "",
+     "Between CPU and root port, each way, for registers and configuration space. 300 ns makes a register "
+     "read 700 to 900 ns."},
+    {"pcie.completion_timeout", time, AT(pcie.completion_timeout), "50 us", "64 s", "",
+     "When a read that nobody answers is given up. PCIe 2.8: 50 us to 50 ms by default; 50 us is the start "
+     "of range A."},
+
+    {"host.mmio_write", time, AT(host.mmio_write), "0 ps", "10 us", "",
+     "CPU time of a posted register write: an uncached store, 100 ns by order of magnitude."},
+    {"host.cold_record", time, AT(host.cold_record), "0 ps", "10 us", "",
+     "CPU time to read a 64-byte line that a device has written: a miss to memory, 90 ns on servers."},
+    {"host.copy_per_byte", time, AT(host.copy_per_byte), "0 ps", "100 ns", "",
+     "CPU time to copy a byte between application and buffer. 100 ps: 10 GB/s, one core's memcpy beyond its "
+     "caches."},
+    {"host.irq_entry", time, AT(host.irq_entry), "0 ps", "1 ms", "",
+     "From the interrupt's write to the handler's first instruction: 1 us by order of magnitude."},
+    {"host.descriptor", time, AT(host.descriptor), "0 ps", "10 us", "",
+     "CPU time to fill one 64-byte descriptor."},
+    {"host.socket_call", time, AT(host.socket_call), "0 ps", "100 us", "",
+     "CPU time of a call into the sockets layer: a system call, 150 ns by order of magnitude."},
+    {"host.restore_connection", time, AT(host.restore_connection), "0 ps", "1 ms", "",
+     "CPU time to rebuild one connection's state during a failover: some six cache misses."},
+
+    {"memory.buffer_bytes", size, AT(memory.buffer_bytes), "1 KiB", "1 MiB", "",
+     "Size of a receive buffer that the driver posts, in whole KiB; a descriptor names up to 1 MiB."},
+    {"memory.receive_buffer", size, AT(memory.receive_buffer), "2 KiB", "64 MiB", "",
+     "Bytes that a connection grants its peer: the receive window."},
+    {"memory.send_buffer", size, AT(memory.send_buffer), "2 KiB", "64 MiB", "",
+     "Bytes that the driver keeps for a connection until the peer has acknowledged them."},
+    {"memory.pool_buffers", integer, AT(memory.pool_buffers), "0", "65536", "",
+     "Receive buffers posted for whichever connection comes next."},
+
+    {"failover.hold_bytes", size, AT(failover.hold_bytes), "0 B", "1 GiB", "",
+     "Bytes that the switch holds for the address while reception is blocked, as PAUSE would; 0 drops them."},
+    {"failover.heartbeat", time, AT(failover.heartbeat), "1 us", "10 s", "",
+     "Period of the adapter's heartbeat, in whole microseconds. Detection takes up to (misses + 1) periods."},
+    {"failover.misses", integer, AT(failover.misses), "1", "1000", "",
+     "Heartbeats missed in a row before the adapter counts as dead."},
+    {"failover.fence_timeout", time, AT(failover.fence_timeout), "1 us", "10 s", "",
+     "How long one way of fencing is tried before the next, harder one."},
+
+    {"run.deadline", time, AT(run.deadline), "1 us", "100000 s", "",
+     "Simulated time after which the run fails and names the connections that are stuck."},
+};
+#undef AT
+
+constexpr fault_kind kinds[] = {
+    {"kill", "The adapter stops at once: no frame, no bus request, no answer from then on."},
+};
+
+constexpr mutant mutant_table[] = {
+    {"ack_before_commit", "ACKs leave before the host holds the bytes."},
+    {"record_before_payload", "The commit record is written before its payload."},
+    {"snd_max_reset", "The substitute takes ACKs above what it has sent itself for ACKs of unsent data."},
+    {"no_fence", "The dead adapter is not fenced and goes on writing to host memory and to the wire."},
+    {"no_block", "The substitute takes frames before it holds the connections, and answers them with RST."},
+    {"shrink_window", "The substitute advertises a window that ends before the edge advertised last."},
+    {"tsval_regress", "The substitute's timestamps start below those already sent."},
+    {"free_before_ack", "Sent bytes are given back before the peer has acknowledged them."},
+    {"reuse_isn", "A new connection gets the initial sequence number of the one before."},
+    {"lost_wakeup", "An interrupt that falls into the moderation time is forgotten."},
+};
+
+// Edits (insert, delete, replace) between two words.
+std::size_t edits(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t above = row[j + 1];
+      row[j + 1] = std::min({row[j] + 1, above + 1, diagonal + (a[i] == b[j] ? 0u : 1u)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+const char* type_name(parameter_type t) {
+  switch (t) {
+    case boolean:
+      return "true or false";
+    case integer:
+      return "integer";
+    case word:
+      return "word";
+    case text:
+      return "string";
+    case word_list:
+      return "list of words";
+    case path_list:
+      return "path or list of paths";
+    case time:
+      return "time";
+    case rate:
+      return "rate";
+    case size:
+      return "size";
+    case clock:
+      return "clock";
+  }
+  return "";
+}
+
+std::span<const parameter> parameters() {
+  return table;
+}
+std::span<const fault_kind> fault_kinds() {
+  return kinds;
+}
+std::span<const mutant> mutants() {
+  return mutant_table;
+}
+
+const parameter* find_parameter(std::string_view key) {
+  for (const parameter& p : table)
+    if (p.key == key) return &p;
+  return nullptr;
+}
+
+std::string nearest(std::string_view word, std::span<const std::string_view> known) {
+  std::string_view best;
+  std::size_t best_edits = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (std::string_view k : known) {
+    const std::size_t dot = k.rfind('.');
+    const bool last_part = dot != k.npos && k.substr(dot + 1) == word;
+    const std::size_t e = last_part ? 0 : edits(word, k);
+    if (e < best_edits) {
+      best = k;
+      best_edits = e;
+    }
+  }
+  return std::string(best);
+}
+
+std::vector<std::pair<std::string, std::string>> changed_parameters(const scenario& s) {
+  const scenario defaults;
+  std::vector<std::pair<std::string, std::string>> changed;
+  for (const parameter& p : table) {
+    std::string v = value_text(p, s);
+    if (v != value_text(p, defaults)) changed.emplace_back(p.key, std::move(v));
+  }
+  return changed;
+}
+
+}  // namespace understudy::tb
