@@ -66,6 +66,7 @@ class lwip_peer : public sc_core::sc_module {
   const counters& count() const;
 
  private:
+  void start_of_simulation() override;
   struct impl;
   std::unique_ptr<impl> impl_;
 };
