@@ -17,7 +17,7 @@
 #include "model/adapter/dma_engine.h"
 #include "model/adapter/neighbours.h"
 #include "model/adapter/output_table.h"
-#include "model/adapter/ring_queue.h"
+#include "model/core/fifo.h"
 #include "model/core/event_log.h"
 #include "model/core/stream_buffers.h"
 #include "model/core/tcp_engine.h"
@@ -170,20 +170,20 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   list_store<receive_buffer> receive_store_;
   list_store<send_range> send_store_;
   std::vector<connection_buffers> connections_;
-  ring_queue<receive_buffer> pool_;
+  fifo<receive_buffer> pool_;
   std::vector<deferred_grant> deferred_grants_;
   std::vector<cid> acked_;
   bool acked_scheduled_ = false;
 
-  ring_queue<received> rx_fifo_;      // in the order of arrival; rx_at_engine_ of them have passed the pipeline
+  fifo<received> rx_fifo_;      // in the order of arrival; rx_at_engine_ of them have passed the pipeline
   std::size_t rx_at_engine_ = 0;
   std::uint64_t rx_fifo_bytes_ = 0;   // bytes of all of them
   picos rx_pipe_free_ = 0;            // when the checksum block takes the next frame
   bool rx_stalled_ = false;           // waiting for the bus
 
-  ring_queue<frame_ref> out_frames_;   // complete frames: ARP, echo
-  ring_queue<std::uint32_t> out_control_;  // slots without payload: ACK, SYN, RST
-  ring_queue<std::uint32_t> out_data_;     // slots with payload or FIN, in stream order
+  fifo<frame_ref> out_frames_;   // complete frames: ARP, echo
+  fifo<std::uint32_t> out_control_;  // slots without payload: ACK, SYN, RST
+  fifo<std::uint32_t> out_data_;     // slots with payload or FIN, in stream order
   std::vector<std::unique_ptr<out_slot>> slots_;
   std::vector<std::uint32_t> free_slots_;
   struct pending_frame {

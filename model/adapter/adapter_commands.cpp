@@ -165,7 +165,7 @@ us_status adapter::post_receive(const us_idt_entry& e) {
   if (d.len == 0 || d.len > max_range) return US_ERR_BAD_LENGTH;
   const receive_buffer r{iova{static_cast<std::uint64_t>(d.iova_hi) << 32 | d.iova_lo}, buf_id{d.buf_id}, d.len, 0, d.base_off};
   if (e.opcode == US_OP_POST_POOL) {
-    pool_.push(receive_buffer{r});
+    pool_.push_back(r);
     return US_OK;
   }
   const cid c{e.cid};

@@ -21,7 +21,7 @@ picos adapter::take(frame_ref f) {
   const checksum_result sums = checksum_->check(f);
   counters_.checksum_cycles += sums.cycles;
   const bool bad = sums.is_ip && (!sums.ip_ok || (sums.l4_checked && !sums.l4_ok));
-  rx_fifo_.push({std::move(f), bad});
+  rx_fifo_.push_back({std::move(f), bad});
   rx_pipe_free_ = std::max(now, rx_pipe_free_) + sums.cycles * config_.clock_period;
   agenda_.at(rx_pipe_free_ + config_.rx_latency, [this] {
     ++rx_at_engine_;
@@ -41,7 +41,7 @@ void adapter::drain_receive() {
       });
       return;
     }
-    const received r = rx_fifo_.pop();
+    const received r = rx_fifo_.pop_front();
     --rx_at_engine_;
     rx_fifo_bytes_ -= r.frame.size();
     process(r);
@@ -205,7 +205,7 @@ void adapter::changed(cid c, change what, us_status status) {
       if (pool_.empty()) {
         ++counters_.pool_empty;
       } else {
-        const receive_buffer p = pool_.pop();
+        const receive_buffer p = pool_.pop_front();
         receive_store_.push(b.rx, p);
         r.snd_wnd = p.id.raw;
         r.u.conn.pool_kib = static_cast<std::uint16_t>(p.length / 1024);

@@ -31,11 +31,11 @@ void adapter::send(const send_request& r) {
   slot.request = r;
   slot.is_raw = false;
   if (r.length == 0) {
-    (r.flags & tcp_fin ? out_data_ : out_control_).push(std::uint32_t{index});
+    (r.flags & tcp_fin ? out_data_ : out_control_).push_back(index);
     return;
   }
   slot.frame = frame_ref::make(r.length, headroom);
-  out_data_.push(std::uint32_t{index});
+  out_data_.push_back(index);
   seq32 at = r.seq;
   std::uint32_t left = r.length;
   send_store_.each(buffers(r.connection).tx, [&](const send_range& s) {
@@ -66,11 +66,11 @@ void adapter::send_raw(const segment& s) {
   out_slot& slot = new_slot(index);
   slot.raw = s;
   slot.is_raw = true;
-  out_control_.push(std::uint32_t{index});
+  out_control_.push_back(index);
 }
 
 void adapter::send_frame(frame_ref f) {
-  out_frames_.push(std::move(f));
+  out_frames_.push_back(std::move(f));
   start_transmit();
 }
 
@@ -99,10 +99,10 @@ void adapter::transmit() {
   frame_ref f;
   while (!f) {
     if (!out_frames_.empty()) {
-      f = out_frames_.pop();
+      f = out_frames_.pop_front();
       break;
     }
-    ring_queue<std::uint32_t>* q = nullptr;
+    fifo<std::uint32_t>* q = nullptr;
     if (!out_control_.empty() && slots_[out_control_.front()]->ready_at <= now) {
       q = &out_control_;
     } else if (!out_data_.empty() && slots_[out_data_.front()]->reads == 0 &&
@@ -110,7 +110,7 @@ void adapter::transmit() {
       q = &out_data_;
     }
     if (!q) break;
-    const std::uint32_t index = q->pop();
+    const std::uint32_t index = q->pop_front();
     dress(*slots_[index], f);
     slots_[index]->frame = frame_ref{};
     free_slots_.push_back(index);
@@ -144,14 +144,14 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
     return false;
   }
   waiting_for_neighbour_.push_back({hop, std::move(f)});
-  if (neighbours_.may_ask(hop, now_ps())) out_frames_.push(make_arp_request(from->mac, from->ip, hop));
+  if (neighbours_.may_ask(hop, now_ps())) out_frames_.push_back(make_arp_request(from->mac, from->ip, hop));
   return false;
 }
 
 // Gratuitous ARP: the link learns where our addresses live now (RFC 5227 3; decision: override at takeover).
 void adapter::announce_addresses() {
   for (const local_address& a : addresses_)
-    if (a.set && a.ip.is_v4()) out_frames_.push(make_arp_request(a.mac, a.ip, a.ip));
+    if (a.set && a.ip.is_v4()) out_frames_.push_back(make_arp_request(a.mac, a.ip, a.ip));
   start_transmit();
 }
 

@@ -68,7 +68,7 @@ void dma_engine::write(iova to, const frame_ref& f, std::uint32_t offset, std::u
   p.frame = f;
   p.offset = offset;
   p.length = length;
-  posted_.push(std::move(p));
+  posted_.push_back(std::move(p));
   wake(0);
 }
 
@@ -81,7 +81,7 @@ void dma_engine::write_small(iova to, std::span<const std::uint8_t> bytes) {
   p.length = static_cast<std::uint32_t>(bytes.size());
   p.small = true;
   std::copy(bytes.begin(), bytes.end(), p.bytes);
-  posted_.push(std::move(p));
+  posted_.push_back(std::move(p));
   wake(0);
 }
 
@@ -89,7 +89,7 @@ void dma_engine::flush(iova at, done d) {
   posted p;
   p.at = at;
   p.d = std::move(d);
-  posted_.push(std::move(p));
+  posted_.push_back(std::move(p));
   wake(0);
 }
 
@@ -106,7 +106,7 @@ void dma_engine::read(iova from, std::uint32_t length, std::uint8_t* to, const f
   job.to = to;
   job.keep = keep;
   job.d = std::move(d);
-  reads_waiting_.push(std::uint32_t{j});
+  reads_waiting_.push_back(j);
   wake(0);
 }
 
@@ -128,7 +128,7 @@ void dma_engine::reset() {
   queued_write_bytes_ = 0;
   below_ = {};
   while (!reads_waiting_.empty()) {
-    const std::uint32_t j = reads_waiting_.pop();
+    const std::uint32_t j = reads_waiting_.pop_front();
     jobs_[j].length = jobs_[j].issued;  // ends with the answers that are under way
     if (jobs_[j].outstanding == 0) free_jobs_.push_back(j);
   }
@@ -178,7 +178,7 @@ bool dma_engine::issue_posted() {
     t.set_byte_enable_length(4);
     t.is_flush = true;
     t.flush_done = std::move(p.d);
-    posted_.pop();
+    posted_.pop_front();
     ++outstanding_reads_;
     issue(t);
     return true;
@@ -201,7 +201,7 @@ bool dma_engine::issue_posted() {
   p.length -= n;
   p.offset += n;
   p.at = p.at + n;
-  if (p.length == 0) posted_.pop();
+  if (p.length == 0) posted_.pop_front();
   issue(t);
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
@@ -227,7 +227,7 @@ bool dma_engine::issue_read() {
   job.issued += n;
   ++job.outstanding;
   ++outstanding_reads_;
-  if (job.issued == job.length) reads_waiting_.pop();
+  if (job.issued == job.length) reads_waiting_.pop_front();
   issue(t);
   return true;
 }

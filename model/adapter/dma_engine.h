@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "model/abi/ids.h"
-#include "model/adapter/ring_queue.h"
+#include "model/core/fifo.h"
 #include "model/core/frame.h"
 #include "model/core/inplace_function.h"
 #include "model/sim/agenda.h"
@@ -100,8 +100,8 @@ class dma_engine : public sc_core::sc_module {
 
   dma_config config_;
   agenda agenda_{"agenda"};
-  ring_queue<posted> posted_;
-  ring_queue<std::uint32_t> reads_waiting_;  // indices into jobs_
+  fifo<posted> posted_;
+  fifo<std::uint32_t> reads_waiting_;  // indices into jobs_
   std::vector<read_job> jobs_;
   std::vector<std::uint32_t> free_jobs_;
   std::unique_ptr<transaction_pool> pool_;

@@ -31,7 +31,7 @@ void output_table::reset() {
 void output_table::push(us_record r, bool prove) {
   if (!waiting_.empty() || tail_ - host_head_ >= entries_) {
     ++counters_.stalled;
-    waiting_.push({r, prove});
+    waiting_.push_back({r, prove});
     return;
   }
   write(r, prove);
@@ -47,7 +47,7 @@ void output_table::write(us_record& r, bool prove) {
   ++tail_;
   dma_.write_small(slot, {reinterpret_cast<const std::uint8_t*>(&r), sizeof r});
   if (prove) {
-    unproven_.push({cid{r.cid}, seq32{r.rcv_nxt}, r.number});
+    unproven_.push_back({cid{r.cid}, seq32{r.rcv_nxt}, r.number});
     start_proof();
   }
   schedule_interrupt();
@@ -78,7 +78,7 @@ void output_table::start_proof() {
 
 void output_table::proven_up_to(std::uint32_t number) {
   while (!unproven_.empty() && static_cast<std::int32_t>(unproven_.front().number - number) < 0) {
-    const unproven u = unproven_.pop();
+    const unproven u = unproven_.pop_front();
     on_commit_(u.c, u.rcv_nxt);
   }
 }
@@ -89,7 +89,7 @@ bool output_table::host_consumed(std::uint32_t head) {
   armed_ = true;
   if (config_.proof == commit_proof::host_ack) proven_up_to(head);
   while (!waiting_.empty() && tail_ - host_head_ < entries_) {
-    waiting w = waiting_.pop();
+    waiting w = waiting_.pop_front();
     write(w.r, w.prove);
   }
   if (tail_ != host_head_ && !config_.mutant_lost_wakeup) schedule_interrupt();

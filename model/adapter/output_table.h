@@ -7,7 +7,7 @@
 #include "model/abi/understudy_abi.h"
 #include "model/adapter/adapter_config.h"
 #include "model/adapter/dma_engine.h"
-#include "model/adapter/ring_queue.h"
+#include "model/core/fifo.h"
 #include "model/core/inplace_function.h"
 #include "model/sim/agenda.h"
 
@@ -80,8 +80,8 @@ class output_table {
   bool armed_ = true;
   bool interrupt_pending_ = false;
   picos last_interrupt_ = 0;
-  ring_queue<waiting> waiting_;
-  ring_queue<unproven> unproven_;
+  fifo<waiting> waiting_;
+  fifo<unproven> unproven_;
   std::uint32_t life_ = 0;  // flushes of an earlier life prove nothing
   output_table_counters counters_;
 };
