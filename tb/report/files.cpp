@@ -34,7 +34,8 @@ int write_all(int fd, std::string_view text) {
 void prepare_folder(const std::string& path) {
   std::error_code e;
   std::filesystem::create_directories(path, e);
-  if (!std::filesystem::is_directory(path)) fail(path, "make the folder", e ? e.value() : ENOTDIR);
+  const int error = e ? e.value() : ENOTDIR;
+  if (!std::filesystem::is_directory(path, e)) fail(path, "make the folder", error);
   if (::access(path.c_str(), W_OK | X_OK) != 0) fail(path, "write", errno);
 }
 

@@ -1,0 +1,37 @@
+// The sub-commands behind run_cli(). Each returns an exit status and throws scenario_error or
+// std::runtime_error.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tb/cli/cli.h"
+
+namespace understudy::tb {
+
+// What every sub-command takes.
+struct common_arguments {
+  std::string out;  // empty: not given
+  bool json = false;
+  int verbosity = 0;
+};
+
+struct run_arguments {
+  common_arguments common;
+  std::string scenario;
+  std::vector<std::string> sets;
+  std::optional<std::uint64_t> seed;
+  bool captures = true;
+  bool waves = false;
+  bool timeline = false;
+};
+
+int run_command(const run_arguments& a, const cli_environment& env);
+// `topic` is one of describe_topics. With --out the text goes to a file there instead.
+int describe_command(const std::string& topic, const common_arguments& a, const cli_environment& env);
+int version_command(const common_arguments& a, const cli_environment& env);
+
+inline constexpr const char* describe_topics[] = {"params", "registers", "faults", "monitors"};
+
+}  // namespace understudy::tb

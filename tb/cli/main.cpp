@@ -1,0 +1,44 @@
+// The program. libsystemc brings main(), which calls sc_main().
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <iostream>
+#include <systemc>
+#include <variant>
+
+#include "model/net/impairment.h"
+#include "tb/cli/cli.h"
+
+namespace {
+
+std::atomic<bool> stop_wanted{false};
+
+// The first Ctrl-C asks the run to stop, the second ends the program.
+void stop_on_interrupt() {
+  struct sigaction a = {};
+  a.sa_handler = [](int) { stop_wanted = true; };
+  a.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &a, nullptr);
+}
+
+std::string check_impair(const std::string& text) {
+  const auto parsed = understudy::parse_impairment(text);
+  const auto* error = std::get_if<understudy::impairment_error>(&parsed);
+  return error ? error->what : std::string();
+}
+
+}  // namespace
+
+int sc_main(int argc, char** argv) {
+  stop_on_interrupt();
+  understudy::tb::cli_environment env;
+  env.run = understudy::tb::run_scenario;
+  env.checks.impair = check_impair;
+  env.out = &std::cout;
+  env.err = &std::cerr;
+  env.out_is_terminal = isatty(STDOUT_FILENO) == 1;
+  env.err_is_terminal = isatty(STDERR_FILENO) == 1;
+  env.stop = &stop_wanted;
+  return understudy::tb::run_cli({argv + 1, argv + argc}, env);
+}

@@ -1,0 +1,18 @@
+# Run at every build: writes OUT, a header with the source's revision, if it has changed. Input: SOURCE, OUT.
+set(revision unknown)
+find_program(GIT git)
+if(GIT)
+  execute_process(COMMAND ${GIT} -C ${SOURCE} describe --always --dirty --abbrev=12 --exclude=*
+                  OUTPUT_VARIABLE described OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed ERROR_QUIET)
+  if(NOT failed)
+    set(revision ${described})
+  endif()
+endif()
+set(text "#pragma once\n#define US_SOURCE_REVISION \"${revision}\"\n")
+set(old "")
+if(EXISTS ${OUT})
+  file(READ ${OUT} old)
+endif()
+if(NOT old STREQUAL text)
+  file(WRITE ${OUT} "${text}")
+endif()
