@@ -34,6 +34,10 @@ std::optional<double> unit_picos(std::string_view unit) {
   return std::nullopt;
 }
 
+std::string quoted(std::string_view word) {
+  return std::string(1, '\'').append(word).append("'");
+}
+
 class parser {
  public:
   explicit parser(std::string_view text) : words_(words_of(text)) {}
@@ -48,7 +52,7 @@ class parser {
   void clause() {
     const std::string word{words_[next_++]};
     if (std::find(seen_.begin(), seen_.end(), word) != seen_.end()) {
-      error_ = "'" + word + "' stands twice; each impairment is allowed once";
+      error_ = quoted(word) + " stands twice; each impairment is allowed once";
       return;
     }
     seen_.push_back(word);
@@ -68,7 +72,7 @@ class parser {
     } else if (word == "seed") {
       error_ = "'seed' is not allowed: random streams come from the run's one seed";
     } else {
-      error_ = "'" + word + "' is not an impairment; allowed: " + clauses;
+      error_ = quoted(word) + " is not an impairment; allowed: " + clauses;
     }
   }
 
@@ -85,6 +89,9 @@ class parser {
     }
   }
 
+  static std::string wrong(std::string_view word, std::string_view clause, const char* allowed) {
+    return quoted(word) + " after " + quoted(clause) + " is wrong; allowed: " + allowed;
+  }
   bool number_follows() const {
     return error_.empty() && next_ < words_.size() && words_[next_].find_first_of("0123456789.") == 0;
   }
@@ -96,7 +103,7 @@ class parser {
               std::string_view& unit) {
     if (!error_.empty()) return false;
     if (next_ == words_.size()) {
-      error_ = "'" + clause + "' lacks its value; allowed: " + allowed;
+      error_ = quoted(clause) + " lacks its value; allowed: " + allowed;
       return false;
     }
     const std::string_view word = words_[next_++];
@@ -105,7 +112,7 @@ class parser {
     if (code == std::errc{} && unit.empty() && next_ < words_.size() && is_unit(words_[next_]))
       unit = words_[next_++];
     if (code != std::errc{} || !std::isfinite(value) || value < 0 || !(unit.empty() || is_unit(unit))) {
-      error_ = "'" + std::string(word) + "' after '" + clause + "' is wrong; allowed: " + allowed;
+      error_ = wrong(word, clause, allowed);
       return false;
     }
     return true;
@@ -118,9 +125,7 @@ class parser {
     if (!number(
             clause, allowed, [](std::string_view w) { return w == "%"; }, value, unit))
       return 0;
-    if (value > 100)
-      error_ =
-          "'" + std::string(words_[next_ - 1]) + "' after '" + clause + "' is wrong; allowed: " + allowed;
+    if (value > 100) error_ = wrong(words_[next_ - 1], clause, allowed);
     return value / 100;
   }
 
@@ -132,9 +137,7 @@ class parser {
             clause, allowed, [](std::string_view w) { return unit_picos(w).has_value(); }, value, unit))
       return 0;
     const double ps = value * unit_picos(unit.empty() ? "us" : unit).value_or(0);
-    if (ps > 60e12)
-      error_ =
-          "'" + std::string(words_[next_ - 1]) + "' after '" + clause + "' is wrong; allowed: " + allowed;
+    if (ps > 60e12) error_ = wrong(words_[next_ - 1], clause, allowed);
     return error_.empty() ? static_cast<picos>(std::llround(ps)) : 0;
   }
 
