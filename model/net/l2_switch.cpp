@@ -36,7 +36,7 @@ struct l2_switch::port_state : eth_if {
   l2_switch& owner;
   unsigned number;
   eth_socket socket;
-  std::deque<frame_ref> queue;
+  std::deque<queued_frame> queue;
   std::uint64_t queued_bytes = 0;
   picos free_at = 0;
   bool waiting = false;  // pump() is on the agenda
@@ -97,37 +97,37 @@ void l2_switch::relay(unsigned from, const frame_ref& f) {
   if (to >= 0) {
     if (static_cast<unsigned>(to) == from) return;
     ++count_.forwarded;
-    send_to(static_cast<unsigned>(to), f);
+    send_to(static_cast<unsigned>(to), from, f);
     return;
   }
   ++count_.flooded;
   for (unsigned q = 0; q < config_.ports; ++q)
-    if (q != from) send_to(q, f);
+    if (q != from) send_to(q, from, f);
 }
 
-void l2_switch::send_to(unsigned p, const frame_ref& f) {
+void l2_switch::send_to(unsigned p, unsigned from, const frame_ref& f) {
   port_state& s = *ports_[p];
   if (s.holding) {
-    hold(p, f);
+    hold(p, from, f);
   } else if (!s.up) {
     ++count_.down_dropped;
   } else if (s.queued_bytes + f.size() > config_.queue_bytes) {
     ++count_.queue_dropped;
   } else {
     s.queued_bytes += f.size();
-    s.queue.push_back(f);
+    s.queue.push_back({f, from});
     pump(p);
   }
 }
 
-void l2_switch::hold(unsigned p, const frame_ref& f) {
+void l2_switch::hold(unsigned p, unsigned from, const frame_ref& f) {
   if (held_bytes_ + f.size() > config_.hold_bytes) {
     ++count_.hold_dropped;
     return;
   }
   ++count_.held;
   held_bytes_ += f.size();
-  ports_[p]->hold.push_back({f, ++order_});
+  ports_[p]->hold.push_back({f, from, ++order_});
 }
 
 void l2_switch::pump(unsigned p) {
@@ -141,7 +141,7 @@ void l2_switch::pump(unsigned p) {
       });
       return;
     }
-    const frame_ref f = std::move(s.queue.front());
+    const frame_ref f = std::move(s.queue.front().f);
     s.queue.pop_front();
     s.queued_bytes -= f.size();
     ++count_.sent;
@@ -154,7 +154,7 @@ void l2_switch::port_down_and_hold(unsigned p) {
   if (s.holding) return;
   s.up = false;
   s.holding = true;
-  for (const frame_ref& f : s.queue) hold(p, f);
+  for (const queued_frame& q : s.queue) hold(p, q.from, q.f);
   s.queue.clear();
   s.queued_bytes = 0;
 }
@@ -177,13 +177,14 @@ void l2_switch::release(unsigned from_port, unsigned to_port) {
   }
   for (held_frame& h : frames) {
     held_bytes_ -= h.f.size();
+    if (h.from == to_port) continue;
     if (!to.up) {
       ++count_.down_dropped;
       continue;
     }
     ++count_.released;
     to.queued_bytes += h.f.size();
-    to.queue.push_back(std::move(h.f));
+    to.queue.push_back({std::move(h.f), h.from});
   }
   pump(to_port);
 }

@@ -69,15 +69,20 @@ class l2_switch : public sc_core::sc_module {
   int port_of(const mac_address& mac) const;
 
  private:
+  struct queued_frame {
+    frame_ref f;
+    unsigned from;  // the port where it came in
+  };
   struct held_frame {
     frame_ref f;
+    unsigned from;
     std::uint64_t order;  // of arrival in a hold
   };
   struct port_state;
   void arrived(unsigned p, frame_ref f);
   void relay(unsigned from, const frame_ref& f);
-  void send_to(unsigned p, const frame_ref& f);
-  void hold(unsigned p, const frame_ref& f);
+  void send_to(unsigned p, unsigned from, const frame_ref& f);
+  void hold(unsigned p, unsigned from, const frame_ref& f);
   void pump(unsigned p);
   void stop_holding(port_state& s);
 
