@@ -1,0 +1,18 @@
+#include "tb/test/pcie/allocations.h"
+
+#include <cstdlib>
+#include <new>
+
+std::uint64_t understudy::tb::allocations = 0;
+
+void* operator new(std::size_t n) {
+  ++understudy::tb::allocations;
+  if (void* p = std::malloc(n)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
