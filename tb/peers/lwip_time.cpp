@@ -19,7 +19,9 @@ extern "C" u32_t sys_now(void) {
   return static_cast<u32_t>(understudy::now_ps() / understudy::operator""_ms(1));
 }
 
-extern "C" u32_t tcp_next_iss(struct tcp_pcb*) {
+// The number of the SYN: lwIP sends an active SYN with one less than it asks for here.
+extern "C" u32_t tcp_next_iss(struct tcp_pcb* pcb) {
   understudy::tb::lwip_iss_source& source = understudy::tb::lwip_iss();
-  return source.fixed ? *source.fixed : static_cast<u32_t>(source.stream.next());
+  const u32_t iss = source.fixed ? *source.fixed : static_cast<u32_t>(source.stream.next());
+  return pcb->state == SYN_RCVD ? iss : iss + 1;
 }
