@@ -1,0 +1,65 @@
+// One adapter as the driver sees it: registers, tables, heartbeat, health.
+#pragma once
+#include <cstdint>
+
+#include "host_sw/driver/driver.h"
+#include "host_sw/driver/idt_ring.h"
+#include "host_sw/driver/odt_ring.h"
+#include "host_sw/hal/hal.h"
+
+namespace understudy::host {
+
+class device {
+ public:
+  device(hal& h, driver_counters& count, unsigned number) : hal_(h), count_(count), number_(number) {}
+
+  // Check what it is, switch bus mastering and interrupts on, give it tables, key, clock and heartbeat,
+  // enable it with reception blocked. `handlers[v]` and `contexts[v]` belong to vector v.
+  start_result bring_up(const driver_config& config, std::uint16_t epoch,
+                        const hal::handler (&handlers)[US_MSIX_VECTORS],
+                        void* const (&contexts)[US_MSIX_VECTORS]);
+
+  std::uint32_t read(std::uint32_t reg) {
+    ++count_.mmio_reads;
+    return hal_.mmio_read32(number_, reg);
+  }
+  void write(std::uint32_t reg, std::uint32_t value) { hal_.mmio_write32(number_, reg, value); }
+  void write_clock_and_secret(const driver_config& config, std::uint32_t ticks_ahead);
+  void set_epoch(std::uint16_t epoch);
+  void allow_reception() { write(US_REG_CONTROL, US_CONTROL_ENABLE | US_CONTROL_RX_ENABLE); }
+  // True if it answers and drops every frame. Tries to bring that about.
+  bool reception_is_blocked();
+
+  // Tell it of new descriptors / of consumed records, which arms the interrupt.
+  void ring_idt();
+  void ring_odt();
+
+  // Look at the heartbeat block, once each period. False: it missed too many beats, or reports a fatal error.
+  bool beats(std::uint32_t allowed_misses);
+  // A record waits, unchanged, since the last call: its interrupt got lost.
+  bool wakeup_lost();
+
+  unsigned number() const { return number_; }
+  ring_facts facts() const;
+
+  bool alive = true;     // false: failed, never used again
+  bool serving = false;  // connections are loaded into it, or their last records are being drained
+  idt_ring idt;
+  odt_ring odt;
+  std::uint16_t epoch = 0;
+  std::uint32_t max_connections = 0;
+  std::uint32_t pool_posted = 0;  // buffers in its pool
+  bool paused = false;            // record processing will go on from a timer
+
+ private:
+  hal& hal_;
+  driver_counters& count_;
+  unsigned number_;
+  dma_region heartbeat_;
+  std::uint32_t last_beat_ = 0;
+  int missed_ = 0;
+  bool was_waiting_ = false;
+  std::uint32_t waiting_at_ = 0;
+};
+
+}  // namespace understudy::host

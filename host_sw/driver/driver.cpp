@@ -1,0 +1,345 @@
+#include "host_sw/driver/driver.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "host_sw/driver/driver_core.h"
+#include "host_sw/driver/restore.h"
+#include "host_sw/driver/siphash.h"
+
+namespace understudy::host {
+
+struct driver::impl : driver_core {
+  using driver_core::driver_core;
+};
+
+namespace {
+
+constexpr std::uint16_t first_ephemeral = 49152;  // RFC 6335 6
+constexpr std::uint32_t ephemeral_ports = 16384;
+
+bool is_any(const std::uint8_t (&ip)[16]) {
+  // ::, or 0.0.0.0 as ::ffff:0.0.0.0
+  return std::all_of(ip, ip + 10, [](std::uint8_t b) { return b == 0; }) &&
+         std::all_of(ip + 12, ip + 16, [](std::uint8_t b) { return b == 0; }) && ip[10] == ip[11];
+}
+
+bool is_v4(const std::uint8_t (&ip)[16]) {
+  return std::all_of(ip, ip + 10, [](std::uint8_t b) { return b == 0; }) && ip[10] == 0xff && ip[11] == 0xff;
+}
+
+// Index of the local address to use, or -1.
+int pick_address(const driver_config& config, const endpoint& local, const endpoint& peer) {
+  for (std::size_t i = 0; i < config.addresses.size(); ++i) {
+    const auto& a = config.addresses[i].ip;
+    const bool fits = is_any(local.ip) ? is_v4(a) == is_v4(peer.ip) : std::equal(a, a + 16, local.ip);
+    if (fits) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+// Keyed hash of what distinguishes the connection.
+std::uint64_t hash(const driver_config& config, const tuple_key& k) {
+  std::uint8_t b[21];
+  std::memcpy(b, k.peer_ip.data(), 16);
+  std::memcpy(b + 16, &k.local_port, 2);
+  std::memcpy(b + 18, &k.peer_port, 2);
+  b[20] = k.addr_index;
+  return siphash(config.secret, b, sizeof b);
+}
+
+// Ephemeral port by RFC 6056 3.3.3; false: all are taken.
+bool pick_port(driver_core& d, tuple_key& k) {
+  k.local_port = 0;
+  const auto offset = static_cast<std::uint32_t>(hash(d.config, k));
+  for (std::uint32_t i = 0; i < ephemeral_ports; ++i) {
+    k.local_port = static_cast<std::uint16_t>(first_ephemeral + (offset + d.next_port++) % ephemeral_ports);
+    int number;
+    if (!d.table.find(k) && !d.find_listener(k.addr_index, k.local_port, &number)) return true;
+  }
+  return false;
+}
+
+connection_options resolved(const driver_config& config, connection_options o) {
+  constexpr std::uint32_t largest = 1u << 30;
+  o.receive_buffer = std::min(o.receive_buffer ? o.receive_buffer : config.receive_buffer, largest);
+  o.send_buffer = std::min(o.send_buffer ? o.send_buffer : config.send_buffer, largest);
+  return o;
+}
+
+}  // namespace
+
+const char* name(recovery_state s) {
+  static constexpr const char* names[] = {"ACTIVE",     "FENCING", "BLOCKED",  "DRAINING",
+                                          "REBUILDING", "LOADING", "IDENTITY", "RUNNING"};
+  return names[static_cast<std::size_t>(s)];
+}
+
+const char* name(driver_error e) {
+  static constexpr const char* names[] = {"none",
+                                          "bad configuration",
+                                          "no device",
+                                          "wrong device",
+                                          "wrong magic number",
+                                          "wrong ABI version",
+                                          "missing feature",
+                                          "no memory",
+                                          "no substitute",
+                                          "fence failed"};
+  return names[static_cast<std::size_t>(e)];
+}
+
+driver::driver(hal& h, driver_config config) : impl_(std::make_unique<impl>(h, std::move(config))) {}
+driver::~driver() = default;
+
+start_result driver::start() {
+  return impl_->start();
+}
+void driver::set_user(driver_user* u) {
+  impl_->user = u;
+}
+void driver::add_observer(driver_observer* o) {
+  impl_->observers.push_back(o);
+}
+const std::vector<driver_observer*>& driver::observers() const {
+  return impl_->observers;
+}
+
+void driver::fail_now(unsigned adapter) {
+  impl_->recovery.fail(adapter);
+}
+recovery_state driver::state() const {
+  return impl_->recovery.state();
+}
+unsigned driver::active_adapter() const {
+  return impl_->current;
+}
+driver_error driver::condition() const {
+  return impl_->recovery.condition();
+}
+
+int driver::listen(const endpoint& local, unsigned backlog, const connection_options& o) {
+  driver_core& d = *impl_;
+  if (local.port == 0) return -EINVAL;
+  if (d.recovery.condition() != driver_error::none || d.current == no_adapter) return -ENETDOWN;
+  listener l;
+  l.open = true;
+  l.port = local.port;
+  l.backlog = std::max(backlog, 1u);
+  l.options = resolved(d.config, o);
+  for (std::size_t i = 0; i < d.config.addresses.size(); ++i) {
+    const auto& a = d.config.addresses[i].ip;
+    if (is_any(local.ip) || std::equal(a, a + 16, local.ip))
+      l.addresses.push_back(static_cast<std::uint8_t>(i));
+  }
+  if (l.addresses.empty()) return -EADDRNOTAVAIL;
+  int number;
+  for (const std::uint8_t a : l.addresses)
+    if (d.find_listener(a, l.port, &number)) return -EADDRINUSE;
+  const auto free =
+      std::find_if(d.listeners.begin(), d.listeners.end(), [](const listener& x) { return !x.open; });
+  const auto at = free - d.listeners.begin();
+  if (free == d.listeners.end()) {
+    d.listeners.push_back(l);
+  } else {
+    *free = l;
+  }
+  d.post_listener(d.devices[d.current], l, US_OP_LISTEN);
+  return static_cast<int>(at);
+}
+
+void driver::close_listener(int number) {
+  driver_core& d = *impl_;
+  if (number < 0 || static_cast<std::size_t>(number) >= d.listeners.size()) return;
+  listener& l = d.listeners[static_cast<std::size_t>(number)];
+  if (!std::exchange(l.open, false)) return;
+  if (d.current != no_adapter) d.post_listener(d.devices[d.current], l, US_OP_UNLISTEN);
+  // Handshakes under way belong to nobody now.
+  d.table.for_each([&](connection& c) {
+    if (c.listener == number && !c.owned) d.request_abort(c, ECONNABORTED);
+  });
+}
+
+int driver::connect(const endpoint& local, const endpoint& peer, const connection_options& o, conn* out) {
+  driver_core& d = *impl_;
+  *out = no_conn;
+  if (d.recovery.condition() != driver_error::none || d.current == no_adapter) return -ENETDOWN;
+  if (peer.port == 0) return -EINVAL;
+  const int address = pick_address(d.config, local, peer);
+  if (address < 0) return -EADDRNOTAVAIL;
+  tuple_key k;
+  std::memcpy(k.peer_ip.data(), peer.ip, k.peer_ip.size());
+  k.peer_port = peer.port;
+  k.addr_index = static_cast<std::uint8_t>(address);
+  k.local_port = local.port;
+  if (local.port == 0) {
+    if (!pick_port(d, k)) return -EADDRNOTAVAIL;
+  } else if (d.table.find(k)) {
+    return -EADDRINUSE;
+  }
+  connection* c = d.table.create(k);
+  if (!c) return -ENOBUFS;
+  c->phase = conn_phase::connecting;
+  c->owned = true;
+  c->options = resolved(d.config, o);
+  // RFC 6528 3: a 4 us clock plus a keyed hash; distinct among handshakes under way, whose name it is.
+  auto iss = static_cast<std::uint32_t>(d.hw.now_ns() / 4000 + hash(d.config, k));
+  while (!d.connecting.emplace(iss, c->handle).second) ++iss;
+  c->iss = c->h_una = seq32{iss};
+  c->h_post_end = c->freed = c->iss + 1;
+  d.post_connect(*c);
+  *out = c->handle;
+  return 0;
+}
+
+std::ptrdiff_t driver::write(conn handle, const void* data, std::size_t bytes) {
+  driver_core& d = *impl_;
+  connection* c = d.table.find(handle);
+  if (!c) return -EBADF;
+  const auto n = static_cast<std::uint32_t>(std::min(bytes, d.room(*c)));
+  c->wants_room = n < bytes;
+  if (n == 0) return 0;
+  if (!c->retained.created()) {
+    const dma_region memory = d.retention.take(c->options.send_buffer);
+    if (!memory.cpu) return -ENOBUFS;
+    c->retained.create(memory, c->first_byte());
+  }
+  const seq32 from = c->h_post_end;
+  c->retained.store(from, static_cast<const std::uint8_t*>(data), n);
+  c->h_post_end += n;
+  d.count.copied_bytes += n;
+  d.hw.spend(work::copy_bytes, n);
+  if (c->on_adapter) d.post_send(*c, from, c->h_post_end);
+  if (d.config.mutants.free_before_ack) d.free_sent(*c, c->h_post_end);
+  return static_cast<std::ptrdiff_t>(n);
+}
+
+std::size_t driver::read(conn handle, void* room, std::size_t bytes) {
+  driver_core& d = *impl_;
+  connection* c = d.table.find(handle);
+  if (!c) return 0;
+  auto* to = static_cast<std::uint8_t*>(room);
+  std::size_t taken = 0;
+  while (taken < bytes && !c->rx.empty()) {
+    rx_range& r = c->rx.front();
+    const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(r.committed - r.consumed, bytes - taken));
+    std::memcpy(to + taken, d.buffers.find(r.id)->cpu + r.consumed, n);
+    r.consumed += n;
+    taken += n;
+    if (r.consumed < r.len) {
+      if (r.consumed == r.committed) break;
+      continue;
+    }
+    d.buffers.give_back(r.id);
+    c->rx.pop_front();
+  }
+  c->unread -= static_cast<std::uint32_t>(taken);
+  d.count.copied_bytes += taken;
+  if (taken) d.hw.spend(work::copy_bytes, taken);
+  d.grant(*c);
+  return taken;
+}
+
+std::size_t driver::readable(conn handle) const {
+  const connection* c = impl_->table.find(handle);
+  return c ? c->unread : 0;
+}
+
+bool driver::at_end(conn handle) const {
+  const connection* c = impl_->table.find(handle);
+  return c && c->fin_rx && c->unread == 0;
+}
+
+std::size_t driver::writable(conn handle) const {
+  const connection* c = impl_->table.find(handle);
+  return c ? impl_->room(*c) : 0;
+}
+
+int driver::finish(conn handle) {
+  connection* c = impl_->table.find(handle);
+  if (!c) return -EBADF;
+  impl_->finish(*c);
+  return 0;
+}
+
+int driver::abort(conn handle) {
+  connection* c = impl_->table.find(handle);
+  if (!c) return -EBADF;
+  impl_->request_abort(*c, ECONNABORTED);
+  return 0;
+}
+
+void driver::release(conn handle) {
+  driver_core& d = *impl_;
+  connection* c = d.table.find(handle);
+  if (!c) return;
+  c->owned = false;
+  d.discard_unread(*c);
+  if (c->phase != conn_phase::gone) return d.finish(*c);
+  d.table.erase(*c);
+}
+
+endpoint driver::local(conn handle) const {
+  const connection* c = impl_->table.find(handle);
+  return c ? facts_of(*c, impl_->config).local : endpoint{};
+}
+
+endpoint driver::peer(conn handle) const {
+  const connection* c = impl_->table.find(handle);
+  return c ? facts_of(*c, impl_->config).peer : endpoint{};
+}
+
+cid driver::id(conn handle) const {
+  const connection* c = impl_->table.find(handle);
+  return c ? c->id : cid{};
+}
+
+const driver_config& driver::config() const {
+  return impl_->config;
+}
+const driver_counters& driver::counters() const {
+  return impl_->count;
+}
+driver_counters& driver::counters() {
+  return impl_->count;
+}
+hal& driver::machine() {
+  return impl_->hw;
+}
+ring_facts driver::rings(unsigned adapter) const {
+  return impl_->devices.at(adapter).facts();
+}
+
+std::vector<shadow_facts> driver::shadows() const {
+  std::vector<shadow_facts> r;
+  impl_->table.for_each([&](connection& c) {
+    if (!c.id.valid()) return;
+    shadow_facts s;
+    s.facts = facts_of(c, impl_->config);
+    s.state = derive_state(c);
+    s.h_rcv = c.h_rcv;
+    s.h_una = c.h_una;
+    s.h_post_end = c.h_post_end;
+    s.grant_edge = c.edge;
+    s.fin_tx = c.fin_tx;
+    s.fin_rx = c.fin_rx;
+    s.protected_connection = c.protected_connection();
+    r.push_back(s);
+  });
+  std::sort(r.begin(), r.end(),
+            [](const shadow_facts& a, const shadow_facts& b) { return a.facts.id < b.facts.id; });
+  return r;
+}
+
+std::size_t driver::connections() const {
+  return impl_->table.size();
+}
+std::size_t driver::buffers_free() const {
+  return impl_->buffers.free();
+}
+std::size_t driver::buffers_total() const {
+  return impl_->buffers.total();
+}
+
+}  // namespace understudy::host

@@ -1,0 +1,128 @@
+// The parts of the driver put together: what driver.h offers, records do, and recovery needs.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "host_sw/driver/buffer_pool.h"
+#include "host_sw/driver/device.h"
+#include "host_sw/driver/driver.h"
+#include "host_sw/driver/failover.h"
+#include "host_sw/driver/shadow_table.h"
+
+namespace understudy::host {
+
+struct listener {
+  bool open = false;
+  std::uint16_t port = 0;
+  std::uint32_t backlog = 0;
+  connection_options options;
+  std::vector<std::uint8_t> addresses;  // indices
+};
+
+class driver_core {
+ public:
+  driver_core(hal& h, driver_config c);
+  driver_core(const driver_core&) = delete;
+  driver_core& operator=(const driver_core&) = delete;
+
+  hal& hw;
+  const driver_config config;
+  driver_counters count;
+  driver_user* user = nullptr;
+  std::vector<driver_observer*> observers;
+  std::deque<device> devices;
+  buffer_pool buffers;
+  retention_memory retention;
+  shadow_table table;
+  std::vector<listener> listeners;
+  std::map<std::uint32_t, conn> connecting;  // CONNECTs without a record, by initial sequence number
+  unsigned current = driver::no_adapter;     // where descriptors of connections go
+  std::uint16_t epoch = 1;                   // of the current adapter
+  std::uint32_t next_port = 0;
+  failover recovery;
+
+  start_result start();
+
+  // While one lives, notifications and doorbells are gathered; the last one to go delivers them.
+  class batch {
+   public:
+    explicit batch(driver_core& d) : d_(d) { ++d_.depth_; }
+    ~batch() { d_.leave_batch(); }
+    batch(const batch&) = delete;
+    batch& operator=(const batch&) = delete;
+
+   private:
+    driver_core& d_;
+  };
+
+  // ---- descriptors
+  std::uint32_t post(device& d, const us_idt_entry& e);
+  void post_addresses(device& d);
+  void post_listener(device& d, const listener& l, us_opcode op);
+  void fill_pool(device& d);
+  void post_range(connection& c, rx_range& r);
+  void post_send(connection& c, seq32 from, seq32 to);
+  void post_connect(connection& c);
+  // Grant more receive buffer if the reader has made room.
+  void grant(connection& c);
+
+  // ---- connections
+  void request_abort(connection& c, int error);
+  void finish(connection& c);
+  std::size_t room(const connection& c) const;  // bytes that may be written now
+  void advance_una(connection& c, seq32 una);
+  void free_sent(connection& c, seq32 below);
+  void discard_unread(connection& c);
+  // Adapters have forgotten it, or must: free its names and unfilled buffers, tell the user.
+  void end(connection& c, int error);
+  void take_back(rx_range& r);
+  const listener* find_listener(std::uint8_t addr_index, std::uint16_t port, int* number) const;
+
+  // ---- records
+  // Read records until none is valid, at most `budget`; returns how many were consumed.
+  unsigned consume(device& d, unsigned budget);
+  // Interrupt service: consume, give slots back, look again.
+  void service(device& d);
+
+  void tell_readable(connection& c);
+  void tell_end(connection& c);
+
+ private:
+  friend class batch;
+  void leave_batch();
+  void announce();
+  void health_tick();
+  void health_interrupt(device& d);
+
+  // Each returns false if the record contradicts what the driver knows.
+  bool apply(device& d, const us_record& r);
+  bool on_embryo(device& d, const us_record& r);
+  bool on_established(device& d, const us_record& r);
+  bool on_data(connection& c, const us_record& r);
+  bool on_time_wait(connection& c);
+  bool on_ended(device& d, const us_record& r, int error);
+  bool on_refused(device& d, const us_record& r);
+  bool usable_cid(const device& d, cid id) const;
+  bool pool_buffer_ok(const device& d, const us_record& r);
+  void attach_pool_buffer(device& d, connection& c, const us_record& r);
+  connection* accept_embryo(device& d, const us_record& r, seq32 iss);
+  void take_facts(connection& c, const us_record& r);
+  void announce_connection(const connection& c);
+  void establish(connection& c);
+
+  struct irq_context {
+    driver_core* core;
+    unsigned adapter;
+  };
+  std::deque<irq_context> contexts_;
+  unsigned depth_ = 0;
+  bool told_ = false;              // a notification is part of this batch
+  bool doorbell_pending_ = false;  // a timer will ring
+};
+
+connection_facts facts_of(const connection& c, const driver_config& config);
+
+}  // namespace understudy::host

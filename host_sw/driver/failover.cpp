@@ -1,0 +1,212 @@
+#include "host_sw/driver/failover.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "host_sw/driver/driver_core.h"
+#include "host_sw/driver/fence.h"
+#include "host_sw/driver/restore.h"
+#include "host_sw/hal/pci_config.h"
+
+namespace understudy::host {
+
+bool failover::noted(unsigned a) const {
+  for (std::size_t i = 0; i < failures_.size(); ++i)
+    if (failures_[i] == a) return true;
+  return false;
+}
+
+bool failover::fail(unsigned a) {
+  if (a >= d_.devices.size() || !d_.devices[a].alive || noted(a)) return false;
+  failures_.push_back(a);
+  if (!run_pending_) {
+    run_pending_ = true;
+    d_.hw.timer_start(
+        0, [](void* self) { static_cast<failover*>(self)->run(); }, this);
+  }
+  return true;
+}
+
+void failover::run() {
+  run_pending_ = false;
+  driver_core::batch b(d_);
+  while (!failures_.empty() && condition_ == driver_error::none) {
+    const unsigned a = failures_.front();
+    failures_.pop_front();
+    const bool needed = a == d_.current || (recovering() && a == to_);
+    d_.devices[a].alive = false;
+    d_.devices[a].idt.stop();
+    if (needed) recover(a);
+  }
+}
+
+unsigned failover::pick() const {
+  if (!d_.config.failover) return driver::no_adapter;
+  const auto n = static_cast<unsigned>(d_.devices.size());
+  for (unsigned i = 1; i < n; ++i) {
+    const unsigned a = (from_ + i) % n;
+    if (d_.devices[a].alive && !noted(a)) return a;
+  }
+  return driver::no_adapter;
+}
+
+void failover::enter(recovery_state s) {
+  state_ = s;
+  d_.hw.note_recovery(from_, to_ == driver::no_adapter ? from_ : to_, static_cast<unsigned>(s));
+}
+
+void failover::recover(unsigned a) {
+  ++d_.count.failovers;
+  from_ = a;
+  to_ = pick();
+  enter(recovery_state::fencing);
+  detach();
+  d_.hw.port_down_and_hold(a);
+  held_.push_back(a);
+  undrained_.push_back(a);
+  if (!d_.config.mutants.no_fence && fence(d_.hw, a) == fence_result::failed)
+    return give_up(driver_error::fence_failed);
+
+  enter(recovery_state::blocked);
+  if (to_ != driver::no_adapter) {
+    device& b = d_.devices[to_];
+    if (!b.reception_is_blocked()) {
+      failures_.push_back(to_);
+      return;
+    }
+    if (d_.config.mutants.no_block) {
+      d_.post_addresses(b);
+      b.ring_idt();
+      b.allow_reception();
+      release_ports();
+    }
+  }
+  enter(recovery_state::draining);
+  drain();
+  if (to_ == driver::no_adapter) return give_up(driver_error::no_substitute);
+  enter(recovery_state::rebuilding);
+  rebuild();
+  enter(recovery_state::loading);
+  load(d_.devices[to_]);
+  poll_later();
+}
+
+void failover::detach() {
+  d_.current = driver::no_adapter;
+  d_.table.for_each([](connection& c) { c.on_adapter = false; });
+}
+
+void failover::drain() {
+  for (const unsigned a : undrained_) {
+    device& old = d_.devices[a];
+    d_.consume(old, ~0u);
+    old.serving = false;
+    for (const buf_id id : d_.buffers.in_pool_of(a)) {
+      for (driver_observer* o : d_.observers) o->on_take_back(id);
+      d_.buffers.give_back(id);
+    }
+    old.pool_posted = 0;
+  }
+  undrained_.clear();
+}
+
+void failover::rebuild() {
+  restores_.clear();
+  d_.table.for_each([&](connection& c) {
+    if (c.phase == conn_phase::gone) return;
+    if (!c.protected_connection() || (c.phase == conn_phase::connecting && c.aborting)) {
+      d_.end(c, c.aborting ? c.abort_error : ECONNRESET);
+      return;
+    }
+    for (std::size_t i = 0; i < c.rx.size(); ++i) d_.take_back(c.rx[i]);
+    if (c.phase == conn_phase::connecting) return;
+    restores_.push_back(restore_descriptor(c, d_.config.mutants.snd_max_reset));
+    d_.hw.spend(work::restore_connection, 1);
+  });
+}
+
+void failover::load(device& b) {
+  d_.consume(b, ~0u);
+  b.set_epoch(++d_.epoch);
+  b.write_clock_and_secret(d_.config, 1);
+  b.serving = true;
+  d_.current = to_;
+
+  for (const listener& l : d_.listeners)
+    if (l.open) d_.post_listener(b, l, US_OP_LISTEN);
+  for (const us_idt_entry& e : restores_) d_.post(b, e);
+  d_.count.restored += restores_.size();
+  restores_.clear();
+  d_.table.for_each([&](connection& c) {
+    if (c.phase == conn_phase::gone) return;
+    if (c.phase == conn_phase::connecting) return d_.post_connect(c);
+    c.on_adapter = true;
+    if (!c.fin_rx)
+      for (std::size_t i = 0; i < c.rx.size(); ++i)
+        if (c.rx[i].committed < c.rx[i].len) d_.post_range(c, c.rx[i]);
+    d_.post_send(c, later(c.h_una, c.first_byte()), c.data_end());
+    if (c.fin_tx) d_.post(b, close_descriptor(c));
+    if (c.aborting) d_.post(b, abort_descriptor(c));
+  });
+  d_.fill_pool(b);
+  b.ring_idt();
+  mark_ = b.idt.next();
+  consumed_ = b.idt.consumed();
+  progress_ns_ = d_.hw.now_ns();
+}
+
+void failover::poll_later() {
+  d_.hw.timer_stop(poll_timer_);
+  poll_timer_ = d_.hw.timer_start(
+      d_.config.recovery_poll_us * 1000ULL, [](void* self) { static_cast<failover*>(self)->poll(); }, this);
+}
+
+void failover::poll() {
+  if ((state_ != recovery_state::loading && state_ != recovery_state::identity) ||
+      condition_ != driver_error::none)
+    return;
+  driver_core::batch batch(d_);
+  device& b = d_.devices[to_];
+  if (b.odt.waiting()) d_.service(b);
+  const std::uint64_t now = d_.hw.now_ns();
+  if (b.idt.consumed() != consumed_) {
+    consumed_ = b.idt.consumed();
+    progress_ns_ = now;
+  } else if (now - progress_ns_ > d_.config.load_timeout_us * 1000ULL) {
+    fail(to_);
+    return;
+  }
+  if (static_cast<std::int32_t>(consumed_ - mark_) >= 0) {
+    if (state_ == recovery_state::loading) {
+      enter(recovery_state::identity);
+      d_.post_addresses(b);
+      mark_ = b.idt.next();
+      progress_ns_ = now;
+    } else {
+      enter(recovery_state::running);
+      b.allow_reception();
+      // The answer shows that the write has taken effect: held frames must not meet a blocked adapter.
+      if (b.read(US_REG_CONTROL) == all_ones) {
+        fail(to_);
+        return;
+      }
+      release_ports();
+      return;
+    }
+  }
+  poll_later();
+}
+
+void failover::release_ports() {
+  for (const unsigned a : held_) d_.hw.port_release(a, to_);
+  held_.clear();
+}
+
+void failover::give_up(driver_error why) {
+  condition_ = why;
+  d_.table.for_each([&](connection& c) {
+    if (c.phase != conn_phase::gone) d_.end(c, ENETDOWN);
+  });
+}
+
+}  // namespace understudy::host

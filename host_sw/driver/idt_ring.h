@@ -1,0 +1,57 @@
+// Input descriptor table of one adapter: the host writes, the adapter reads.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "host_sw/driver/ring_queue.h"
+#include "host_sw/hal/hal.h"
+#include "model/abi/understudy_abi.h"
+
+namespace understudy::host {
+
+class idt_ring {
+ public:
+  // What the driver remembers of a descriptor, whatever the device does to the table.
+  struct note {
+    std::uint32_t index = 0;
+    std::uint8_t opcode = US_OP_NOP;
+    std::uint32_t cid = US_NO_CID;
+    std::uint32_t buf_id = US_NO_BUF;  // POST_RX, POST_POOL
+  };
+
+  // Memory for `entries` (a power of two) descriptors. False: none left.
+  bool create(hal& h, std::uint32_t entries);
+  // Number, seal and store a descriptor; when the table is full it waits its turn. Returns its free-running
+  // index.
+  std::uint32_t push(us_idt_entry e);
+  // The adapter says that it has consumed everything before `head`. False, and no effect, if that contradicts
+  // what it was given. Waiting descriptors move into the freed slots.
+  bool consumed_to(std::uint32_t head);
+  // The new tail, once for each burst: true if the adapter has not been told of it yet.
+  bool take_doorbell(std::uint32_t* tail);
+  // The adapter is gone: nothing waits any more.
+  void stop();
+
+  const note* find(std::uint32_t index) const;  // null: too old, or never pushed
+  std::uint32_t next() const { return tail_ + static_cast<std::uint32_t>(waiting_.size()); }
+  std::uint32_t consumed() const { return head_; }
+  bool announced() const { return announced_ == tail_; }
+  std::size_t waiting() const { return waiting_.size(); }
+  std::uint32_t entries() const { return entries_; }
+  std::uint64_t iova() const { return memory_.iova; }
+  std::uint64_t written() const { return written_; }
+
+ private:
+  void store(us_idt_entry e);
+  hal* hal_ = nullptr;
+  dma_region memory_;
+  std::uint32_t entries_ = 0;
+  std::uint32_t head_ = 0;       // consumed by the adapter
+  std::uint32_t tail_ = 0;       // written into the table
+  std::uint32_t announced_ = 0;  // told to the adapter
+  std::uint64_t written_ = 0;
+  ring_queue<us_idt_entry> waiting_;
+  std::vector<note> notes_;
+};
+
+}  // namespace understudy::host

@@ -1,0 +1,28 @@
+#include "host_sw/driver/odt_ring.h"
+
+#include <cstring>
+
+#include "model/abi/crc32c.h"
+
+namespace understudy::host {
+
+bool odt_ring::create(hal& h, std::uint32_t entries) {
+  entries_ = entries;
+  memory_ = h.dma_alloc(static_cast<std::size_t>(entries) * US_ENTRY_BYTES);
+  return memory_.cpu != nullptr;
+}
+
+bool odt_ring::valid(std::uint32_t index, us_record* out) const {
+  std::memcpy(out, memory_.cpu + static_cast<std::size_t>(index & (entries_ - 1)) * US_ENTRY_BYTES,
+              sizeof *out);
+  return out->type != US_REC_NONE && out->number == index &&
+         out->crc == crc32c(out, offsetof(us_record, crc));
+}
+
+odt_ring::look odt_ring::peek(us_record* out) const {
+  if (valid(head_, out)) return look::record;
+  us_record successor;
+  return valid(head_ + 1, &successor) ? look::corrupt : look::nothing;
+}
+
+}  // namespace understudy::host

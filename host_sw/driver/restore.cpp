@@ -1,0 +1,87 @@
+#include "host_sw/driver/restore.h"
+
+#include <cstring>
+
+namespace understudy::host {
+
+us_idt_entry descriptor(us_opcode opcode, std::uint32_t cid) {
+  us_idt_entry e{};
+  e.opcode = static_cast<std::uint8_t>(opcode);
+  e.cid = cid;
+  return e;
+}
+
+us_tcp_state derive_state(const connection& c) {
+  if (c.phase == conn_phase::gone) return US_TCP_CLOSED;
+  if (c.phase == conn_phase::connecting) return US_TCP_SYN_SENT;
+  if (c.phase == conn_phase::embryo) return US_TCP_SYN_RCVD;
+  if (!c.fin_tx) return c.fin_rx ? US_TCP_CLOSE_WAIT : US_TCP_ESTABLISHED;
+  const bool fin_acked = c.h_una == c.h_post_end;
+  if (!c.fin_rx) return fin_acked ? US_TCP_FIN_WAIT_2 : US_TCP_FIN_WAIT_1;
+  if (fin_acked) return US_TCP_TIME_WAIT;
+  return c.fin_tx_first ? US_TCP_CLOSING : US_TCP_LAST_ACK;
+}
+
+us_idt_entry restore_descriptor(const connection& c, bool reset_snd_max) {
+  us_idt_entry e = descriptor(US_OP_RESTORE, c.id.raw);
+  auto& r = e.u.restore;
+  std::memcpy(r.peer_ip, c.key.peer_ip.data(), sizeof r.peer_ip);
+  r.local_port = c.key.local_port;
+  r.peer_port = c.key.peer_port;
+  r.addr_index = c.key.addr_index;
+  r.state = static_cast<std::uint8_t>(derive_state(c));
+  r.conn = c.conn_bits;
+  r.wscale = c.wscale;
+  r.mss = c.mss;
+  r.fin = static_cast<std::uint16_t>((c.fin_tx ? US_FIN_TX : 0u) | (c.fin_rx ? US_FIN_RX : 0u));
+  r.rcv_nxt = c.h_rcv.raw;
+  r.snd_una = c.h_una.raw;
+  r.snd_max = reset_snd_max ? c.h_una.raw : c.h_post_end.raw;
+  r.rcv_adv = c.edge.raw;
+  r.iss = c.iss.raw;
+  return e;
+}
+
+us_idt_entry post_rx_descriptor(const connection& c, const rx_range& r, std::uint64_t buffer_iova) {
+  us_idt_entry e = descriptor(US_OP_POST_RX, c.id.raw);
+  const std::uint64_t at = buffer_iova + r.committed;
+  e.u.rx.iova_lo = static_cast<std::uint32_t>(at);
+  e.u.rx.iova_hi = static_cast<std::uint32_t>(at >> 32);
+  e.u.rx.len = r.len - r.committed;
+  e.u.rx.buf_id = r.id.raw;
+  e.u.rx.base_off = r.committed;
+  e.u.rx.edge = r.edge.raw;
+  return e;
+}
+
+us_idt_entry send_descriptor(const connection& c, const send_range& r) {
+  us_idt_entry e = descriptor(US_OP_SEND, c.id.raw);
+  e.u.send.iova_lo = static_cast<std::uint32_t>(r.iova);
+  e.u.send.iova_hi = static_cast<std::uint32_t>(r.iova >> 32);
+  e.u.send.len = r.len;
+  e.u.send.seq_end = r.end.raw;
+  return e;
+}
+
+us_idt_entry close_descriptor(const connection& c) {
+  us_idt_entry e = descriptor(US_OP_CLOSE, c.id.raw);
+  e.u.send.seq_end = c.h_post_end.raw;
+  return e;
+}
+
+us_idt_entry connect_descriptor(const connection& c) {
+  us_idt_entry e = descriptor(US_OP_CONNECT, US_NO_CID);
+  if (c.protected_connection()) e.flags = US_CONN_PROTECTED;
+  std::memcpy(e.u.connect.peer_ip, c.key.peer_ip.data(), sizeof e.u.connect.peer_ip);
+  e.u.connect.local_port = c.key.local_port;
+  e.u.connect.peer_port = c.key.peer_port;
+  e.u.connect.addr_index = c.key.addr_index;
+  e.u.connect.iss = c.iss.raw;
+  return e;
+}
+
+us_idt_entry abort_descriptor(const connection& c) {
+  return descriptor(US_OP_ABORT, c.id.raw);
+}
+
+}  // namespace understudy::host
