@@ -51,8 +51,6 @@ struct capture {
 // not a capture, damaged or truncated, unsupported link type, no TCP, no payload.
 capture read_capture(const std::string& path);
 
-inline constexpr picos turn_pause = 1_ms;
-
 // A few lines of text: flows, bytes, and only those remarks that apply. Each line ends with a newline.
 std::string describe(const capture_summary& s);
 

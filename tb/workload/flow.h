@@ -44,6 +44,9 @@ class byte_stream {
   std::uint64_t length_ = 0;
 };
 
+// A pause within one direction, of this length or longer, starts a new turn of the same speaker.
+inline constexpr picos turn_pause = 1_ms;
+
 // Bytes that one side says at a stretch. The speaker starts when it has received all earlier turns of the
 // other side.
 struct turn {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -104,7 +105,7 @@ class replay_end final : public stream_user {
   std::uint32_t connection() const { return connection_; }
   flow_direction speaks() const { return out_; }
   flow_direction hears() const { return opposite(out_); }
-  // One line for a report on stuck connections: what this end waits for.
+  // One line, without newline, for a report on stuck connections: what this end waits for.
   std::string describe() const;
 
  private:
@@ -112,7 +113,8 @@ class replay_end final : public stream_user {
   bool speak(const turn& t);
   bool fin_due() const;
   void break_off(const char* why);
-  void settle();
+  void finish(state s);
+  void check(std::span<const std::uint8_t> bytes);
 
   const flow& flow_;
   clock_if& clock_;
