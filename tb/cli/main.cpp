@@ -1,8 +1,10 @@
-// The program. libsystemc brings main(), which calls sc_main().
+// The program. main() stands in for libsystemc's own, so that SystemC's banner does not mix with error
+// messages.
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <iostream>
 #include <systemc>
 #include <variant>
@@ -41,4 +43,9 @@ int sc_main(int argc, char** argv) {
   env.err_is_terminal = isatty(STDERR_FILENO) == 1;
   env.stop = &stop_wanted;
   return understudy::tb::run_cli({argv + 1, argv + argc}, env);
+}
+
+int main(int argc, char** argv) {
+  setenv("SC_COPYRIGHT_MESSAGE", "DISABLE", 1);
+  return sc_core::sc_elab_and_sim(argc, argv);
 }

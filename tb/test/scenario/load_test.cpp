@@ -1,0 +1,319 @@
+#include "tb/scenario/load.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tb/scenario/parameters.h"
+
+namespace understudy::tb {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Every test in a folder of its own, which is the working directory meanwhile: messages then name short
+// paths.
+class load : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    before_ = fs::current_path();
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::path(::testing::TempDir()) / ("load_" + std::string(info->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    fs::current_path(folder_);
+  }
+  void TearDown() override {
+    fs::current_path(before_);
+    fs::remove_all(folder_);
+  }
+  static void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+  // The one line of the error; "none" if there was none.
+  static std::string error_of_file(const std::string& text, const std::vector<std::string>& sets = {}) {
+    write("s.toml", text);
+    try {
+      load_scenario("s.toml", sets, {[](const std::string& t) {
+                      return t == "rain" ? std::string("\"rain\" is unknown, allowed: loss P")
+                                         : std::string();
+                    }});
+    } catch (const scenario_error& e) {
+      return e.what();
+    }
+    return "none";
+  }
+  static std::string error_of_set(const std::string& set) { return error_of_file("", {set}); }
+
+ private:
+  fs::path before_, folder_;
+};
+
+struct wrong {
+  const char* text;
+  const char* error;
+};
+
+TEST_F(load, names_line_key_fault_and_what_is_allowed) {
+  const wrong cases[] = {
+      {"[wire]\nrat = \"10 Gb/s\"\n", "s.toml:2: wire.rat: unknown key, nearest allowed: wire.rate"},
+      {"zzzzzz = 1\n", "s.toml:1: zzzzzz: unknown key, allowed: what `understudy describe params` lists"},
+      {"[zzzzzz]\na = 1\n",
+       "s.toml:1: zzzzzz: unknown key, allowed: what `understudy describe params` lists"},
+      {"\n\ndeadline = \"1 s\"\n", "s.toml:3: deadline: unknown key, nearest allowed: run.deadline"},
+      {"seed = \"1\"\n",
+       "s.toml:1: seed: \"1\" has the wrong type, allowed: an integer from 0 to 9223372036854775807"},
+      {"seed = -1\n",
+       "s.toml:1: seed: -1 is out of range, allowed: an integer from 0 to 9223372036854775807"},
+      {"seed = 1.5\n",
+       "s.toml:1: seed: 1.5 has the wrong type, allowed: an integer from 0 to 9223372036854775807"},
+      {"[topology]\nadapters = 0\n",
+       "s.toml:2: topology.adapters: 0 is out of range, allowed: an integer from 1 to 16"},
+      {"[topology]\nadapters = 17\n",
+       "s.toml:2: topology.adapters: 17 is out of range, allowed: an integer from 1 to 16"},
+      {"topology = 3\n", "s.toml:1: topology: unknown key, allowed: what `understudy describe params` lists"},
+      {"peer = \"lwpi\"\n",
+       "s.toml:1: peer: \"lwpi\" is unknown (nearest: \"lwip\"), allowed: \"lwip\", \"twin\", \"responder\""},
+      {"peer = 5\n", "s.toml:1: peer: 5 has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
+      {"[peer]\na = 1\n",
+       "s.toml:1: peer: a table has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
+      {"peer = 1979-05-27\n",
+       "s.toml:1: peer: a date or time has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
+      {"wire.rate = \"10 Gbps\"\n",
+       "s.toml:1: wire.rate: \"10 Gbps\" has an unknown unit, allowed: \"1 Mb/s\" to \"1.6 Tb/s\" (units "
+       "b/s, kb/s, Mb/s, Gb/s, "
+       "Tb/s)"},
+      {"wire.rate = 10\n",
+       "s.toml:1: wire.rate: \"10\" has no unit, allowed: \"1 Mb/s\" to \"1.6 Tb/s\" (units b/s, kb/s, Mb/s, "
+       "Gb/s, Tb/s)"},
+      {"wire.rate = true\n",
+       "s.toml:1: wire.rate: true has the wrong type, allowed: \"1 Mb/s\" to \"1.6 Tb/s\" (units b/s, kb/s, "
+       "Mb/s, Gb/s, Tb/s)"},
+      {"wire.rate = \"9 Tb/s\"\n",
+       "s.toml:1: wire.rate: \"9 Tb/s\" is out of range, allowed: \"1 Mb/s\" to \"1.6 Tb/s\" (units b/s, "
+       "kb/s, Mb/s, Gb/s, "
+       "Tb/s)"},
+      {"run.deadline = \"soon\"\n",
+       "s.toml:1: run.deadline: \"soon\" is no number with a unit, allowed: \"1 us\" to \"100000 s\" (units "
+       "ps, ns, us, ms, s)"},
+      {"adapter.clock = \"9 GHz\"\n",
+       "s.toml:1: adapter.clock: \"9 GHz\" is out of range, allowed: \"1 MHz\" to \"4 GHz\" (units Hz, kHz, "
+       "MHz, GHz, ps, ns, us)"},
+      {"failover.hold_bytes = -1\n",
+       "s.toml:1: failover.hold_bytes: \"-1\" is no number with a unit, allowed: \"0 B\" to \"1 GiB\" (units "
+       "B, KiB, MiB, GiB)"},
+      {"pcie.lanes = 3\n", "s.toml:1: pcie.lanes: 3 is out of range, allowed: 1, 2, 4, 8, 12, 16, 32"},
+      {"adapter.nagle = 1\n", "s.toml:1: adapter.nagle: 1 has the wrong type, allowed: true, false"},
+      {"adapter.rtl = \"checksum\"\n",
+       "s.toml:1: adapter.rtl: \"checksum\" has the wrong type, allowed: a list of \"checksum\""},
+      {"adapter.rtl = [\"dma\"]\n",
+       "s.toml:1: adapter.rtl: \"dma\" is unknown, allowed: a list of \"checksum\""},
+      {"adapter.rtl = [1]\n",
+       "s.toml:1: adapter.rtl: a list of other things than strings has the wrong type, allowed: a list of "
+       "\"checksum\""},
+      {"workload.capture = 4\n",
+       "s.toml:1: workload.capture: 4 has the wrong type, allowed: a path or a list of paths"},
+      {"workload.capture = \"gone.pcap\"\n",
+       "s.toml:1: workload.capture: gone.pcap cannot be read, allowed: a pcap or pcapng file"},
+      {"workload.pace = \"capture\"\n",
+       "s.toml:1: workload.pace: \"capture\" has no meaning here, allowed: with a workload.capture"},
+      {"wire.impair = 5\n", "s.toml:1: wire.impair: 5 has the wrong type, allowed: a string"},
+      {"wire.impair = \"rain\"\n", "s.toml:1: wire.impair: \"rain\" is unknown, allowed: loss P"},
+      {"[topology]\ntwin_connections = 2\n",
+       "s.toml:2: topology.twin_connections: 2 of 1 connections to a twin is out of range, allowed: at most "
+       "workload.connections"},
+      {"[workload]\nconnections = 5000\n",
+       "s.toml:2: workload.connections: 5000 connections do not fit, allowed: at most adapter.connections = "
+       "4096"},
+      {"[adapter]\nrto_max = \"1 s\"\nrto_min = \"2 s\"\n",
+       "s.toml:3: adapter.rto_min: adapter.rto_min = 2 s is above adapter.rto_max = 1 s, allowed: not above "
+       "it"},
+      {"[memory]\nbuffer_bytes = 1500\n",
+       "s.toml:2: memory.buffer_bytes: 1500 is no multiple of 1 KiB, allowed: whole KiB"},
+      {"[memory]\nreceive_buffer = \"8 KiB\"\n",
+       "s.toml:2: memory.receive_buffer: 8 KiB is smaller than one buffer, allowed: at least "
+       "memory.buffer_bytes = 16 KiB"},
+      {"[failover]\nheartbeat = \"1.5 us\"\n",
+       "s.toml:2: failover.heartbeat: 1.5 us is no whole number of microseconds, allowed: whole us"},
+      {"[[fault]]\nat = \"5 ms\"\n", "s.toml:1: fault.kind: is missing, allowed: \"kill\""},
+      {"[[fault]]\nkind = \"kil\"\nat_event = 1\n",
+       "s.toml:2: fault.kind: \"kil\" is unknown, allowed: \"kill\""},
+      {"[[fault]]\nkind = 1\n", "s.toml:2: fault.kind: has the wrong type, allowed: a string"},
+      {"[[fault]]\nkind = \"kill\"\n",
+       "s.toml:1: fault: no instant is given, allowed: exactly one of at, at_fraction, at_event"},
+      {"[[fault]]\nkind = \"kill\"\nat = \"1 ms\"\nat_event = 1\n",
+       "s.toml:1: fault: more than one instant is given, allowed: exactly one of at, at_fraction, at_event"},
+      {"[[fault]]\nkind = \"kill\"\nat = 5\n",
+       "s.toml:3: fault.at: \"5\" has no unit, allowed: a time such as \"5 ms\" (units ps, ns, us, ms, s)"},
+      {"[[fault]]\nkind = \"kill\"\nat = true\n",
+       "s.toml:3: fault.at: has the wrong type, allowed: a time such as \"5 ms\" (units ps, ns, us, ms, s)"},
+      {"[[fault]]\nkind = \"kill\"\nat_fraction = 1.5\n",
+       "s.toml:3: fault.at_fraction: 1.5 is out of range, allowed: a number from 0 to 1"},
+      {"[[fault]]\nkind = \"kill\"\nat_fraction = nan\n",
+       "s.toml:3: fault.at_fraction: nan is out of range, allowed: a number from 0 to 1"},
+      {"[[fault]]\nkind = \"kill\"\nat_fraction = \"half\"\n",
+       "s.toml:3: fault.at_fraction: has the wrong type, allowed: a number from 0 to 1"},
+      {"[[fault]]\nkind = \"kill\"\nat_event = 0\n",
+       "s.toml:3: fault.at_event: 0 is out of range, allowed: an integer from 1"},
+      {"[[fault]]\nkind = \"kill\"\nat_event = 1.0\n",
+       "s.toml:3: fault.at_event: has the wrong type, allowed: an integer from 1"},
+      {"[[fault]]\nkind = \"kill\"\nat_fracton = 1.5\n",
+       "s.toml:3: fault.at_fracton: unknown key, nearest allowed: fault.at_fraction"},
+      {"[[fault]]\nkind = \"kill\"\nquantum = 1\n",
+       "s.toml:3: fault.quantum: unknown key, allowed: kind, target, at, at_fraction, at_event"},
+      {"[[fault]]\nkind = \"kill\"\ntarget = \"Z\"\nat_event = 1\n",
+       "s.toml:3: fault.target: \"Z\" is unknown, allowed: \"active\" or an adapter, \"A\" to \"P\""},
+      {"[[fault]]\nkind = \"kill\"\ntarget = \"C\"\nat_event = 1\n",
+       "s.toml:1: fault.target: \"C\" does not exist, allowed: \"active\" or one of the 2 of "
+       "topology.adapters"},
+      {"fault = 1\n", "s.toml:1: fault: has the wrong type, allowed: [[fault]] tables"},
+      {"fault = [1]\n", "s.toml:1: fault: has the wrong type, allowed: [[fault]] tables"},
+  };
+  for (const auto& c : cases) EXPECT_EQ(error_of_file(c.text), c.error) << c.text;
+}
+
+TEST_F(load, reports_the_first_wrong_line_of_several) {
+  EXPECT_EQ(error_of_file("wire.delay = \"5 us\"\nseed = true\nadapter.nagle = 7\n"),
+            "s.toml:2: seed: true has the wrong type, allowed: an integer from 0 to 9223372036854775807");
+}
+
+TEST_F(load, says_where_the_toml_breaks) {
+  for (const char* text : {"[wire\n", "seed = \n", "seed = 1\nseed = 2\n", "peer = \"lwip\n"}) {
+    const std::string e = error_of_file(text);
+    EXPECT_EQ(e.rfind("s.toml:", 0), 0u) << e;
+    EXPECT_NE(e.find(": not TOML: "), e.npos) << e;
+    EXPECT_EQ(e.find('\n'), e.npos) << e;
+  }
+}
+
+TEST_F(load, names_a_file_that_cannot_be_read) {
+  const auto error = [](const char* path) {
+    try {
+      load_scenario(path);
+    } catch (const scenario_error& e) {
+      return std::string(e.what());
+    }
+    return std::string("none");
+  };
+  EXPECT_EQ(error("gone.toml"), "gone.toml: cannot read: No such file or directory");
+  EXPECT_EQ(error("."), ".: cannot read: Is a directory");
+}
+
+TEST_F(load, set_errors_say_set_in_place_of_file_and_line) {
+  const wrong cases[] = {
+      {"wire.rate", "--set: wire.rate: no value, allowed: KEY=VALUE"},
+      {"=5", "--set: \"=5\" has no key, allowed: KEY=VALUE"},
+      {"wire.rat=5", "--set: wire.rat: unknown key, nearest allowed: wire.rate"},
+      {"topology.adapters=17",
+       "--set: topology.adapters: 17 is out of range, allowed: an integer from 1 to 16"},
+      {"topology.adapters=two",
+       "--set: topology.adapters: two is not TOML, allowed: an integer from 1 to 16"},
+      {"topology.adapters=",
+       "--set: topology.adapters: an empty value is not TOML, allowed: an integer from 1 to 16"},
+      {"topology.adapters=1\nseed=2",
+       "--set: topology.adapters: 1 seed=2 is not TOML, allowed: an integer from 1 to 16"},
+      {"wire.delay=5 us",
+       "--set: wire.delay: 5 us is not TOML, allowed: \"0 ps\" to \"10 s\" (units ps, ns, us, ms, s)"},
+      {"wire.delay=\"5 xs\"",
+       "--set: wire.delay: \"5 xs\" has an unknown unit, allowed: \"0 ps\" to \"10 s\" (units ps, ns, us, "
+       "ms, s)"},
+      {"peer=linux", "--set: peer: \"linux\" is unknown, allowed: \"lwip\", \"twin\", \"responder\""},
+      {"peer=", "--set: peer: \"\" is unknown, allowed: \"lwip\", \"twin\", \"responder\""},
+      {"mutants=no_fence",
+       "--set: mutants: no_fence is not TOML, allowed: a list of \"ack_before_commit\", "
+       "\"record_before_payload\", "
+       "\"snd_max_reset\", \"no_fence\", \"no_block\", \"shrink_window\", \"tsval_regress\", "
+       "\"free_before_ack\", "
+       "\"reuse_isn\", \"lost_wakeup\""},
+      {"wire.impair=rain", "--set: wire.impair: \"rain\" is unknown, allowed: loss P"},
+      {"fault=[{kind=\"kill\"}]",
+       "--set: fault: no instant is given, allowed: exactly one of at, at_fraction, at_event"},
+      {"fault=kill",
+       "--set: fault: kill is not TOML, allowed: a list such as [{kind = \"kill\", at_fraction = 0.5}]"},
+      {"workload.capture=gone.pcap",
+       "--set: workload.capture: gone.pcap cannot be read, allowed: a pcap or pcapng file"},
+  };
+  for (const auto& c : cases) EXPECT_EQ(error_of_set(c.text), c.error) << c.text;
+}
+
+TEST_F(load, set_takes_strings_as_they_stand_and_everything_else_as_toml) {
+  write("s.toml", "peer = \"twin\"\nwire.impair = \"loss 1%\"\n[[fault]]\nkind = \"kill\"\nat_event = 7\n");
+  scenario s =
+      load_scenario("s.toml", {"peer=responder", "wire.impair=delay 5us = odd", "wire.rate=\"25 Gb/s\"",
+                               "mutants=[\"no_fence\", \"no_block\"]", "adapter.nagle=true",
+                               "failover.hold_bytes=0", "topology.adapters=3", "fault=[]"});
+  EXPECT_EQ(s.peer, "responder");
+  EXPECT_EQ(s.wire.impair, "delay 5us = odd");
+  EXPECT_EQ(s.wire.rate, 25'000'000'000u);
+  EXPECT_EQ(s.mutants, (std::vector<std::string>{"no_fence", "no_block"}));
+  EXPECT_TRUE(s.has_mutant("no_block"));
+  EXPECT_FALSE(s.has_mutant("reuse_isn"));
+  EXPECT_TRUE(s.adapter.tcp.nagle);
+  EXPECT_EQ(s.failover.hold_bytes, 0u);
+  EXPECT_EQ(s.topology.adapters, 3u);
+  EXPECT_TRUE(s.faults.empty());
+  EXPECT_EQ(load_scenario("s.toml", {"wire.impair="}).wire.impair, "");
+  EXPECT_EQ(load_scenario("s.toml", {"wire.impair=\"loss 2%\""}).wire.impair, "loss 2%");
+  EXPECT_EQ(load_scenario("s.toml", {"wire.impair='loss 3%'"}).wire.impair, "loss 3%");
+  EXPECT_EQ(load_scenario("s.toml", {"seed=1", "seed=2"}).seed, 2u);
+}
+
+TEST_F(load, reads_every_form_of_a_fault) {
+  write("s.toml",
+        "[[fault]]\nkind = \"kill\"\nat = \"5 ms\"\n[[fault]]\nkind = \"kill\"\ntarget = \"B\"\nat_fraction "
+        "= 0.5\n"
+        "[[fault]]\nkind = \"kill\"\nat_event = 12\n[[fault]]\nkind = \"kill\"\nat_fraction = 1\n");
+  const scenario s = load_scenario("s.toml");
+  ASSERT_EQ(s.faults.size(), 4u);
+  EXPECT_EQ(s.faults[0].when, fault_spec::trigger::at_time);
+  EXPECT_EQ(s.faults[0].at, 5_ms);
+  EXPECT_EQ(s.faults[0].target, "active");
+  EXPECT_EQ(s.faults[1].when, fault_spec::trigger::at_fraction);
+  EXPECT_EQ(s.faults[1].at_fraction, 0.5);
+  EXPECT_EQ(s.faults[1].target, "B");
+  EXPECT_EQ(s.faults[2].when, fault_spec::trigger::at_event);
+  EXPECT_EQ(s.faults[2].at_event, 12u);
+  EXPECT_EQ(s.faults[3].at_fraction, 1.0);
+}
+
+TEST_F(load, finds_captures_beside_the_file_and_beside_the_user) {
+  fs::create_directories("scenarios");
+  write("here.pcap", "x");
+  write("scenarios/there.pcap", "x");
+  write("scenarios/s.toml", "workload.capture = [\"there.pcap\", \"../here.pcap\"]\n");
+  EXPECT_EQ(load_scenario("scenarios/s.toml").workload.capture,
+            (std::vector<std::string>{"scenarios/there.pcap", "here.pcap"}));
+  EXPECT_EQ(load_scenario("scenarios/s.toml", {"workload.capture=here.pcap"}).workload.capture,
+            (std::vector<std::string>{"here.pcap"}));
+  EXPECT_EQ(load_scenario("scenarios/s.toml", {"workload.capture=[\"here.pcap\"]"}).workload.capture.size(),
+            1u);
+  EXPECT_TRUE(load_scenario("scenarios/s.toml", {"workload.capture="}).workload.capture.empty());
+}
+
+TEST_F(load, an_empty_file_gives_the_defaults) {
+  write("s.toml", "# nothing\n");
+  const scenario s = load_scenario("s.toml");
+  EXPECT_TRUE(changed_parameters(s).empty());
+  EXPECT_EQ(s.path, "s.toml");
+}
+
+TEST_F(load, blames_the_key_that_was_given) {
+  EXPECT_EQ(error_of_file("workload.connections = 100\n", {"adapter.connections=50"}),
+            "s.toml:1: workload.connections: 100 connections do not fit, allowed: at most "
+            "adapter.connections = 50");
+  EXPECT_EQ(error_of_file("", {"memory.buffer_bytes=\"512 KiB\""}),
+            "--set: memory.buffer_bytes: 256 KiB is smaller than one buffer, allowed: at least "
+            "memory.buffer_bytes = 512 KiB");
+}
+
+TEST(shipped_scenarios, load) {
+  std::size_t count = 0;
+  for (const auto& e : fs::directory_iterator(US_SOURCE_DIR "/traces/scenarios")) {
+    if (e.path().extension() != ".toml") continue;
+    EXPECT_NO_THROW(load_scenario(e.path().string())) << e.path();
+    ++count;
+  }
+  EXPECT_GE(count, 3u);
+}
+
+}  // namespace
+}  // namespace understudy::tb
