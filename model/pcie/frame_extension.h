@@ -1,4 +1,4 @@
-// Ignorable extension (IEEE 1666 14.2.2) of a DMA write whose data lie in a pooled frame: a target may keep
+// Ignorable extension (IEEE 1666 14.2.1) of a DMA write whose data lie in a pooled frame: a target may keep
 // the frame instead of copying the data. While it is kept, nobody writes those bytes.
 #pragma once
 #include <tlm>

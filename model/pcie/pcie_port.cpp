@@ -45,6 +45,7 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
   dma.register_nb_transport_fw(this, &pcie_port::nb_transport_fw);
   dma.register_b_transport(this, &pcie_port::b_transport);
   dma.register_transport_dbg(this, &pcie_port::transport_dbg);
+  SC_THREAD(access_registers);
   access_payload_.set_data_ptr(access_data_.data());
   access_payload_.set_data_length(register_bytes);
   access_payload_.set_streaming_width(register_bytes);
@@ -124,7 +125,7 @@ void pcie_port::lose_traffic() {
   announced_ = std::min(announced_, up_.size());
   for (std::size_t i = 0; i < up_.size(); ++i) lose(up_[i].read);
   last_due_ = up_.empty() ? now : up_.back().due;
-  counters_.dropped += served_.size() + down_.size() + requests_.size() + answers_.size();
+  counters_.dropped += served_.size() + down_.size() + requests_.size();
   while (!served_.empty()) {
     served_read r = served_.pop_front();
     lose(r.read);
@@ -134,14 +135,13 @@ void pcie_port::lose_traffic() {
     lose(t.read);
   }
   while (!requests_.empty()) requests_.pop_front();
-  while (!answers_.empty()) answers_.pop_front();
   up_link_ = {.busy_until = now};
   down_link_ = {.busy_until = now};
-  registers_free_at_ = now;
+  ++link_epoch_;
 }
 
 bool pcie_port::quiet() const {
-  return up_.empty() && served_.empty() && down_.empty() && requests_.empty() && answers_.empty() &&
+  return up_.empty() && served_.empty() && down_.empty() && requests_.empty() && !accessing_ &&
          responses_.empty() && !response_open_ && posted_ == 0 && open_tickets_ == 0;
 }
 
@@ -185,7 +185,7 @@ tlm::tlm_sync_enum pcie_port::nb_transport_fw(payload& p, tlm::tlm_phase& phase,
     return tlm::TLM_COMPLETED;
   }
   if (phase != tlm::BEGIN_REQ) {
-    SC_REPORT_ERROR(report_id, "IEEE 1666 15.2.4: an initiator sends BEGIN_REQ and END_RESP only");
+    SC_REPORT_ERROR(report_id, "IEEE 1666 15.2.3 c: an initiator sends BEGIN_REQ and END_RESP only");
     return tlm::TLM_ACCEPTED;
   }
   if (!acceptable(p, true)) return tlm::TLM_COMPLETED;
@@ -428,7 +428,7 @@ void pcie_port::arrive() {
     if (t.request) {
       requests_.push_back(t.host);
       log_tlp(event_kind::tlp_down, t.host.offset, request_type(t.host.kind), register_bytes);
-      deliver_requests();
+      request_arrived_.notify();
     } else {
       respond(t.read);
     }
@@ -448,7 +448,7 @@ void pcie_port::respond(const dma_read& r) {
   pump_responses();
 }
 
-// One response at a time (IEEE 1666 15.2.6: response exclusion rule).
+// One response at a time (IEEE 1666 15.2.6 f).
 void pcie_port::pump_responses() {
   if (pumping_) return;
   pumping_ = true;
@@ -540,9 +540,13 @@ void pcie_port::enter_request(const host_request& r) {
   send_down({0, true, r, {}}, wire_bytes(request_type(r.kind), write ? register_bytes : 0, 0));
 }
 
-void pcie_port::deliver_requests() {
-  while (!requests_.empty() && registers_free_at_ <= now_ps()) {
+// A thread, because b_transport must not be called from a method (IEEE 1666 11.1.1.4 b).
+void pcie_port::access_registers() {
+  for (;;) {
+    while (requests_.empty()) wait(request_arrived_);
     host_request r = requests_.pop_front();
+    const std::uint64_t epoch = link_epoch_;
+    accessing_ = true;
     const bool write = r.kind == access::mmio_write || r.kind == access::cfg_write;
     access_payload_.set_command(write ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND);
     access_payload_.set_address(r.offset);
@@ -552,34 +556,33 @@ void pcie_port::deliver_requests() {
     sc_core::sc_time t = sc_core::SC_ZERO_TIME;
     auto& socket = r.kind == access::mmio_write || r.kind == access::mmio_read ? mmio : cfg;
     socket->b_transport(access_payload_, t);
-    if (!link_up()) return;
-    registers_free_at_ = now_ps() + t.value();
-    if (!access_payload_.is_response_ok()) continue;
-    if (r.kind == access::mmio_write) {
+    const bool carried_out = access_payload_.is_response_ok();
+    if (!write) std::memcpy(&r.value, access_data_.data(), register_bytes);
+    if (carried_out && r.kind == access::mmio_write) {
       ++counters_.mmio_writes;
       log_access(event_kind::mmio_write, r);
+    }
+    if (t != sc_core::SC_ZERO_TIME) wait(t);
+    accessing_ = false;
+    if (!carried_out || r.kind == access::mmio_write) continue;
+    if (epoch != link_epoch_) {
+      ++counters_.dropped;
       continue;
     }
-    if (!write) std::memcpy(&r.value, access_data_.data(), register_bytes);
-    if (r.kind == access::cfg_write) r.value = 0;
-    answers_.push_back({registers_free_at_, r});
-    agenda_.at(registers_free_at_, [this] { answer_requests(); });
+    answer(r);
   }
-  if (!requests_.empty()) agenda_.at(registers_free_at_, [this] { deliver_requests(); });
 }
 
-// The adapter's access time is over: the completions go up, behind its earlier writes.
-void pcie_port::answer_requests() {
-  while (!answers_.empty() && answers_.front().at <= now_ps()) {
-    up_tlp t;
-    t.answered = answers_.pop_front().host;
-    const bool data = t.answered.kind != access::cfg_write;
-    t.type = data ? tlp_type::completion_data : tlp_type::completion;
-    t.address = t.answered.offset;
-    t.length = data ? register_bytes : 0;
-    t.wire = wire_bytes(t.type, t.length, 0);
-    send_up(now_ps(), std::move(t), 0);
-  }
+// The completion goes up, behind the adapter's earlier writes.
+void pcie_port::answer(host_request r) {
+  up_tlp t;
+  t.type = r.kind == access::cfg_write ? tlp_type::completion : tlp_type::completion_data;
+  t.address = r.offset;
+  t.length = r.kind == access::cfg_write ? 0 : register_bytes;
+  t.wire = wire_bytes(t.type, t.length, 0);
+  if (r.kind == access::cfg_write) r.value = 0;
+  t.answered = r;
+  send_up(now_ps(), std::move(t), 0);
 }
 
 // ---------------------------------------------------------------- the port's own configuration space

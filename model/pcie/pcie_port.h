@@ -92,6 +92,7 @@ class pcie_port : public sc_core::sc_module {
   pcie_port(const sc_core::sc_module_name& name, const pcie_config& config, host_memory& memory,
             event_log& log, std::uint16_t unit);
   ~pcie_port() override;
+  SC_HAS_PROCESS(pcie_port);
 
   tlm_utils::simple_target_socket<pcie_port> dma{"dma"};
   tlm_utils::simple_initiator_socket<pcie_port> mmio{"mmio"};
@@ -194,10 +195,6 @@ class pcie_port : public sc_core::sc_module {
     host_request host;
     dma_read read;
   };
-  struct answer {
-    picos at = 0;  // the adapter's access time is over
-    host_request host;
-  };
 
   tlm::tlm_sync_enum nb_transport_fw(payload& p, tlm::tlm_phase& phase, sc_core::sc_time& t);
   void b_transport(payload& p, sc_core::sc_time& t);
@@ -225,8 +222,8 @@ class pcie_port : public sc_core::sc_module {
   static tlp_type request_type(access kind);
   void start_request(const host_request& r, picos delay);
   void enter_request(const host_request& r);
-  void deliver_requests();
-  void answer_requests();
+  void access_registers();
+  void answer(host_request r);
   host_ticket open_ticket(host_done done);
   bool waiting(const host_ticket& t) const { return hosts_[t.slot].generation == t.generation; }
   void finish(const host_ticket& t, std::uint32_t value);
@@ -260,10 +257,11 @@ class pcie_port : public sc_core::sc_module {
   fifo<served_read> served_;
   fifo<down_tlp> down_;
   fifo<host_request> requests_;  // arrived, the adapter's registers being busy
-  fifo<answer> answers_;
-  picos registers_free_at_ = 0;
+  sc_core::sc_event request_arrived_{"request_arrived"};
+  bool accessing_ = false;        // a register access is under way
+  std::uint64_t link_epoch_ = 0;  // how often the link went down
 
-  fifo<payload*> responses_;          // arrived reads whose BEGIN_RESP must wait its turn (IEEE 1666 15.2.6)
+  fifo<payload*> responses_;  // arrived reads whose BEGIN_RESP must wait its turn (IEEE 1666 15.2.6 f)
   payload* response_open_ = nullptr;  // BEGIN_RESP sent, END_RESP outstanding
   picos response_free_at_ = 0;
   bool pumping_ = false;

@@ -53,15 +53,15 @@ class protocol_checker : public sc_core::sc_module {
 
   static void check_attributes(const payload& p) {
     if (p.get_response_status() != tlm::TLM_INCOMPLETE_RESPONSE)
-      breach("14.17", "the response status of a request is not TLM_INCOMPLETE_RESPONSE");
+      breach("14.17 e", "the response status of a request is not TLM_INCOMPLETE_RESPONSE");
     if (p.is_dmi_allowed()) breach("14.16", "the DMI hint of a request is set");
     if (p.get_command() != tlm::TLM_IGNORE_COMMAND) {
-      if (!p.get_data_ptr()) breach("14.11", "the data pointer is null");
-      if (p.get_data_length() == 0) breach("14.12", "the data length is 0");
+      if (!p.get_data_ptr()) breach("14.11 e", "the data pointer is null");
+      if (p.get_data_length() == 0) breach("14.12 d", "the data length is 0");
     }
-    if (p.get_streaming_width() == 0) breach("14.15", "the streaming width is 0");
+    if (p.get_streaming_width() == 0) breach("14.15 f", "the streaming width is 0");
     if (p.get_byte_enable_ptr() && p.get_byte_enable_length() == 0)
-      breach("14.14", "there are byte enables and their length is 0");
+      breach("14.14 f", "there are byte enables and their length is 0");
   }
   static void check_answered(const payload& p) {
     if (p.get_response_status() == tlm::TLM_INCOMPLETE_RESPONSE)
@@ -69,13 +69,17 @@ class protocol_checker : public sc_core::sc_module {
   }
 
   void begin_request(payload& p, const sc_core::sc_time& t) {
-    if (!p.has_mm()) breach("14.5", "nb_transport without a memory manager");
+    if (!p.has_mm())
+      breach("14.5 i", "nb_transport without a memory manager");
+    else if (p.get_ref_count() == 0)
+      breach("14.5 t", "nb_transport with a reference count of 0");
     check_attributes(p);
     if (find(p) != open_.end()) {
       breach("15.2.4", "BEGIN_REQ of a transaction that has not ended");
       return;
     }
-    if (request_open_) breach("15.2.6", "BEGIN_REQ before the END_REQ of the one before (request exclusion)");
+    if (request_open_)
+      breach("15.2.6 e", "BEGIN_REQ before the END_REQ of the one before (request exclusion)");
     if (effective(t) < request_free_)
       breach("15.2.7", "BEGIN_REQ before the time annotated to the END_REQ of the one before");
     request_open_ = &p;
@@ -93,7 +97,7 @@ class protocol_checker : public sc_core::sc_module {
     keep_time(x, t);
     x.at = stage::responding;
     if (response_open_)
-      breach("15.2.6", "BEGIN_RESP before the END_RESP of the one before (response exclusion)");
+      breach("15.2.6 f", "BEGIN_RESP before the END_RESP of the one before (response exclusion)");
     if (effective(t) < response_free_)
       breach("15.2.7", "BEGIN_RESP before the time annotated to the END_RESP of the one before");
     response_open_ = x.p;
@@ -112,7 +116,7 @@ class protocol_checker : public sc_core::sc_module {
     open_.erase(x);
   }
   static void keep_time(transaction& x, const sc_core::sc_time& t) {
-    if (effective(t) < x.when) breach("15.2.7", "a phase before the annotated time of the phase before");
+    if (effective(t) < x.when) breach("15.2.7 c", "a phase before the annotated time of the phase before");
     x.when = effective(t);
   }
 
@@ -127,7 +131,7 @@ class protocol_checker : public sc_core::sc_module {
       else
         end(x, t);
     } else {
-      breach("15.2.4", "an initiator sends BEGIN_REQ and END_RESP only");
+      breach("15.2.3 c", "an initiator sends BEGIN_REQ and END_RESP only");
     }
     const tlm::tlm_phase sent = phase;
     const tlm::tlm_sync_enum r = initiator->nb_transport_fw(p, phase, t);
@@ -173,6 +177,8 @@ class protocol_checker : public sc_core::sc_module {
 
   void b_transport(payload& p, sc_core::sc_time& t) {
     ++calls_;
+    if (sc_core::sc_get_current_process_handle().proc_kind() == sc_core::SC_METHOD_PROC_)
+      breach("11.1.1.4 b", "b_transport from a method process");
     check_attributes(p);
     const sc_core::sc_time before = effective(t);
     initiator->b_transport(p, t);

@@ -140,6 +140,7 @@ class registers : public sc_core::sc_module {
   std::vector<visit> visits;
   std::uint32_t value = 0;
   picos access = 100_ns;
+  bool waits = false;  // the access time is waited for rather than annotated
   bool dead = false;
 
  private:
@@ -154,7 +155,10 @@ class registers : public sc_core::sc_module {
       std::memcpy(p.get_data_ptr(), &value, 4);
     visits.push_back(
         {now_ps() + t.value(), p.is_write(), static_cast<std::uint32_t>(p.get_address()), value});
-    t += to_sc(access);
+    if (waits)
+      sc_core::wait(to_sc(access));
+    else
+      t += to_sc(access);
     p.set_response_status(tlm::TLM_OK_RESPONSE);
   }
 };

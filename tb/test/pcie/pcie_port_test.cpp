@@ -369,6 +369,20 @@ TEST_F(pcie, the_access_time_of_the_registers_is_consumed) {
   EXPECT_EQ(b.bar.visits[2].offset, 8u);
 }
 
+TEST_F(pcie, registers_may_wait_instead_of_annotating) {
+  bench b;
+  b.bar.waits = true;
+  b.run(0);
+  for (std::uint32_t i = 0; i < 2; ++i) b.port.mmio_write(4 * i, i);
+  picos when = 0;
+  b.port.mmio_read(0, [&](std::uint32_t) { when = now_ps(); });
+  b.run(5_us);
+  ASSERT_EQ(b.bar.visits.size(), 3u);
+  EXPECT_EQ(b.bar.visits[1].at, b.bar.visits[0].at + b.bar.access);
+  EXPECT_EQ(when,
+            b.bar.visits[2].at + b.bar.access + b.wire(24) + defaults.propagation + defaults.mmio_latency);
+}
+
 TEST_F(pcie, a_register_read_takes_700_to_900_ns) {
   bench b;
   b.bar.value = 0xabcd;

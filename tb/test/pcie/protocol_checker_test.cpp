@@ -93,6 +93,7 @@ class checker : public testing::Test {
   initiator_end from{"from"};
   target_end to{"to"};
   protocol_checker check{"check"};
+  agenda later{"later"};
   tlm::tlm_generic_payload first, second;
   unsigned char data[8] = {};
 };
@@ -160,7 +161,15 @@ TEST_F(checker, wants_a_memory_manager) {
   p.set_streaming_width(4);
   p.set_command(tlm::TLM_WRITE_COMMAND);
   forward(p, tlm::BEGIN_REQ);
-  expect_breach("14.5");
+  expect_breach("14.5 i");
+}
+
+TEST_F(checker, wants_a_reference) {
+  tlm::tlm_generic_payload p;
+  prepare(p);
+  p.release();
+  forward(p, tlm::BEGIN_REQ);
+  expect_breach("14.5 t");
 }
 
 TEST_F(checker, wants_an_incomplete_status_in_a_request) {
@@ -172,19 +181,19 @@ TEST_F(checker, wants_an_incomplete_status_in_a_request) {
 TEST_F(checker, wants_data) {
   first.set_data_ptr(nullptr);
   forward(first, tlm::BEGIN_REQ);
-  expect_breach("14.11");
+  expect_breach("14.11 e");
 }
 
 TEST_F(checker, wants_a_length) {
   first.set_data_length(0);
   forward(first, tlm::BEGIN_REQ);
-  expect_breach("14.12");
+  expect_breach("14.12 d");
 }
 
 TEST_F(checker, wants_a_streaming_width) {
   first.set_streaming_width(0);
   forward(first, tlm::BEGIN_REQ);
-  expect_breach("14.15");
+  expect_breach("14.15 f");
 }
 
 TEST_F(checker, wants_a_length_of_byte_enables) {
@@ -192,7 +201,7 @@ TEST_F(checker, wants_a_length_of_byte_enables) {
   first.set_byte_enable_ptr(enables);
   first.set_byte_enable_length(0);
   forward(first, tlm::BEGIN_REQ);
-  expect_breach("14.14");
+  expect_breach("14.14 f");
 }
 
 TEST_F(checker, wants_the_dmi_hint_clear) {
@@ -205,7 +214,7 @@ TEST_F(checker, refuses_a_request_during_a_request) {
   to.answer = tlm::TLM_ACCEPTED;
   forward(first, tlm::BEGIN_REQ);
   forward(second, tlm::BEGIN_REQ);
-  expect_breach("15.2.6");
+  expect_breach("15.2.6 e");
 }
 
 TEST_F(checker, refuses_a_request_before_the_annotated_end_of_the_last) {
@@ -231,7 +240,7 @@ TEST_F(checker, refuses_a_transaction_that_begins_twice) {
 
 TEST_F(checker, refuses_the_targets_phases_from_an_initiator) {
   forward(first, tlm::END_REQ);
-  expect_breach("15.2.4");
+  expect_breach("15.2.3 c");
 }
 
 TEST_F(checker, refuses_end_resp_without_begin_resp) {
@@ -266,7 +275,7 @@ TEST_F(checker, refuses_a_response_during_a_response) {
   forward(second, tlm::BEGIN_REQ);
   backward(first, tlm::BEGIN_RESP);
   backward(second, tlm::BEGIN_RESP);
-  expect_breach("15.2.6");
+  expect_breach("15.2.6 f");
 }
 
 TEST_F(checker, refuses_a_response_before_the_annotated_end_of_the_last) {
@@ -340,4 +349,14 @@ TEST_F(checker, refuses_a_b_transport_that_drops_delay) {
   sc_time t = to_sc(10);
   from.socket->b_transport(first, t);
   expect_breach("11.1.1");
+}
+
+TEST_F(checker, refuses_b_transport_from_a_method) {
+  later.at(1000, [this] {
+    sc_time t;
+    from.socket->b_transport(first, t);
+    expect_breach("11.1.1.4 b");
+  });
+  sc_core::sc_start(to_sc(2000));
+  EXPECT_TRUE(first.is_response_ok());
 }
