@@ -292,7 +292,7 @@ endpoint driver::peer(conn handle) const {
 
 cid driver::id(conn handle) const {
   const connection* c = impl_->table.find(handle);
-  return c ? c->id : cid{};
+  return c ? c->last_id : cid{};
 }
 
 const driver_config& driver::config() const {

@@ -235,7 +235,7 @@ class driver {
       conn c);  // the user forgets it: unread bytes are dropped, and more of them reset the connection
   endpoint local(conn c) const;
   endpoint peer(conn c) const;
-  cid id(conn c) const;  // invalid before the handshake is complete
+  cid id(conn c) const;  // invalid before the handshake is complete; stays after the end
 
   // ---- looking
   const driver_config& config() const;

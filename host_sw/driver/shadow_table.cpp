@@ -59,7 +59,7 @@ bool shadow_table::index_in_use(std::uint32_t cid_index) const {
 void shadow_table::bind(connection& c, cid id) {
   if (id.index() >= by_index_.size()) by_index_.resize(id.index() + 1, no_conn);
   by_index_[id.index()] = c.handle;
-  c.id = id;
+  c.id = c.last_id = id;
 }
 
 void shadow_table::unbind(connection& c) {

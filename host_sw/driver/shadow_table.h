@@ -58,6 +58,8 @@ struct connection {
   int abort_error = 0;      // what the user hears of it
   int error = 0;            // of on_end()
 
+  cid last_id;  // as id, and still after the end
+
   // Hard state.
   cid id;
   std::uint8_t conn_bits = 0;  // US_CONN_

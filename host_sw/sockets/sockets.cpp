@@ -1,0 +1,428 @@
+#include "host_sw/sockets/sockets.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <queue>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "host_sw/driver/driver.h"
+#include "host_sw/driver/ring_queue.h"
+
+namespace understudy::host {
+namespace {
+
+enum class kind : std::uint8_t { unused, fresh, listening, connecting, stream };
+
+struct entry {
+  kind k = kind::unused;
+  conn c = no_conn;
+  int listener = -1;
+  unsigned backlog = 0;
+  endpoint local;
+  connection_options options;
+  ring_queue<int> accepted;  // listening: descriptors that wait for accept()
+  bool shown = false;        // the application knows the descriptor
+  bool shut = false;         // shutdown() was called
+  bool aborted = false;      // abort() was called
+  bool ended = false;        // nothing more will happen
+  bool eof_told = false;     // ev_eof was notified
+  int error = 0;             // pending
+  unsigned pending = 0;      // events not yet notified
+};
+
+endpoint to_endpoint(const socket_address& a) {
+  endpoint e;
+  std::memcpy(e.ip, a.ip, sizeof e.ip);
+  e.port = a.port;
+  return e;
+}
+
+constexpr std::uint16_t first_ephemeral = 49152;  // RFC 6335 6
+
+}  // namespace
+
+struct sockets::impl final : driver_user {
+  explicit impl(driver& dr) : d(dr) { d.set_user(this); }
+  ~impl() override {
+    d.machine().timer_stop(timer);
+    d.set_user(nullptr);
+  }
+
+  driver& d;
+  notifier tell = nullptr;
+  void* tell_context = nullptr;
+  std::vector<entry> table;
+  std::priority_queue<int, std::vector<int>, std::greater<>> free;  // lowest first, as POSIX wants
+  std::unordered_map<conn, int> by_conn;                            // looked up, never walked
+  std::unordered_map<int, int> by_listener;
+  std::vector<int> noted;  // descriptors with pending events, in order
+  std::vector<int> delivering;
+  std::vector<conn> overflow;  // accepted beyond the backlog
+  bool in_driver = false;      // the driver will call on_batch_end()
+  std::uint64_t timer = 0;
+  bool timer_runs = false;
+
+  entry* find(int fd) {
+    if (fd < 0 || static_cast<std::size_t>(fd) >= table.size()) return nullptr;
+    entry& e = table[static_cast<std::size_t>(fd)];
+    return e.k == kind::unused ? nullptr : &e;
+  }
+  entry* find_conn(conn c, int* fd) {
+    const auto it = by_conn.find(c);
+    if (it == by_conn.end()) return nullptr;
+    *fd = it->second;
+    return find(*fd);
+  }
+  int take() {
+    int fd;
+    if (free.empty()) {
+      fd = static_cast<int>(table.size());
+      table.emplace_back();
+    } else {
+      fd = free.top();
+      free.pop();
+    }
+    table[static_cast<std::size_t>(fd)].k = kind::fresh;
+    return fd;
+  }
+  void drop(int fd) {
+    entry& e = table[static_cast<std::size_t>(fd)];
+    if (e.c != no_conn) {
+      by_conn.erase(e.c);
+      d.release(e.c);
+    }
+    e = entry{};
+    free.push(fd);
+  }
+  void call() { d.machine().spend(work::socket_call, 1); }
+
+  // ---- events
+  void note(int fd, unsigned events) {
+    entry& e = table[static_cast<std::size_t>(fd)];
+    if (!e.pending) noted.push_back(fd);
+    e.pending |= events;
+    if (in_driver || timer_runs) return;
+    timer_runs = true;
+    timer = d.machine().timer_start(
+        0,
+        [](void* p) {
+          auto* self = static_cast<impl*>(p);
+          self->timer_runs = false;
+          self->deliver();
+        },
+        this);
+  }
+  void deliver() {
+    delivering.swap(noted);
+    for (const int fd : delivering) {
+      entry& e = table[static_cast<std::size_t>(fd)];
+      if (!e.shown && e.k == kind::stream) {
+        e.pending = 0;  // accept() looks at what holds then
+        continue;
+      }
+      const unsigned events = std::exchange(e.pending, 0u);
+      if (events && tell) tell(tell_context, fd, events);
+    }
+    delivering.clear();
+  }
+  void note_eof(int fd, entry& e) {
+    if (e.eof_told || !d.at_end(e.c)) return;
+    e.eof_told = true;
+    note(fd, ev_eof);
+  }
+
+  unsigned holds(const entry& e) const {
+    if (e.k == kind::listening) return e.accepted.empty() ? 0u : static_cast<unsigned>(ev_acceptable);
+    if (e.k == kind::fresh) return 0;
+    unsigned r = 0;
+    if (d.readable(e.c) || d.at_end(e.c)) r |= ev_readable;
+    if (d.at_end(e.c)) r |= ev_eof;
+    if (e.error) r |= ev_error;
+    if (e.k == kind::stream && !e.ended) {
+      r |= ev_connected;
+      if (!e.shut && d.writable(e.c)) r |= ev_writable;
+    }
+    if (e.ended) r |= ev_closed;
+    return r;
+  }
+
+  // ---- from the driver
+  void on_accepted(int listener, conn c) override {
+    in_driver = true;
+    const auto it = by_listener.find(listener);
+    if (it == by_listener.end() || find(it->second)->accepted.size() >= find(it->second)->backlog) {
+      overflow.push_back(c);
+      return;
+    }
+    const int fd = take();
+    entry& e = table[static_cast<std::size_t>(fd)];
+    e.k = kind::stream;
+    e.c = c;
+    by_conn[c] = fd;
+    find(it->second)->accepted.push_back(fd);
+    note(it->second, ev_acceptable);
+  }
+  void on_connected(conn c) override {
+    in_driver = true;
+    int fd;
+    if (entry* e = find_conn(c, &fd)) {
+      e->k = kind::stream;
+      note(fd, ev_connected | ev_writable);
+    }
+  }
+  void on_readable(conn c) override {
+    in_driver = true;
+    int fd;
+    if (entry* e = find_conn(c, &fd)) {
+      note(fd, ev_readable);
+      note_eof(fd, *e);
+    }
+  }
+  void on_writable(conn c) override {
+    in_driver = true;
+    int fd;
+    if (find_conn(c, &fd)) note(fd, ev_writable);
+  }
+  void on_end(conn c, int error) override {
+    in_driver = true;
+    int fd;
+    entry* e = find_conn(c, &fd);
+    if (!e) return;
+    e->ended = true;
+    if (error && !e->aborted) {
+      e->error = error;
+      note(fd, ev_error);
+    } else {
+      note(fd, ev_closed);
+    }
+  }
+  void on_batch_end() override {
+    in_driver = false;
+    d.counters().overflowed_accepts += overflow.size();
+    for (const conn c : overflow) {
+      d.abort(c);
+      d.release(c);
+    }
+    overflow.clear();
+    deliver();
+  }
+};
+
+socket_address ipv4_address(std::uint32_t ip, std::uint16_t port) {
+  socket_address a;
+  a.ip[10] = a.ip[11] = 0xff;
+  for (unsigned i = 0; i < 4; ++i) a.ip[12 + i] = static_cast<std::uint8_t>(ip >> (24 - 8 * i));
+  a.port = port;
+  return a;
+}
+
+sockets::sockets(driver& d) : impl_(std::make_unique<impl>(d)) {}
+sockets::~sockets() = default;
+
+void sockets::set_notifier(notifier n, void* context) {
+  impl_->tell = n;
+  impl_->tell_context = context;
+}
+
+int sockets::socket() {
+  impl_->call();
+  const int fd = impl_->take();
+  impl_->table[static_cast<std::size_t>(fd)].shown = true;
+  return fd;
+}
+
+int sockets::bind(int fd, const socket_address& local) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k != kind::fresh) return -EINVAL;
+  e->local = to_endpoint(local);
+  return 0;
+}
+
+int sockets::listen(int fd, unsigned backlog) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k != kind::fresh) return -EINVAL;
+  e->backlog = std::max(backlog, 1u);
+  int r = -EADDRINUSE;
+  if (e->local.port) {
+    r = impl_->d.listen(e->local, e->backlog, e->options);
+  } else {
+    for (std::uint32_t port = first_ephemeral; port <= 0xffff && r == -EADDRINUSE; ++port) {
+      e->local.port = static_cast<std::uint16_t>(port);
+      r = impl_->d.listen(e->local, e->backlog, e->options);
+    }
+  }
+  if (r < 0) return r;
+  e->k = kind::listening;
+  e->listener = r;
+  impl_->by_listener[r] = fd;
+  return 0;
+}
+
+int sockets::accept(int fd, socket_address* peer) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k != kind::listening) return -EINVAL;
+  if (e->accepted.empty()) return -EAGAIN;
+  const int got = e->accepted.front();
+  e->accepted.pop_front();
+  entry& a = impl_->table[static_cast<std::size_t>(got)];
+  a.shown = true;
+  if (peer) peer_address(got, peer);
+  // What came before accept() is notified after it.
+  const unsigned now = impl_->holds(a) & (ev_readable | ev_error | ev_closed);
+  if (now) impl_->note(got, now);
+  if (a.eof_told || impl_->d.at_end(a.c)) {
+    a.eof_told = true;
+    impl_->note(got, ev_eof);
+  }
+  return got;
+}
+
+int sockets::connect(int fd, const socket_address& peer) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k == kind::connecting) return -EALREADY;
+  if (e->k != kind::fresh) return -EISCONN;
+  const int r = impl_->d.connect(e->local, to_endpoint(peer), e->options, &e->c);
+  if (r < 0) return r;
+  e->k = kind::connecting;
+  impl_->by_conn[e->c] = fd;
+  return -EINPROGRESS;
+}
+
+std::ptrdiff_t sockets::send(int fd, const void* data, std::size_t bytes) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->error) return -std::exchange(e->error, 0);
+  if (e->k == kind::connecting && !e->ended) return -EAGAIN;
+  if (e->k != kind::stream) return -ENOTCONN;
+  if (e->shut || e->aborted || e->ended) return -EPIPE;
+  if (bytes == 0) return 0;
+  const std::ptrdiff_t n = impl_->d.write(e->c, data, bytes);
+  return n == 0 ? -EAGAIN : n;
+}
+
+std::ptrdiff_t sockets::recv(int fd, void* room, std::size_t bytes) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k == kind::fresh || e->k == kind::listening) return -ENOTCONN;
+  if (bytes == 0) return 0;
+  if (const std::size_t n = impl_->d.read(e->c, room, bytes)) {
+    for (driver_observer* o : impl_->d.observers())
+      o->on_delivered(fd, impl_->d.id(e->c), {static_cast<const std::uint8_t*>(room), n});
+    impl_->note_eof(fd, *e);
+    return static_cast<std::ptrdiff_t>(n);
+  }
+  if (impl_->d.at_end(e->c)) return 0;
+  if (e->error) return -std::exchange(e->error, 0);
+  return e->ended ? 0 : -EAGAIN;
+}
+
+int sockets::shutdown(int fd) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k != kind::stream) return -ENOTCONN;
+  if (std::exchange(e->shut, true)) return 0;
+  return impl_->d.finish(e->c);
+}
+
+int sockets::close(int fd) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k == kind::listening) {
+    impl_->d.close_listener(e->listener);
+    impl_->by_listener.erase(e->listener);
+    for (std::size_t i = 0; i < e->accepted.size(); ++i) {
+      impl_->d.abort(impl_->table[static_cast<std::size_t>(e->accepted[i])].c);
+      impl_->drop(e->accepted[i]);
+    }
+  } else if (e->c != no_conn && impl_->d.readable(e->c)) {
+    impl_->d.abort(e->c);
+  }
+  impl_->drop(fd);
+  return 0;
+}
+
+int sockets::abort(int fd) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->c == no_conn) return -ENOTCONN;
+  e->aborted = true;
+  return impl_->d.abort(e->c);
+}
+
+int sockets::setsockopt(int fd, socket_option o, int value) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k != kind::fresh) return -EINVAL;
+  switch (o) {
+    case socket_option::failover:
+      e->options.failover = value != 0;
+      return 0;
+    case socket_option::receive_buffer:
+    case socket_option::send_buffer:
+      if (value <= 0) return -EINVAL;
+      (o == socket_option::receive_buffer ? e->options.receive_buffer : e->options.send_buffer) =
+          static_cast<std::uint32_t>(value);
+      return 0;
+    case socket_option::error:
+      break;
+  }
+  return -EINVAL;
+}
+
+int sockets::getsockopt(int fd, socket_option o, int* value) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  const auto size = [](std::uint32_t own, std::uint32_t common) {
+    return static_cast<int>(own ? own : common);
+  };
+  switch (o) {
+    case socket_option::failover:
+      *value = e->options.failover;
+      break;
+    case socket_option::receive_buffer:
+      *value = size(e->options.receive_buffer, impl_->d.config().receive_buffer);
+      break;
+    case socket_option::send_buffer:
+      *value = size(e->options.send_buffer, impl_->d.config().send_buffer);
+      break;
+    case socket_option::error:
+      *value = std::exchange(e->error, 0);
+      break;
+  }
+  return 0;
+}
+
+unsigned sockets::poll(int fd) const {
+  const entry* e = impl_->find(fd);
+  return e ? impl_->holds(*e) : 0;
+}
+
+int sockets::peer_address(int fd, socket_address* out) const {
+  const entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->c == no_conn) return -ENOTCONN;
+  const endpoint p = impl_->d.peer(e->c);
+  std::memcpy(out->ip, p.ip, sizeof out->ip);
+  out->port = p.port;
+  return 0;
+}
+
+}  // namespace understudy::host
