@@ -76,7 +76,7 @@ std::string first_violation(const run_result& r) {
 }
 
 std::string speed_line(const run_result& r) {
-  return fmt::format("{} simulated in {:.2f} s; {} frames, {:.0f} a second; {} events, hash {:016x}",
+  return fmt::format("{} in {:.2f} s; {} frames, {:.0f} a second; {} events; hash {:016x}",
                      quantity_text(r.sim_time / 1_us * 1_us, quantity::time), r.wall_s, r.frames,
                      r.frames_per_wall_s(), r.events, r.trace_hash);
 }
@@ -87,8 +87,7 @@ std::string next_step(const run_result& r, const scenario& s) {
   if (!r.held()) return fmt::format("understudy run {} --seed {} --waves --timeline", path, r.seed);
   if (s.faults.empty() && s.topology.adapters > 1)
     return fmt::format("understudy run {} --set 'fault=[{{kind=\"kill\",at_fraction=0.5}}]'", path);
-  if (!s.faults.empty())
-    return fmt::format("understudy run {} --seed {} (another seed must hold too)", path, r.seed + 1);
+  if (!s.faults.empty()) return fmt::format("understudy run {} --seed {}", path, r.seed + 1);
   return fmt::format("understudy run {} --set topology.adapters=2, then add a [[fault]]", path);
 }
 
