@@ -57,6 +57,15 @@ class tcp_env {
   virtual void changed(cid c, change what, us_status status) = 0;
 };
 
+// Deliberate breaches of one rule each: they prove that the monitors of that rule fire.
+struct tcp_mutants {
+  bool ack_before_commit = false;  // acknowledges what is accepted, committed or not
+  bool snd_max_reset = false;      // a restored connection calls ACKs beyond its own sends unsent
+  bool shrink_window = false;      // the advertised right edge moves back
+  bool tsval_regress = false;      // a restored connection's TSval starts behind the old adapter's
+  bool reuse_isn = false;          // every connection starts at the same sequence number
+};
+
 // Constants of an engine; times in picoseconds. Ranges are checked by the scenario reader.
 struct tcp_config {
   std::uint32_t max_connections = 4096;
@@ -78,6 +87,7 @@ struct tcp_config {
   picos persist_max = 60_s;
   std::uint32_t reassembly_bytes = 256 * 1024;  // out-of-order bytes held per connection, at most
   std::uint32_t challenge_acks_per_second = 10; // per connection (RFC 5961 7)
+  tcp_mutants mutants;
 };
 
 // Hard state of one connection, as a substitute gets it, and as the owner may read it.
@@ -161,7 +171,7 @@ class tcp_engine {
   // Fill in a requested segment at the moment when it leaves: seq, ack, flags, window, options, tuple; payload_length is
   // r.length. False: it is no longer wanted (connection gone, or the bytes were acknowledged meanwhile).
   bool build_segment(picos now, const tcp_env::send_request& r, segment& out);
-  // Earliest instant at which on_time() has work; `never` if none.
+  // An instant at or before the earliest at which on_time() has work; `never` if none. May lie in the past: at once.
   picos next_deadline() const;
   void on_time(picos now);
   // For tests and the end of a run: instant at which the last TIME_WAIT ends may be skipped: drop all TIME_WAITs as if

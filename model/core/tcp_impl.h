@@ -1,0 +1,126 @@
+// Inside the TCP engine: what its parts share. tcp_engine.cpp holds the host's commands, tcp_input.cpp the
+// processing of segments, tcp_output.cpp sending and acknowledging, tcp_congestion.cpp loss and round trips,
+// tcp_timers.cpp time.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "model/core/connection_table.h"
+#include "model/core/reassembly.h"
+#include "model/core/tcp_connection.h"
+#include "model/core/tcp_engine.h"
+#include "model/core/timer_wheel.h"
+
+namespace understudy {
+
+struct tcp_engine::impl {
+  using conn = tcp_connection;
+  using index = std::uint32_t;
+  static constexpr index none = connection_table::none;
+  static constexpr picos wheel_tick = 100_us;  // timers are late by at most this
+
+  struct listener {
+    bool open = false;  // false: closed, kept until its half-open connections are gone
+    std::uint8_t addr_index = 0;
+    std::uint8_t conn = 0;
+    std::uint32_t backlog = 0;
+    std::uint32_t half_open = 0;
+  };
+
+  impl(const tcp_config& c, tcp_env& e) : config(c), env(e), table(c.max_connections) {}
+
+  tcp_config config;
+  tcp_env& env;
+  tcp_counters counters;
+  connection_table table;
+  timer_wheel wheel;
+  reassembly_pool reassembly;
+  std::map<std::pair<ip_address, std::uint16_t>, listener> listeners;
+  picos clock_origin = 0;
+  std::uint32_t clock_at_origin = 0;
+
+  // ---- connections
+  cid id(const conn& c, index i) const { return cid{i, c.generation}; }
+  listener* find_listener(const four_tuple& t);
+  // Initialise what every connection starts with.
+  void begin(conn& c, std::uint8_t addr_index, std::uint8_t conn_bits, seq32 iss);
+  // What our SYN offers.
+  void offer_options(conn& c) const;
+  // Tell the owner how the connection ended and forget it.
+  void end(index i, tcp_env::change what, us_status status);
+  void leave_half_open(const conn& c);
+  void enter_time_wait(picos now, index i);
+  seq32 fresh_iss(picos now, const four_tuple& t) const;
+  std::uint16_t our_mss() const { return static_cast<std::uint16_t>(config.mtu - 40); }
+
+  // ---- input
+  void no_connection(picos now, const segment& s, std::uint8_t addr_index);
+  void passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l);
+  void answer_reset(const segment& s);
+  void agree_options(conn& c, const tcp_options& o, bool offer_ts, bool offer_ws);
+  void syn_sent_input(picos now, index i, const segment& s);
+  void input(picos now, index i, const segment& s, const frame_ref& f);
+  bool reused_by_syn(const conn& c, const segment& s) const;
+  bool timestamp_ok(picos now, index i, const segment& s);
+  bool in_window(const conn& c, const segment& s) const;
+  void out_of_window(picos now, index i, const segment& s);
+  void reset_input(picos now, index i, const segment& s);
+  void establish(picos now, index i, const segment& s);
+  // False: the segment is done with, perhaps the connection too.
+  bool ack_input(picos now, index i, const segment& s);
+  bool fin_acked_input(picos now, index i);
+  void update_window(conn& c, const segment& s);
+  void answered(index i);
+  void text_input(picos now, index i, const segment& s, const frame_ref& f);
+  void accept_slice(picos now, index i, const payload_slice& s);
+
+  // ---- output
+  // The number that segments acknowledge: what is committed, or what is accepted if the connection is not
+  // protected.
+  seq32 ackable(const conn& c) const {
+    return c.is_protected() && !config.mutants.ack_before_commit ? c.rcv_committed : c.rcv_nxt;
+  }
+  // False until the host knows the connection: no segment with an ACK may leave.
+  bool may_ack(const conn& c) const {
+    return c.peer_syn_committed || !c.is_protected() || config.mutants.ack_before_commit;
+  }
+  seq32 next_edge(const conn& c) const;
+  bool window_update_due(const conn& c) const;
+  void request_ack(index i);
+  void must_ack(index i);
+  void challenge(picos now, index i);
+  void decide_ack(picos now, index i);
+  void send_syn(picos now, index i, bool again);
+  void output(picos now, index i);
+  void transmit(picos now, index i, std::uint32_t length, bool fin);
+  void probe(index i);
+  void retransmit_first(index i);
+  bool fill_segment(picos now, const tcp_env::send_request& r, index i, segment& out);
+  std::uint16_t advertise(conn& c, bool syn);
+
+  // ---- congestion and round trips
+  void new_ack(picos now, index i, std::uint32_t acked, std::uint32_t flight_before, const segment& s);
+  void duplicate_ack(index i);
+  void sample_rtt(conn& c, picos rtt) const;
+  std::uint32_t initial_window(const conn& c) const;
+
+  // ---- time
+  std::uint32_t clock_ms(picos now) const {
+    return clock_at_origin + static_cast<std::uint32_t>((now - clock_origin) / 1_ms);
+  }
+  std::uint32_t tsval(picos now, const conn& c) const;
+  void present(picos now) { wheel.advance(now / wheel_tick); }
+  void schedule(index i);
+  void arm(picos now, index i, timer_kind kind, picos delay);
+  void disarm(conn& c) { c.timer = timer_kind::none; }
+  picos retransmission_delay(const conn& c) const;
+  picos persist_delay(const conn& c) const;
+  void fire(picos now, index i);
+  void fire_retransmit(picos now, index i);
+  void fire_persist(picos now, index i);
+  void fire_kick(picos now, index i);
+};
+
+}  // namespace understudy

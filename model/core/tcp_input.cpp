@@ -1,0 +1,401 @@
+// Processing of received segments: RFC 9293 3.10.7, with RFC 5961 (blind attacks) and RFC 7323 (timestamps).
+#include "model/core/tcp_impl.h"
+
+namespace understudy {
+
+namespace {
+
+bool ts_before(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a - b) < 0;
+}
+
+// Timestamps older than this are worthless (RFC 7323 5.5).
+constexpr std::uint32_t ts_outdated_ms = 24u * 24 * 3600 * 1000;
+
+constexpr std::uint16_t default_mss = 536;  // RFC 9293 3.7.1
+constexpr std::uint8_t most_duplicates_owed = 3;
+
+}  // namespace
+
+void tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index) {
+  impl& m = *impl_;
+  m.present(now);
+  ++m.counters.segments_in;
+  const std::uint32_t i = m.table.find(s.tuple);
+  if (i == impl::none) return m.no_connection(now, s, addr_index);
+  const tcp_connection& c = m.table.at(i);
+  if (c.state == US_TCP_SYN_SENT) return m.syn_sent_input(now, i, s);
+  if (c.state == US_TCP_TIME_WAIT && m.reused_by_syn(c, s)) {
+    m.end(i, tcp_env::change::closed, US_OK);
+    return m.no_connection(now, s, addr_index);
+  }
+  m.input(now, i, s, f);
+}
+
+// ------------------------------------------------------------------------------------------------ no
+// connection
+
+// RFC 9293 3.10.7.1 and 3.10.7.2.
+void tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t addr_index) {
+  if (s.flags & tcp_rst) return;
+  listener* l = find_listener(s.tuple);
+  if (!l || !l->open) {
+    if (s.flags & tcp_syn) ++counters.refused_syns;
+    return answer_reset(s);
+  }
+  if (s.flags & tcp_ack) return answer_reset(s);
+  if (s.flags & tcp_syn) passive_open(now, s, addr_index, *l);
+}
+
+void tcp_engine::impl::answer_reset(const segment& s) {
+  if (s.flags & tcp_rst) return;
+  segment r;
+  r.tuple = s.tuple;
+  if (s.flags & tcp_ack) {
+    r.seq = s.ack;
+    r.flags = tcp_rst;
+  } else {
+    r.ack = s.seq + s.length();
+    r.flags = tcp_rst | tcp_ack;
+  }
+  ++counters.resets_sent;
+  env.send_raw(r);
+}
+
+// Take from the peer's SYN what both ends want.
+void tcp_engine::impl::agree_options(conn& c, const tcp_options& o, bool offer_ts, bool offer_ws) {
+  c.mss = std::min(o.mss ? o.mss : default_mss, our_mss());
+  c.conn &= static_cast<std::uint8_t>(~(US_CONN_TS | US_CONN_WS));
+  c.our_wscale = c.peer_wscale = 0;
+  if (offer_ws && o.wscale >= 0) {
+    c.conn |= US_CONN_WS;
+    c.our_wscale = config.wscale;
+    c.peer_wscale = static_cast<std::uint8_t>(std::min<std::int8_t>(o.wscale, 14));
+  }
+  if (offer_ts && o.has_ts) {
+    c.conn |= US_CONN_TS;
+    c.ts_recent = o.tsval;
+    c.ts_valid = true;
+  }
+  c.mss = std::max<std::uint16_t>(c.mss, 64);
+  c.cwnd = initial_window(c);
+}
+
+void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l) {
+  const index i = l.half_open < l.backlog ? table.take(s.tuple) : none;
+  if (i == none) {
+    ++counters.refused_syns;
+    return;
+  }
+  ++l.half_open;
+  conn& c = table.at(i);
+  begin(c, addr_index, static_cast<std::uint8_t>((l.conn & US_CONN_PROTECTED) | US_CONN_PASSIVE),
+        fresh_iss(now, s.tuple));
+  agree_options(c, s.options, config.timestamps, config.window_scaling);
+  c.ts_recent_ms = clock_ms(now);
+  c.state = US_TCP_SYN_RCVD;
+  c.rcv_nxt = c.rcv_adv = c.rcv_grant = s.seq + 1;
+  c.rcv_committed = c.last_ack_sent = s.seq;
+  env.changed(id(c, i), tcp_env::change::embryo, US_OK);
+  if (may_ack(c)) send_syn(now, i, false);
+}
+
+// ------------------------------------------------------------------------------------------------ SYN_SENT
+
+// RFC 9293 3.10.7.3. Payload and FIN of a SYN are left to be sent again.
+void tcp_engine::impl::syn_sent_input(picos now, index i, const segment& s) {
+  conn& c = table.at(i);
+  const bool ack = s.flags & tcp_ack;
+  if (ack && (s.ack.before_eq(c.iss) || s.ack.after(c.snd_max))) return answer_reset(s);
+  if (s.flags & tcp_rst) {
+    if (!ack) return;
+    ++counters.resets_received;
+    return end(i, tcp_env::change::aborted, US_ERR_REFUSED);
+  }
+  if (!(s.flags & tcp_syn)) return;
+  agree_options(c, s.options, c.has_ts(), c.conn & US_CONN_WS);
+  c.ts_recent_ms = clock_ms(now);
+  c.rcv_nxt = c.rcv_adv = c.rcv_grant = s.seq + 1;
+  c.rcv_committed = c.last_ack_sent = s.seq;
+  if (!ack) {  // simultaneous open
+    c.state = US_TCP_SYN_RCVD;
+    disarm(c);
+    env.changed(id(c, i), tcp_env::change::embryo, US_OK);
+    if (may_ack(c)) send_syn(now, i, false);
+    return;
+  }
+  establish(now, i, s);
+  if (may_ack(c)) must_ack(i);
+  output(now, i);
+}
+
+// The peer has acknowledged our SYN.
+void tcp_engine::impl::establish(picos now, index i, const segment& s) {
+  conn& c = table.at(i);
+  if (c.state == US_TCP_SYN_RCVD) leave_half_open(c);
+  if (c.rtt_timing) sample_rtt(c, now - c.rtt_start);
+  c.rtt_timing = false;
+  c.retries = c.backoff = 0;
+  c.kicking = false;
+  disarm(c);
+  c.state = c.fin_posted ? US_TCP_FIN_WAIT_1 : US_TCP_ESTABLISHED;
+  c.snd_una = c.iss + 1;
+  c.snd_nxt = later(c.snd_nxt, c.snd_una);
+  c.snd_wl1 = s.seq;
+  c.snd_wl2 = s.ack;
+  c.snd_wnd = s.flags & tcp_syn ? s.window : static_cast<std::uint32_t>(s.window) << c.peer_wscale;
+  c.max_snd_wnd = c.snd_wnd;
+  env.changed(id(c, i), tcp_env::change::established, US_OK);
+}
+
+// ------------------------------------------------------------------------------------------------ all other
+// states
+
+// RFC 6191, RFC 9293 3.6.1: a SYN that cannot be old opens the tuple again.
+bool tcp_engine::impl::reused_by_syn(const conn& c, const segment& s) const {
+  if (!(s.flags & tcp_syn) || s.flags & (tcp_ack | tcp_rst)) return false;
+  const auto l = listeners.find({c.tuple.local, c.tuple.local_port});
+  if (l == listeners.end() || !l->second.open) return false;
+  if (c.has_ts() && c.ts_valid && s.options.has_ts && s.options.tsval != c.ts_recent)
+    return ts_before(c.ts_recent, s.options.tsval);
+  return s.seq.after(c.rcv_nxt);
+}
+
+// RFC 7323 5: protection against wrapped sequence numbers, and what to echo.
+bool tcp_engine::impl::timestamp_ok(picos now, index i, const segment& s) {
+  conn& c = table.at(i);
+  if (!c.has_ts() || s.flags & tcp_rst) return true;
+  if (!s.options.has_ts) {
+    ++counters.paws_drops;
+    return false;
+  }
+  if (c.ts_valid && ts_before(s.options.tsval, c.ts_recent)) {
+    if (clock_ms(now) - c.ts_recent_ms < ts_outdated_ms) {
+      ++counters.paws_drops;
+      must_ack(i);
+      return false;
+    }
+    c.ts_valid = false;
+  }
+  return true;
+}
+
+bool tcp_engine::impl::in_window(const conn& c, const segment& s) const {
+  const seq32 edge = later(c.rcv_adv, c.rcv_nxt);
+  if (s.length() == 0) return s.seq.after_eq(c.rcv_nxt) && s.seq.before_eq(edge);
+  if ((s.seq + s.length()).before_eq(c.rcv_nxt)) return false;
+  // A FIN may lie on the edge: it takes no buffer. A probe of a closed window is not accepted, but its ACK is
+  // heard.
+  return s.seq.before(edge) || s.seq == c.rcv_nxt || (s.seq == edge && s.payload_length == 0);
+}
+
+void tcp_engine::impl::out_of_window(picos now, index i, const segment& s) {
+  conn& c = table.at(i);
+  ++counters.out_of_window;
+  if (s.flags & tcp_rst) return;
+  if (c.state == US_TCP_TIME_WAIT && s.flags & tcp_fin) arm(now, i, timer_kind::time_wait, 2 * config.msl);
+  const seq32 end = s.seq + s.length();
+  if (s.length() && end.before_eq(c.rcv_nxt)) {
+    counters.duplicate_bytes += s.payload_length;
+    if (end.after(ackable(c))) {  // accepted, not yet committed
+      c.ack_at_commit = true;
+      return;
+    }
+    return must_ack(i);
+  }
+  if (s.length()) return must_ack(i);
+  challenge(now, i);
+}
+
+void tcp_engine::impl::reset_input(picos now, index i, const segment& s) {
+  conn& c = table.at(i);
+  if (s.seq != c.rcv_nxt && s.seq != c.last_ack_sent) return challenge(now, i);
+  ++counters.resets_received;
+  if (c.state == US_TCP_CLOSING || c.state == US_TCP_LAST_ACK || c.state == US_TCP_TIME_WAIT)
+    return end(i, tcp_env::change::closed, US_OK);
+  const bool refused = c.state == US_TCP_SYN_RCVD && !(c.conn & US_CONN_PASSIVE);
+  end(i, tcp_env::change::aborted, refused ? US_ERR_REFUSED : US_ERR_RESET);
+}
+
+void tcp_engine::impl::input(picos now, index i, const segment& received, const frame_ref& f) {
+  conn& c = table.at(i);
+  segment s = received;
+  if (c.state == US_TCP_SYN_RCVD && s.flags & tcp_syn && !(s.flags & tcp_rst) && s.seq + 1 == c.rcv_nxt) {
+    if (!(s.flags & tcp_ack)) {  // the peer's SYN again
+      if (may_ack(c) && !c.kicking) send_syn(now, i, true);
+      return;
+    }
+    s.flags &= static_cast<std::uint8_t>(~tcp_syn);  // simultaneous open: the SYN is known, the ACK is news
+    s.seq += 1;
+  }
+  if (!timestamp_ok(now, i, s)) return;
+  if (s.flags & tcp_rst) {
+    const bool ours = s.seq == c.last_ack_sent || in_window(c, s);
+    if (!ours) {
+      ++counters.out_of_window;
+      return;
+    }
+    return reset_input(now, i, s);
+  }
+  if (s.flags & tcp_syn) return challenge(now, i);
+  if (!in_window(c, s)) return out_of_window(now, i, s);
+  if (!(s.flags & tcp_ack)) return;
+  if (c.has_ts() && (!c.ts_valid || s.seq.before_eq(c.last_ack_sent))) {
+    c.ts_recent = s.options.tsval;
+    c.ts_recent_ms = clock_ms(now);
+    c.ts_valid = true;
+  }
+  if (!ack_input(now, i, s)) return;
+  text_input(now, i, s, f);
+  output(now, i);
+  decide_ack(now, i);
+}
+
+// ------------------------------------------------------------------------------------------------ the ACK
+
+void tcp_engine::impl::update_window(conn& c, const segment& s) {
+  if (!(c.snd_wl1.before(s.seq) || (c.snd_wl1 == s.seq && c.snd_wl2.before_eq(s.ack)))) return;
+  c.snd_wl1 = s.seq;
+  c.snd_wl2 = s.ack;
+  c.snd_wnd = static_cast<std::uint32_t>(s.window) << c.peer_wscale;
+  c.max_snd_wnd = std::max(c.max_snd_wnd, c.snd_wnd);
+}
+
+// A restored connection has heard of its peer.
+void tcp_engine::impl::answered(index i) {
+  conn& c = table.at(i);
+  c.kicking = false;
+  c.retries = c.backoff = 0;
+  if (c.timer == timer_kind::kick) disarm(c);
+}
+
+bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
+  conn& c = table.at(i);
+  if (c.state == US_TCP_SYN_RCVD) {
+    if (s.ack.before_eq(c.snd_una) || s.ack.after(c.snd_max)) {
+      answer_reset(s);
+      return false;
+    }
+    if (!may_ack(c)) return false;  // the peer cannot have seen a SYN-ACK
+    establish(now, i, s);
+  }
+  if (s.ack.after(c.snd_max) || s.ack.before(c.snd_una - std::max(c.max_snd_wnd, 65535u))) {
+    challenge(now, i);
+    return false;
+  }
+  const bool kick_answered = c.kicking && !s.ack.before(c.snd_una);
+  if (kick_answered) {
+    answered(i);
+    c.snd_wl1 = s.seq;
+    c.snd_wl2 = s.ack;
+  }
+  if (s.ack.after(c.snd_una)) {
+    const std::uint32_t acked = s.ack.minus(c.snd_una);
+    const std::uint32_t flight_before = c.snd_high.minus(c.snd_una);
+    c.snd_una = s.ack;
+    c.snd_nxt = later(c.snd_nxt, s.ack);
+    c.snd_high = later(c.snd_high, s.ack);
+    c.snd_end = later(c.snd_end, c.fin_posted ? earlier(s.ack, c.fin_seq) : s.ack);
+    update_window(c, s);
+    if (c.snd_nxt == c.snd_una)
+      disarm(c);
+    else
+      arm(now, i, timer_kind::retransmit, retransmission_delay(c));
+    new_ack(now, i, acked, flight_before, s);
+    env.changed(id(c, i), tcp_env::change::acked, US_OK);
+    if (c.fin_acked() && !fin_acked_input(now, i)) return false;
+  } else if (s.ack == c.snd_una) {
+    const std::uint32_t window_before = c.snd_wnd;
+    update_window(c, s);
+    if (c.timer == timer_kind::persist) {
+      c.retries = 0;
+      if (c.snd_wnd > window_before) disarm(c);
+    }
+    const bool duplicate =
+        c.snd_nxt.after(c.snd_una) && s.length() == 0 && c.snd_wnd == window_before && !kick_answered;
+    if (duplicate) duplicate_ack(i);
+  }
+  if (kick_answered) must_ack(i);
+  return true;
+}
+
+// Our FIN is acknowledged. False: the connection is gone.
+bool tcp_engine::impl::fin_acked_input(picos now, index i) {
+  conn& c = table.at(i);
+  if (c.state == US_TCP_FIN_WAIT_1) c.state = US_TCP_FIN_WAIT_2;
+  if (c.state == US_TCP_CLOSING) enter_time_wait(now, i);
+  if (c.state != US_TCP_LAST_ACK) return true;
+  end(i, tcp_env::change::closed, US_OK);
+  return false;
+}
+
+void tcp_engine::impl::enter_time_wait(picos now, index i) {
+  conn& c = table.at(i);
+  c.state = US_TCP_TIME_WAIT;
+  arm(now, i, timer_kind::time_wait, 2 * config.msl);
+  env.changed(id(c, i), tcp_env::change::time_wait, US_OK);
+}
+
+// ------------------------------------------------------------------------------------------------ the text
+
+void tcp_engine::impl::text_input(picos now, index i, const segment& s, const frame_ref& f) {
+  conn& c = table.at(i);
+  if (c.state != US_TCP_ESTABLISHED && c.state != US_TCP_FIN_WAIT_1 && c.state != US_TCP_FIN_WAIT_2) return;
+  payload_slice p{f, s.seq, s.payload_offset, s.payload_length, (s.flags & tcp_psh) != 0};
+  bool fin = s.flags & tcp_fin;
+  if (!p.length && !fin) return;
+  c.rcv_mss = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(p.length, c.rcv_mss, 0xffff));
+  if (p.seq.before(c.rcv_nxt)) {
+    const std::uint32_t known = std::min(c.rcv_nxt.minus(p.seq), p.length);
+    counters.duplicate_bytes += known;
+    p.seq += known;
+    p.offset += known;
+    p.length -= known;
+    c.ack_at_commit = true;
+  }
+  const seq32 limit = later(earlier(c.rcv_adv, c.rcv_grant), c.rcv_nxt);
+  if ((p.seq + p.length).after(limit)) {
+    fin = false;
+    p.push = false;
+    p.length = limit.after(p.seq) ? limit.minus(p.seq) : 0;
+    if (!p.length) return must_ack(i);
+  }
+  if (fin) {
+    c.rx_fin_seen = true;
+    c.rx_fin_seq = p.seq + p.length;
+  }
+  if (p.seq.after(c.rcv_nxt)) {
+    ++counters.out_of_order;
+    if (p.length) reassembly.insert(c.ooo, std::move(p), config.reassembly_bytes);
+    // While bytes in order wait for their commit, a duplicate ACK would blame the wrong segment.
+    if (ackable(c) == c.rcv_nxt)
+      must_ack(i);
+    else if (c.duplicates_owed < most_duplicates_owed)
+      ++c.duplicates_owed;
+    return;
+  }
+  if (!c.ooo.empty()) c.ack_at_commit = true;
+  accept_slice(now, i, p);
+  while (!c.fin_accepted && reassembly.take(c.ooo, c.rcv_nxt, p)) accept_slice(now, i, p);
+  if (c.fin_accepted) reassembly.clear(c.ooo);
+}
+
+// `s` starts at rcv_nxt. The FIN goes with the last bytes before it.
+void tcp_engine::impl::accept_slice(picos now, index i, const payload_slice& s) {
+  conn& c = table.at(i);
+  c.rcv_nxt += s.length;
+  const bool fin = c.rx_fin_seen && c.rcv_nxt == c.rx_fin_seq;
+  if (!s.length && !fin) return;
+  bool time_wait = false;
+  if (fin) {
+    c.rcv_nxt += 1;
+    c.fin_accepted = true;
+    time_wait = c.state == US_TCP_FIN_WAIT_2;
+    if (c.state == US_TCP_ESTABLISHED) c.state = US_TCP_CLOSE_WAIT;
+    if (c.state == US_TCP_FIN_WAIT_1) c.state = US_TCP_CLOSING;
+  }
+  env.place(id(c, i), s.seq, s.frame, s.offset, s.length, s.push, fin);
+  if (time_wait) enter_time_wait(now, i);
+}
+
+}  // namespace understudy
