@@ -37,7 +37,19 @@ void host_machine::post(task t) {
 }
 
 void host_machine::post_at(picos at, task t) {
-  agenda_.at(at, [this, t = std::move(t)]() mutable { post(std::move(t)); });
+  std::uint32_t slot;
+  if (free_later_.empty()) {
+    slot = static_cast<std::uint32_t>(later_.size());
+    later_.emplace_back();
+  } else {
+    slot = free_later_.back();
+    free_later_.pop_back();
+  }
+  later_[slot] = std::move(t);
+  agenda_.at(at, [this, slot] {
+    free_later_.push_back(slot);
+    post(std::move(later_[slot]));
+  });
 }
 
 void host_machine::cpu() {

@@ -37,7 +37,7 @@ class recovery_watcher {
 // Its effects on memory are instantaneous at its start, its doorbells leave when the CPU has got that far.
 class host_machine : public sc_core::sc_module, public host::hal {
  public:
-  using task = inplace_function<void(), 32>;
+  using task = inplace_function<void(), 48>;
 
   // `ports[i]` is the port above adapter i; `fabric` the switch on whose port `switch_ports[i]` adapter i hangs (null: none).
   host_machine(const sc_core::sc_module_name& name, const host_costs& costs, host_memory& memory,
@@ -97,6 +97,8 @@ class host_machine : public sc_core::sc_module, public host::hal {
   recovery_watcher* watcher_;
   std::vector<vector_handler> handlers_;
   fifo<task> tasks_;
+  std::vector<task> later_;  // of post_at
+  std::vector<std::uint32_t> free_later_;
   std::vector<timer> timers_;
   std::vector<std::uint32_t> free_timers_;
   agenda agenda_{"agenda"};

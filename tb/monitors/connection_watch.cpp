@@ -1,0 +1,376 @@
+#include "tb/monitors/connection_watch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace understudy::tb {
+
+namespace {
+
+std::uint32_t v4_of(const std::uint8_t* ip) {
+  return static_cast<std::uint32_t>(ip[12]) << 24 | static_cast<std::uint32_t>(ip[13]) << 16 |
+         static_cast<std::uint32_t>(ip[14]) << 8 | ip[15];
+}
+
+}  // namespace
+
+connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::uint32_t host_ip)
+    : memory_(memory), adapters_(adapters), host_ip_(host_ip), fenced_(adapters) {}
+
+std::string connection_watch::name(const connection& c, const wire_segment& s) const {
+  const bool out = s.source_ip == host_ip_;
+  const std::uint32_t ip = out ? s.destination_ip : s.source_ip;
+  return fmt::format("connection {:#x} (port {} to {}.{}.{}.{}:{})", c.id, out ? s.source_port : s.destination_port, ip >> 24,
+                     ip >> 16 & 255, ip >> 8 & 255, ip & 255, out ? s.destination_port : s.source_port);
+}
+
+connection_watch::connection* connection_watch::by_cid(std::uint32_t raw) {
+  const auto k = key_of_.find(raw);
+  if (k == key_of_.end()) return nullptr;
+  const auto c = connections_.find(k->second);
+  return c == connections_.end() ? nullptr : &c->second;
+}
+
+void connection_watch::on_event(const event& e) {
+  if (e.unit >= adapters_) return;
+  switch (e.kind) {
+    case event_kind::frame_out:
+      if (const auto s = read_segment(e.data, e.length)) frame_out(e, *s);
+      break;
+    case event_kind::frame_in:
+      if (const auto s = read_segment(e.data, e.length); s && s->destination_ip == host_ip_) frame_in(*s);
+      break;
+    case event_kind::write_visible:
+      payload_visible(e);
+      break;
+    default:
+      break;
+  }
+}
+
+// ---------------------------------------------------------------- the wire
+
+void connection_watch::frame_in(const wire_segment& s) {
+  const std::uint64_t k = key(s.destination_port, s.source_ip, s.source_port);
+  if (s.syn && !s.has_ack) {  // a new incarnation, unless it is the SYN that we know
+    connection& c = connections_[k];
+    if (!(c.syn_in && c.irs == s.seq)) c = connection{};
+  }
+  const auto it = connections_.find(k);
+  if (it == connections_.end()) return;
+  connection& c = it->second;
+  if (s.syn) {
+    c.syn_in = true;
+    c.irs = s.seq;
+    c.scale_in = s.has_wscale;
+    c.peer_scale = std::min<std::uint8_t>(s.wscale, 14);
+  }
+  if (s.fin && !c.fin_in) {
+    c.fin_in = true;
+    c.fin_seq = s.seq + s.payload_length;
+  }
+  if (!s.has_ack || s.rst || !c.syn_out) return;
+  if (s.ack.after(c.highest_sent)) return;  // of something never sent: the engine judges it, not us
+  if (!c.peer_ack_known || s.ack.after(c.peer_ack)) c.peer_ack = s.ack;
+  const std::uint32_t window =
+      static_cast<std::uint32_t>(s.window) << (!s.syn && c.scale_in && c.scale_out ? c.peer_scale : 0);
+  const seq32 edge = s.ack + window;
+  if (!c.peer_ack_known || edge.after(c.peer_edge)) c.peer_edge = edge;
+  c.peer_ack_known = true;
+}
+
+void connection_watch::frame_out(const event& e, const wire_segment& s) {
+  const std::uint64_t k = key(s.source_port, s.destination_ip, s.destination_port);
+  if (s.syn && !s.has_ack) {
+    connection& c = connections_[k];
+    if (!(c.syn_out && c.iss == s.seq)) c = connection{};
+  }
+  const auto it = connections_.find(k);
+  if (it == connections_.end() || s.rst) return;
+  connection& c = it->second;
+  if (c.owner != e.unit) {
+    if (c.owner >= 0 && !fenced_[static_cast<std::size_t>(c.owner)])
+      dma3_.violated(e.number, e.at, fmt::format("{}: adapter {} sends while adapter {} is not fenced", name(c, s),
+                                                 static_cast<char>('A' + e.unit), static_cast<char>('A' + c.owner)));
+    c.owner = e.unit;
+  } else {
+    dma3_.checked();
+  }
+  if (s.syn) {
+    if (c.syn_out && s.seq != c.iss)
+      tx3_.violated(e.number, e.at, fmt::format("{}: SYN sent again with another ISS", name(c, s)));
+    if (!c.syn_out) {
+      c.iss = s.seq;
+      c.highest_sent = s.seq + 1;
+      if (c.pieces.empty()) c.posted_end = s.seq + 1;
+    }
+    c.syn_out = true;
+    c.scale_out = s.has_wscale;
+    c.our_scale = s.wscale;
+  }
+  if (!c.syn_out) return;
+  if (s.has_ack) check_ack(e, s, c);
+  if (!s.syn) check_data(e, s, c);
+  if (s.tsval) {
+    if (c.ts_known && static_cast<std::int32_t>(*s.tsval - c.tsval) < 0) {
+      tx5_.violated(e.number, e.at, fmt::format("{}: TSval {} after {}", name(c, s), *s.tsval, c.tsval));
+    } else {
+      tx5_.checked();
+    }
+    c.ts_known = true;
+    c.tsval = *s.tsval;
+  }
+}
+
+void connection_watch::check_ack(const event& e, const wire_segment& s, connection& c) {
+  if (c.is_protected || !c.any_commit) {
+    if (!c.any_commit || s.ack.after(c.committed)) {
+      rx1_.violated(e.number, e.at,
+                    c.any_commit ? fmt::format("{}: ACK {} leaves, the host holds everything below {}: {} bytes too many",
+                                               name(c, s), s.ack.raw, c.committed.raw, s.ack.minus(c.committed))
+                                 : fmt::format("{}: ACK {} leaves before any record is visible", name(c, s), s.ack.raw));
+    } else {
+      rx1_.checked();
+    }
+  }
+  if (c.fin_in && s.ack == c.fin_seq + 1) {
+    if (c.fin_committed || !c.is_protected) {
+      rx7_.checked();
+    } else {
+      rx7_.violated(e.number, e.at, fmt::format("{}: the FIN is acknowledged before its record is visible", name(c, s)));
+    }
+  }
+  if (c.ack_sent && s.ack.before(c.highest_ack)) {
+    rx5_.violated(e.number, e.at, fmt::format("{}: ACK {} after {}", name(c, s), s.ack.raw, c.highest_ack.raw));
+  } else {
+    rx5_.checked();
+    c.highest_ack = s.ack;
+    c.ack_sent = true;
+  }
+  const std::uint32_t scale = !s.syn && c.scale_in && c.scale_out ? c.our_scale : 0;
+  const seq32 edge = s.ack + (static_cast<std::uint32_t>(s.window) << scale);
+  if (c.edge_known && edge.before(c.edge) && c.edge.minus(edge) >= (1u << (c.scale_in && c.scale_out ? c.our_scale : 0))) {
+    rx6_.violated(e.number, e.at, fmt::format("{}: the right edge shrinks from {} to {}", name(c, s), c.edge.raw, edge.raw));
+  } else if (c.grant_known && edge.after(c.grant) && s.window != 0) {
+    rx6_.violated(e.number, e.at, fmt::format("{}: the right edge {} lies beyond the grant {}", name(c, s), edge.raw,
+                                              c.grant.raw));
+  } else {
+    rx6_.checked();
+  }
+  if (!c.edge_known || edge.after(c.edge)) c.edge = edge;
+  c.edge_known = true;
+}
+
+void connection_watch::check_data(const event& e, const wire_segment& s, connection& c) {
+  const std::uint32_t taken = s.payload_length + (s.fin ? 1u : 0u);
+  if (taken == 0) return;
+  const seq32 end = s.seq + taken;
+  const seq32 bound = c.posted_end + (c.fin_posted ? 1u : 0u);
+  if (end.after(bound)) {
+    tx3_.violated(e.number, e.at, fmt::format("{}: bytes up to {} leave, the host knows of {}", name(c, s), end.raw, bound.raw));
+  } else {
+    tx3_.checked();
+  }
+  if (s.payload_length > 1 && c.peer_ack_known) {
+    const seq32 data_end = s.seq + s.payload_length;
+    if (data_end.after(c.peer_edge)) {
+      tx4_.violated(e.number, e.at, fmt::format("{}: data up to {} leaves, the peer's window ends at {}", name(c, s),
+                                                data_end.raw, c.peer_edge.raw));
+    } else {
+      tx4_.checked();
+    }
+  }
+  // Every byte as the host posted it, whichever adapter sends it and however often.
+  seq32 at = s.seq;
+  std::uint32_t left = s.payload_length;
+  for (const send_piece& p : c.pieces) {
+    if (left == 0) break;
+    const seq32 piece_end = p.begin + p.length;
+    if (at.before(p.begin) || !at.before(piece_end)) continue;
+    const std::uint32_t n = std::min(left, piece_end.minus(at));
+    const std::uint8_t* posted = memory_.at(p.at + at.minus(p.begin), n);
+    if (!posted || std::memcmp(posted, s.payload + (s.payload_length - left), n) != 0) {
+      tx2_.violated(e.number, e.at, fmt::format("{}: bytes at {} differ from what the host posted", name(c, s), at.raw));
+      return;
+    }
+    tx2_.checked();
+    at += n;
+    left -= n;
+  }
+  if (end.after(c.highest_sent)) c.highest_sent = end;
+}
+
+// ---------------------------------------------------------------- host memory
+
+void connection_watch::payload_visible(const event& e) {
+  if (!(e.a >= last_buffer_begin_ && e.a < last_buffer_end_)) {
+    auto it = buffer_at_.upper_bound(e.a);
+    if (it == buffer_at_.begin()) return;
+    --it;
+    const buffer& b = buffers_[it->second];
+    if (e.a >= b.base + b.end) return;
+    last_buffer_ = it->second;
+    last_buffer_begin_ = b.base + b.begin;
+    last_buffer_end_ = b.base + b.end;
+  }
+  buffer& b = buffers_[last_buffer_];
+  if (b.adapter != e.unit) return;  // I-DMA-1 judges it
+  const auto from = static_cast<std::uint32_t>(e.a - b.base);
+  if (from <= b.visible) b.visible = std::max(b.visible, static_cast<std::uint32_t>(from + e.b));
+}
+
+void connection_watch::learn(const us_record& r) {
+  const std::uint64_t k = key(r.u.conn.local_port, v4_of(r.u.conn.peer_ip), r.u.conn.peer_port);
+  key_of_[r.cid] = k;
+  connection& c = connections_[k];
+  const bool first = c.id != r.cid;
+  c.id = r.cid;
+  c.is_protected = r.u.conn.conn & US_CONN_PROTECTED;
+  if (first) {
+    c.committed = seq32{r.rcv_nxt};
+    c.any_commit = true;
+    if (!c.syn_out) c.posted_end = seq32{r.snd_una} + (r.type == US_REC_EMBRYO ? 1u : 0u);
+  }
+  if (r.type == US_REC_ESTABLISHED) c.established = true;
+  if (r.snd_wnd != US_NO_BUF) {  // the pool buffer that came with it
+    const seq32 edge = seq32{r.rcv_nxt} + r.u.conn.pool_kib * 1024u;
+    if (!c.grant_known || edge.after(c.grant)) c.grant = edge;
+    c.grant_known = true;
+    const auto b = buffers_.find(r.snd_wnd);
+    if (b != buffers_.end()) b->second.owner = r.cid;
+  }
+}
+
+void connection_watch::on_record_visible(unsigned adapter, const us_record& r, const event& e) {
+  if (r.type == US_REC_EMBRYO || r.type == US_REC_ESTABLISHED) learn(r);
+  connection* c = by_cid(r.cid);
+  if (!c || r.type == US_REC_REFUSED || r.type == US_REC_CREDIT) return;
+  if (r.type == US_REC_DATA && r.u.data.len) {
+    const auto it = buffers_.find(r.u.data.buf_id);
+    if (it == buffers_.end() || it->second.adapter != static_cast<int>(adapter)) {
+      dma5_.violated(e.number, e.at, fmt::format("record {} names buffer {}, which adapter {} does not have", r.number,
+                                                 r.u.data.buf_id, static_cast<char>('A' + adapter)));
+      return;
+    }
+    buffer& b = it->second;
+    if (b.owner != r.cid) {
+      dma5_.violated(e.number, e.at, fmt::format("connection {:#x} has bytes in buffer {} of connection {:#x}", r.cid,
+                                                 r.u.data.buf_id, b.owner));
+    } else {
+      dma5_.checked();
+    }
+    if (r.u.data.off + r.u.data.len > b.visible) {
+      rx2_.violated(e.number, e.at, fmt::format("record {} of connection {:#x} covers bytes up to {} of buffer {}, {} are visible",
+                                                r.number, r.cid, r.u.data.off + r.u.data.len, r.u.data.buf_id, b.visible));
+      return;  // its bytes are not committed: I-RX-1 goes on by the truth
+    }
+    rx2_.checked();
+  }
+  const seq32 rcv_nxt{r.rcv_nxt};
+  if (rcv_nxt.after(c->committed)) c->committed = rcv_nxt;
+  c->any_commit = true;
+  if (r.type == US_REC_DATA && r.flags & US_REC_FLAG_FIN) c->fin_committed = true;
+  if (r.type != US_REC_EMBRYO) {
+    const seq32 una{r.snd_una};
+    if (!c->recorded || una.after(c->recorded_una)) c->recorded_una = una;
+    c->recorded = true;
+  }
+}
+
+// ---------------------------------------------------------------- the driver
+
+void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint64_t event, picos now) {
+  switch (d.opcode) {
+    case US_OP_POST_RX:
+    case US_OP_POST_POOL: {
+      const std::uint64_t at = static_cast<std::uint64_t>(d.u.rx.iova_hi) << 32 | d.u.rx.iova_lo;
+      on_take_back(buf_id{d.u.rx.buf_id});
+      buffer& b = buffers_[d.u.rx.buf_id];
+      b.base = at - d.u.rx.base_off;
+      b.begin = b.visible = d.u.rx.base_off;
+      b.end = d.u.rx.base_off + d.u.rx.len;
+      b.adapter = static_cast<int>(adapter);
+      b.owner = d.opcode == US_OP_POST_RX ? d.cid : cid::none_raw;
+      buffer_at_[at] = d.u.rx.buf_id;
+      if (d.opcode == US_OP_POST_RX)
+        if (connection* c = by_cid(d.cid)) {
+          const seq32 edge{d.u.rx.edge};
+          if (!c->grant_known || edge.after(c->grant)) c->grant = edge;
+          c->grant_known = true;
+        }
+      break;
+    }
+    case US_OP_CLOSE:
+      if (connection* c = by_cid(d.cid)) c->fin_posted = true;
+      break;
+    case US_OP_RESTORE: {
+      connection* c = by_cid(d.cid);
+      if (!c) break;
+      const seq32 rcv_nxt{d.u.restore.rcv_nxt};
+      if (rcv_nxt != c->committed || (c->ack_sent && rcv_nxt.before(c->highest_ack))) {
+        rx4_.violated(event, now, fmt::format("connection {:#x} is restored at {}, committed up to {}, acknowledged up to {}",
+                                              d.cid, rcv_nxt.raw, c->committed.raw, c->highest_ack.raw));
+      } else {
+        rx4_.checked();
+      }
+      if (seq32{d.u.restore.snd_max}.before(c->highest_sent)) {
+        tx3_.violated(event, now, fmt::format("connection {:#x} is restored with snd_max {}, bytes up to {} were sent", d.cid,
+                                              d.u.restore.snd_max, c->highest_sent.raw));
+      } else {
+        tx3_.checked();
+      }
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+void connection_watch::on_take_back(buf_id b) {
+  const auto it = buffers_.find(b.raw);
+  if (it == buffers_.end()) return;
+  buffer_at_.erase(it->second.base + it->second.begin);
+  if (last_buffer_ == b.raw) last_buffer_begin_ = 1, last_buffer_end_ = 0;
+  buffers_.erase(it);
+}
+
+void connection_watch::on_send_posted(cid id, seq32 seq_end, iova at, std::uint32_t length) {
+  connection* c = by_cid(id.raw);
+  if (!c) return;
+  c->pieces.push_back({seq_end - length, length, at.raw});
+  c->posted_end = seq_end;
+}
+
+void connection_watch::on_send_freed(cid id, seq32 below, std::uint64_t event, picos now) {
+  connection* c = by_cid(id.raw);
+  if (!c) return;
+  std::size_t gone = 0;
+  while (gone < c->pieces.size() && (c->pieces[gone].begin + c->pieces[gone].length).before_eq(below)) ++gone;
+  if (gone == 0) return;
+  const seq32 end = c->pieces[gone - 1].begin + c->pieces[gone - 1].length;
+  if (!c->recorded || end.after(c->recorded_una) || !c->peer_ack_known || end.after(c->peer_ack)) {
+    tx1_.violated(event, now, fmt::format("connection {:#x}: bytes below {} are given up, acknowledged are {}", id.raw, end.raw,
+                                          c->peer_ack_known ? c->peer_ack.raw : 0));
+  } else {
+    tx1_.checked();
+  }
+  c->pieces.erase(c->pieces.begin(), c->pieces.begin() + static_cast<std::ptrdiff_t>(gone));
+}
+
+void connection_watch::on_connection_end(cid id) {
+  const auto k = key_of_.find(id.raw);
+  if (k == key_of_.end()) return;
+  const auto c = connections_.find(k->second);
+  if (c != connections_.end() && c->second.id == id.raw) c->second.pieces.clear();
+  key_of_.erase(k);
+}
+
+void connection_watch::on_takeover(unsigned from) { fenced_[from] = true; }
+
+std::vector<const monitor*> connection_watch::monitors() const {
+  return {&rx1_, &rx2_, &rx4_, &rx5_, &rx6_, &rx7_, &tx1_, &tx2_, &tx3_, &tx4_, &tx5_, &dma3_, &dma5_};
+}
+
+}  // namespace understudy::tb

@@ -1,0 +1,107 @@
+// Every connection of the host, judged at the wire against what is truly visible in host memory.
+// I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 5; I-DMA-3, 5.
+#pragma once
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "host_sw/driver/driver.h"
+#include "model/core/event_log.h"
+#include "model/pcie/host_memory.h"
+#include "tb/monitors/monitor.h"
+#include "tb/monitors/wire_segment.h"
+
+namespace understudy::tb {
+
+class connection_watch {
+ public:
+  connection_watch(host_memory& memory, unsigned adapters, std::uint32_t host_ip);
+
+  void on_event(const event& e);  // frames and visible writes of the host's adapters
+  void on_record_visible(unsigned adapter, const us_record& r, const event& e);
+  // ---- the driver's side
+  void on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint64_t event, picos now);
+  void on_take_back(buf_id b);
+  void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
+  void on_send_freed(cid c, seq32 below, std::uint64_t event, picos now);
+  void on_connection_end(cid c);
+  // From this instant no adapter but `to` may send for the host; `from` is fenced.
+  void on_takeover(unsigned from);
+
+  std::vector<const monitor*> monitors() const;
+
+ private:
+  struct send_piece {
+    seq32 begin;
+    std::uint32_t length;
+    std::uint64_t at;
+  };
+  struct connection {
+    std::uint32_t id = cid::none_raw;  // none: no record has named it
+    bool is_protected = false;
+    bool syn_in = false, syn_out = false, established = false;
+    seq32 irs, iss;
+    std::uint8_t our_scale = 0, peer_scale = 0;
+    bool scale_in = false, scale_out = false;
+    // reception
+    seq32 committed;            // rcv_nxt of the newest visible record
+    bool any_commit = false;
+    bool ack_sent = false;
+    seq32 highest_ack;          // sent by any adapter
+    bool edge_known = false;
+    seq32 edge;                 // highest right edge advertised
+    seq32 grant;                // highest granted by the host
+    bool grant_known = false;
+    bool fin_in = false, fin_committed = false;
+    seq32 fin_seq;
+    // transmission
+    std::vector<send_piece> pieces;  // posted and not freed, in order
+    seq32 posted_end;
+    bool fin_posted = false;
+    seq32 highest_sent;         // after the last byte or FIN ever sent
+    seq32 peer_ack;             // highest from the peer
+    bool peer_ack_known = false;
+    seq32 peer_edge;            // highest right edge of the peer
+    seq32 recorded_una;         // of visible records
+    bool recorded = false;
+    bool ts_known = false;
+    std::uint32_t tsval = 0;
+    int owner = -1;             // adapter that sends for it
+  };
+  struct buffer {
+    std::uint64_t base = 0;     // where off 0 of its records lies
+    std::uint32_t begin = 0;    // first byte posted now, as an off
+    std::uint32_t end = 0;
+    std::uint32_t visible = 0;  // bytes before this off are in host memory
+    int adapter = -1;
+    std::uint32_t owner = cid::none_raw;  // connection; none: pool
+  };
+  static std::uint64_t key(std::uint16_t local_port, std::uint32_t remote_ip, std::uint16_t remote_port) {
+    return static_cast<std::uint64_t>(remote_ip) << 32 | static_cast<std::uint32_t>(local_port) << 16 | remote_port;
+  }
+  connection* by_cid(std::uint32_t raw);
+  void frame_out(const event& e, const wire_segment& s);
+  void frame_in(const wire_segment& s);
+  void payload_visible(const event& e);
+  void learn(const us_record& r);
+  void check_ack(const event& e, const wire_segment& s, connection& c);
+  void check_data(const event& e, const wire_segment& s, connection& c);
+  std::string name(const connection& c, const wire_segment& s) const;
+
+  host_memory& memory_;
+  unsigned adapters_;
+  std::uint32_t host_ip_;
+  std::unordered_map<std::uint64_t, connection> connections_;
+  std::unordered_map<std::uint32_t, std::uint64_t> key_of_;  // cid -> key
+  std::unordered_map<std::uint32_t, buffer> buffers_;
+  std::map<std::uint64_t, std::uint32_t> buffer_at_;  // first posted address -> buf_id
+  std::uint64_t last_buffer_begin_ = 1, last_buffer_end_ = 0;
+  std::uint32_t last_buffer_ = 0;
+  std::vector<bool> fenced_;
+  monitor rx1_{"I-RX-1"}, rx2_{"I-RX-2"}, rx4_{"I-RX-4"}, rx5_{"I-RX-5"}, rx6_{"I-RX-6"}, rx7_{"I-RX-7"};
+  monitor tx1_{"I-TX-1"}, tx2_{"I-TX-2"}, tx3_{"I-TX-3"}, tx4_{"I-TX-4"}, tx5_{"I-TX-5"};
+  monitor dma3_{"I-DMA-3"}, dma5_{"I-DMA-5"};
+};
+
+}  // namespace understudy::tb

@@ -1,0 +1,128 @@
+#include "tb/monitors/monitor_set.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace understudy::tb {
+
+namespace {
+constexpr monitor_sentence sentences[] = {
+    {"I-RX-1", "No ACK leaves before the bytes it covers and their commit record are visible in host memory."},
+    {"I-RX-2", "A commit record covers only bytes that are all visible in host memory."},
+    {"I-RX-3", "An application gets its peer's bytes, each once and in order, across any number of failovers."},
+    {"I-RX-4", "A substitute starts at the highest committed byte, never below an ACK that was sent."},
+    {"I-RX-5", "The cumulative ACK of a connection never goes back on the wire."},
+    {"I-RX-6", "The advertised right edge never shrinks by a scale unit, nor exceeds what the host granted."},
+    {"I-RX-7", "A FIN is acknowledged only after its commit."},
+    {"I-TX-1", "Send bytes are given up only after the peer's ACK of them is recorded in host memory."},
+    {"I-TX-2", "Bytes at a sequence number are as the host posted them, every time they are sent."},
+    {"I-TX-3", "Nothing leaves beyond the send bound that the host can recover; a substitute gets no lower bound."},
+    {"I-TX-4", "Nothing but a probe leaves beyond the peer's window."},
+    {"I-TX-5", "TSval never goes back in a connection, across adapters too."},
+    {"I-DMA-1", "Every DMA hits memory that the driver has posted to that adapter."},
+    {"I-DMA-2", "Nothing of an adapter happens after its fence; the host takes no record of an older epoch."},
+    {"I-DMA-3", "One adapter sends for a connection; another only after the first is fenced."},
+    {"I-DMA-4", "Buffers are conserved: free + posted is all there are, and no send range is left over."},
+    {"I-DMA-5", "Bytes of a connection lie in buffers of that connection."},
+    {"I-Q-1", "Records become visible in the order of their numbers, none missing, each intact."},
+    {"I-Q-2", "Doorbells move forward; no descriptor beyond the tail is fetched."},
+    {"I-Q-3", "An interrupt is seen after the records it announces."},
+    {"I-Q-4", "No ring entry is overwritten before it is consumed."},
+    {"I-LV-1", "Every connection finishes or is reported."},
+    {"I-LV-2", "A record in the ring reaches the driver within a millisecond."},
+    {"I-LV-4", "A failover ends within 100 ms."},
+};
+}  // namespace
+
+std::span<const monitor_sentence> monitor_sentences() { return sentences; }
+
+monitor_set::monitor_set(event_log& log, host::driver& driver, host_memory& memory, unsigned adapters, std::uint32_t host_ip)
+    : log_(log),
+      connections_(memory, adapters, host_ip),
+      rings_(driver, adapters, [this](unsigned adapter, const us_record& r, const event& e) {
+        connections_.on_record_visible(adapter, r, e);
+      }) {
+  log.subscribe(this);
+  driver.add_observer(this);
+}
+
+void monitor_set::on_event(const event& e) {
+  connections_.on_event(e);
+  rings_.on_event(e);
+  if (e.kind != event_kind::recovery_step) return;
+  constexpr std::uint64_t fencing = 1, blocked = 2, running = 7;
+  if (e.a == fencing && recovery_began_ == never) recovery_began_ = e.at;
+  if (e.a == blocked) {
+    rings_.on_fenced(e.unit);
+    connections_.on_takeover(e.unit);
+  }
+  if (e.a == running && recovery_began_ != never) {
+    if (e.at - recovery_began_ > failover_deadline) {
+      lv4_.violated(e.number, e.at, fmt::format("the failover took {} ms", (e.at - recovery_began_) / 1_ms));
+    } else {
+      lv4_.checked();
+    }
+    recovery_began_ = never;
+  }
+}
+
+void monitor_set::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
+  rings_.on_post_buffer(adapter, b, at, length);
+}
+
+void monitor_set::on_take_back(buf_id b) {
+  rings_.on_take_back(b);
+  connections_.on_take_back(b);
+}
+
+void monitor_set::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length) {
+  rings_.on_send_posted(c, seq_end, at, length);
+  connections_.on_send_posted(c, seq_end, at, length);
+}
+
+void monitor_set::on_send_freed(cid c, seq32 below) {
+  connections_.on_send_freed(c, below, log_.count(), now_ps());
+  rings_.on_send_freed(c, below);
+}
+
+void monitor_set::on_record(unsigned adapter, const us_record& r) { rings_.on_record(adapter, r, log_); }
+
+void monitor_set::on_connection_end(cid c, int) {
+  connections_.on_connection_end(c);
+  rings_.on_connection_end(c);
+}
+
+void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index) {
+  connections_.on_descriptor(adapter, d, log_.count(), now_ps());
+  rings_.on_descriptor(adapter, index);
+}
+
+void monitor_set::end_of_run(const application_outcome& o) {
+  const picos now = now_ps();
+  rings_.end_of_run(log_.count(), now);
+  if (o.delivered) rx3_.checked(o.delivered);
+  if (o.wrong) rx3_.violated(log_.count(), now, fmt::format("{} bytes wrong or delivered twice", o.wrong));
+  if (o.stopped) return;
+  if (o.stuck_ends) {
+    lv1_.violated(log_.count(), now, fmt::format("{} of {} ends of connections are stuck", o.stuck_ends, o.ends));
+  } else {
+    lv1_.checked(o.ends);
+  }
+  if (recovery_began_ != never)
+    lv4_.violated(log_.count(), now, fmt::format("the failover that began at {} us has not ended", recovery_began_ / 1_us));
+}
+
+std::vector<monitor_result> monitor_set::results() const {
+  std::vector<monitor_result> all{rx3_.result(), lv1_.result(), lv4_.result()};
+  for (const monitor* m : connections_.monitors()) all.push_back(m->result());
+  for (const monitor* m : rings_.monitors()) all.push_back(m->result());
+  std::vector<monitor_result> ordered;
+  for (const monitor_sentence& s : sentences) {
+    const auto it = std::find_if(all.begin(), all.end(), [&](const monitor_result& r) { return r.id == s.id; });
+    if (it != all.end()) ordered.push_back(*it);
+  }
+  return ordered;
+}
+
+}  // namespace understudy::tb

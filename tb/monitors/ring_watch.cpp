@@ -1,0 +1,256 @@
+#include "tb/monitors/ring_watch.h"
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "model/abi/crc32c.h"
+#include "model/pcie/pcie_port.h"
+
+namespace understudy::tb {
+
+namespace {
+constexpr auto memory_read = static_cast<std::uint32_t>(tlp_type::memory_read);
+constexpr auto memory_write = static_cast<std::uint32_t>(tlp_type::memory_write);
+char letter(unsigned adapter) { return static_cast<char>('A' + adapter); }
+}  // namespace
+
+ring_watch::ring_watch(const host::driver& d, unsigned adapters, record_visible f)
+    : driver_(d), record_visible_(std::move(f)), adapters_(adapters) {}
+
+ring_watch::adapter_state& ring_watch::state(unsigned adapter) {
+  adapter_state& a = adapters_[adapter];
+  if (!a.known) {
+    a.rings = driver_.rings(adapter);
+    a.known = a.rings.odt_entries != 0;
+  }
+  return a;
+}
+
+void ring_watch::on_event(const event& e) {
+  if (e.unit >= adapters_.size()) return;
+  switch (e.kind) {
+    case event_kind::write_visible:
+      write_visible(e);
+      break;
+    case event_kind::tlp_up:
+      tlp_up(e);
+      break;
+    case event_kind::frame_out:
+      if (adapters_[e.unit].fenced)
+        dma2_.violated(e.number, e.at, fmt::format("adapter {} sends a frame after its fence", letter(e.unit)));
+      break;
+    case event_kind::mmio_write: {
+      adapter_state& a = state(e.unit);
+      const auto value = static_cast<std::uint32_t>(e.b);
+      if (e.a == US_REG_IDT_TAIL) {
+        if (static_cast<std::int32_t>(value - a.idt_tail) < 0 || value - a.idt_fetched > a.rings.idt_entries) {
+          q2_.violated(e.number, e.at, fmt::format("adapter {}: doorbell {} after {}", letter(e.unit), value, a.idt_tail));
+        } else {
+          q2_.checked();
+        }
+        a.idt_tail = value;
+      } else if (e.a == US_REG_ODT_HEAD) {
+        a.head = value;
+      }
+      break;
+    }
+    case event_kind::interrupt: {
+      adapter_state& a = state(e.unit);
+      if (a.interrupt_covers.empty()) break;
+      const std::uint32_t covers = a.interrupt_covers.pop_front();
+      if (static_cast<std::int32_t>(a.records_visible - covers) < 0) {
+        q3_.violated(e.number, e.at, fmt::format("adapter {}: interrupt for {} records, {} visible", letter(e.unit), covers,
+                                                 a.records_visible));
+      } else {
+        q3_.checked();
+      }
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+void ring_watch::tlp_up(const event& e) {
+  adapter_state& a = state(e.unit);
+  if (a.fenced)
+    dma2_.violated(e.number, e.at, fmt::format("adapter {} puts a TLP on the bus after its fence", letter(e.unit)));
+  const auto type = static_cast<std::uint32_t>(e.b >> 32);
+  const auto length = static_cast<std::uint32_t>(e.b);
+  const std::uint64_t odt_bytes = std::uint64_t{a.rings.odt_entries} * US_ENTRY_BYTES;
+  if (type == memory_write) {
+    if (e.a >= pcie_port::msi_base && e.a < pcie_port::msi_end) {
+      a.interrupt_covers.push_back(a.records_issued);
+    } else if (a.known && inside(e.a, length, a.rings.odt_iova, odt_bytes)) {
+      ++a.records_issued;
+    }
+    return;
+  }
+  if (type != memory_read || length == 0 || !a.known) return;
+  const std::uint64_t idt_bytes = std::uint64_t{a.rings.idt_entries} * US_ENTRY_BYTES;
+  if (inside(e.a, length, a.rings.idt_iova, idt_bytes)) {
+    const std::uint32_t n = length / US_ENTRY_BYTES;
+    if (static_cast<std::int32_t>(a.idt_tail - (a.idt_fetched + n)) < 0) {
+      q2_.violated(e.number, e.at, fmt::format("adapter {} fetches descriptor {}, the tail is {}", letter(e.unit),
+                                               a.idt_fetched + n - 1, a.idt_tail));
+    } else {
+      q2_.checked();
+    }
+    a.idt_fetched += n;
+    dma1_.checked();
+    return;
+  }
+  auto it = readable_.upper_bound(e.a);
+  if (it != readable_.begin() && inside(e.a, length, (--it)->first, it->second)) {
+    dma1_.checked();
+  } else {
+    dma1_.violated(e.number, e.at, fmt::format("adapter {} reads {} bytes at {:#x}, where nothing is posted", letter(e.unit),
+                                               length, e.a));
+  }
+}
+
+void ring_watch::write_visible(const event& e) {
+  adapter_state& a = state(e.unit);
+  if (a.fenced)
+    dma2_.violated(e.number, e.at, fmt::format("a write of adapter {} to {:#x} lands after its fence", letter(e.unit), e.a));
+  const std::uint64_t odt_bytes = std::uint64_t{a.rings.odt_entries} * US_ENTRY_BYTES;
+  if (a.known && inside(e.a, e.b, a.rings.odt_iova, odt_bytes)) {
+    dma1_.checked();
+    us_record r;
+    if (e.length != sizeof r) {
+      q1_.violated(e.number, e.at, fmt::format("adapter {}: a record of {} bytes", letter(e.unit), e.length));
+      return;
+    }
+    std::memcpy(&r, e.data, sizeof r);
+    const std::uint32_t slot = static_cast<std::uint32_t>((e.a - a.rings.odt_iova) / US_ENTRY_BYTES);
+    if (r.number != a.records_visible || slot != (r.number & (a.rings.odt_entries - 1)) ||
+        r.crc != crc32c(&r, offsetof(us_record, crc))) {
+      q1_.violated(e.number, e.at, fmt::format("adapter {}: record {} in slot {} where {} is due", letter(e.unit), r.number,
+                                               slot, a.records_visible));
+    } else {
+      q1_.checked();
+    }
+    if (r.number - a.head >= a.rings.odt_entries) {
+      q4_.violated(e.number, e.at, fmt::format("adapter {}: record {} overwrites one from {} on that the host has not read",
+                                               letter(e.unit), r.number, a.head));
+    } else {
+      q4_.checked();
+    }
+    a.records_visible = r.number + 1;
+    a.idt_reported = r.idt_head;
+    a.visible_at.push_back(e.at);
+    record_visible_(e.unit, r, e);
+    return;
+  }
+  if (a.known && inside(e.a, e.b, a.rings.heartbeat_iova, sizeof(us_heartbeat))) {
+    dma1_.checked();
+    return;
+  }
+  auto it = writable_.upper_bound(e.a);
+  if (it != writable_.begin() && inside(e.a, e.b, (--it)->first, it->second.length) && it->second.adapter == e.unit) {
+    dma1_.checked();
+  } else {
+    dma1_.violated(e.number, e.at, fmt::format("adapter {} writes {} bytes at {:#x}, which are not its own", letter(e.unit), e.b,
+                                               e.a));
+  }
+}
+
+void ring_watch::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
+  on_take_back(b);
+  writable_[at.raw] = {length, static_cast<int>(adapter), b.raw};
+  buffer_at_[b.raw] = at.raw;
+}
+
+void ring_watch::on_take_back(buf_id b) {
+  const auto it = buffer_at_.find(b.raw);
+  if (it == buffer_at_.end()) return;
+  writable_.erase(it->second);
+  buffer_at_.erase(it);
+}
+
+int ring_watch::owner_of(buf_id b) const {
+  const auto it = buffer_at_.find(b.raw);
+  return it == buffer_at_.end() ? -1 : writable_.at(it->second).adapter;
+}
+
+void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length) {
+  readable_[at.raw] = length;
+  sent_[c.raw].push_back({seq_end, at.raw});
+}
+
+void ring_watch::on_send_freed(cid c, seq32 below) {
+  const auto it = sent_.find(c.raw);
+  if (it == sent_.end()) return;
+  while (!it->second.empty() && it->second.front().end.before_eq(below)) readable_.erase(it->second.pop_front().at);
+  if (it->second.empty()) sent_.erase(it);
+}
+
+void ring_watch::on_connection_end(cid c) {
+  const auto it = sent_.find(c.raw);
+  if (it == sent_.end()) return;
+  while (!it->second.empty()) readable_.erase(it->second.pop_front().at);
+  sent_.erase(it);
+}
+
+void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log& log) {
+  adapter_state& a = state(adapter);
+  const picos now = now_ps();
+  a.rings = driver_.rings(adapter);
+  if (r.epoch != a.rings.epoch) {
+    dma2_.violated(log.count(), now, fmt::format("the host takes a record of epoch {} in epoch {}", r.epoch, a.rings.epoch));
+  } else {
+    dma2_.checked();
+  }
+  ++a.consumed;
+  if (a.visible_at.empty()) return;
+  const picos waited = now - a.visible_at.pop_front();
+  if (!a.fenced && waited > wakeup_deadline) {
+    lv2_.violated(log.count(), now, fmt::format("record {} of adapter {} waited {} us for the driver", r.number,
+                                                letter(adapter), waited / 1_us));
+  } else {
+    lv2_.checked();
+  }
+}
+
+void ring_watch::on_descriptor(unsigned adapter, std::uint32_t index) {
+  adapter_state& a = state(adapter);
+  if (!a.known) return;
+  if (index - a.idt_reported > a.rings.idt_entries) {
+    q4_.violated(0, now_ps(), fmt::format("descriptor {} overwrites one from {} on that adapter {} has not fetched", index,
+                                          a.idt_reported, letter(adapter)));
+  } else {
+    q4_.checked();
+  }
+}
+
+void ring_watch::on_fenced(unsigned adapter) {
+  adapters_[adapter].fenced = true;
+  dma2_.checked();
+}
+
+void ring_watch::end_of_run(std::uint64_t events, picos now) {
+  for (std::size_t i = 0; i < adapters_.size(); ++i) {
+    adapter_state& a = adapters_[i];
+    if (!a.fenced && !a.visible_at.empty() && now - a.visible_at.front() > wakeup_deadline)
+      lv2_.violated(events, now, fmt::format("adapter {}: {} records never reached the driver", letter(static_cast<unsigned>(i)),
+                                             a.visible_at.size()));
+  }
+  // Every receive buffer is free, posted, or held for a reader; after a clean end nobody holds any.
+  if (driver_.connections() == 0) {
+    const std::size_t accounted = driver_.buffers_free() + buffer_at_.size();
+    if (accounted != driver_.buffers_total()) {
+      dma4_.violated(events, now, fmt::format("{} buffers free + {} posted, {} in all", driver_.buffers_free(),
+                                              buffer_at_.size(), driver_.buffers_total()));
+    } else {
+      dma4_.checked(driver_.buffers_total());
+    }
+    if (!readable_.empty())
+      dma4_.violated(events, now, fmt::format("{} send ranges never came back", readable_.size()));
+  }
+}
+
+std::vector<const monitor*> ring_watch::monitors() const { return {&dma1_, &dma2_, &dma4_, &q1_, &q2_, &q3_, &q4_, &lv2_}; }
+
+}  // namespace understudy::tb

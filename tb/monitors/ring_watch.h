@@ -1,0 +1,87 @@
+// Rings, doorbells, interrupts and bus accesses of the host's adapters, judged by what is truly visible in memory.
+// I-DMA-1, I-DMA-2, I-DMA-4, I-Q-1 to I-Q-4, I-LV-2.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "host_sw/driver/driver.h"
+#include "model/core/event_log.h"
+#include "model/core/fifo.h"
+#include "model/sim/agenda.h"
+#include "tb/monitors/monitor.h"
+
+namespace understudy::tb {
+
+class ring_watch {
+ public:
+  // `record_visible(adapter, record)` is called for each valid record at the instant when it is visible in host memory.
+  using record_visible = std::function<void(unsigned adapter, const us_record& r, const event& e)>;
+
+  // Records that wait longer than this for the driver are a lost wake-up: a hundred times the moderation's default.
+  static constexpr picos wakeup_deadline = 1_ms;
+
+  ring_watch(const host::driver& d, unsigned adapters, record_visible f);
+
+  void on_event(const event& e);
+  // ---- the driver's side
+  void on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length);
+  void on_take_back(buf_id b);
+  void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
+  void on_send_freed(cid c, seq32 below);
+  void on_record(unsigned adapter, const us_record& r, const event_log& log);
+  void on_descriptor(unsigned adapter, std::uint32_t index);
+  // The connection is over: its send ranges are the host's again.
+  void on_connection_end(cid c);
+  // The adapter is dead or fenced: nothing of it may land any more; what it had announced the drain consumes.
+  void on_fenced(unsigned adapter);
+  void end_of_run(std::uint64_t events, picos now);
+
+  // Which adapter may write the buffer; -1: none.
+  int owner_of(buf_id b) const;
+  std::vector<const monitor*> monitors() const;
+
+ private:
+  struct adapter_state {
+    host::ring_facts rings;
+    bool known = false;    // rings read from the driver
+    bool fenced = false;
+    std::uint32_t records_issued = 0;   // TLPs into the output table
+    std::uint32_t records_visible = 0;
+    std::uint32_t head = 0;             // ODT_HEAD at the device
+    std::uint32_t idt_tail = 0;         // at the device
+    std::uint32_t idt_fetched = 0;
+    std::uint32_t idt_reported = 0;     // idt_head of the newest visible record
+    fifo<std::uint32_t> interrupt_covers;  // records issued when each interrupt message left
+    fifo<picos> visible_at;                // of the records not yet consumed
+    std::uint32_t consumed = 0;
+  };
+  struct range {
+    std::uint64_t length;
+    int adapter;         // -1: any (send data, readable by whoever is active)
+    std::uint32_t name;  // buf_id
+  };
+  static bool inside(std::uint64_t at, std::uint64_t length, std::uint64_t base, std::uint64_t size) {
+    return at >= base && at + length <= base + size;
+  }
+  adapter_state& state(unsigned adapter);
+  void write_visible(const event& e);
+  void tlp_up(const event& e);
+
+  const host::driver& driver_;
+  record_visible record_visible_;
+  std::vector<adapter_state> adapters_;
+  std::map<std::uint64_t, range> writable_;  // by address
+  std::map<std::uint32_t, std::uint64_t> buffer_at_;  // buf_id -> address
+  std::map<std::uint64_t, std::uint64_t> readable_;   // posted send ranges: address -> length
+  struct sent {
+    seq32 end;
+    std::uint64_t at;
+  };
+  std::map<std::uint32_t, fifo<sent>> sent_;  // cid -> ranges in order
+  monitor dma1_{"I-DMA-1"}, dma2_{"I-DMA-2"}, dma4_{"I-DMA-4"}, q1_{"I-Q-1"}, q2_{"I-Q-2"}, q3_{"I-Q-3"}, q4_{"I-Q-4"},
+      lv2_{"I-LV-2"};
+};
+
+}  // namespace understudy::tb

@@ -1,0 +1,117 @@
+#include "tb/platform/configure.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "model/core/rng.h"
+
+namespace understudy::tb {
+
+adapter_config adapter_of(const scenario& s) {
+  adapter_config c;
+  const adapter_parameters& a = s.adapter;
+  c.tcp = a.tcp;
+  c.tcp.mutants.ack_before_commit = s.has_mutant("ack_before_commit") || !s.commit.rule;
+  c.tcp.mutants.snd_max_reset = s.has_mutant("snd_max_reset");
+  c.tcp.mutants.shrink_window = s.has_mutant("shrink_window");
+  c.tcp.mutants.tsval_regress = s.has_mutant("tsval_regress");
+  c.tcp.mutants.reuse_isn = s.has_mutant("reuse_isn");
+  c.mutant_record_before_payload = s.has_mutant("record_before_payload");
+  c.mutant_lost_wakeup = s.has_mutant("lost_wakeup");
+  c.dma.mps = s.pcie.mps;
+  c.dma.mrrs = s.pcie.mrrs;
+  c.dma.tags = a.dma_tags;
+  c.dma.issue_time = a.dma_issue_time;
+  c.clock_period = a.clock;
+  c.checksum_bytes = a.checksum_bytes;
+  c.checksum_rtl = std::find(a.rtl.begin(), a.rtl.end(), "checksum") != a.rtl.end();
+  c.rx_latency = a.rx_latency;
+  c.tx_latency = a.tx_latency;
+  c.rx_fifo_bytes = a.rx_fifo_bytes;
+  c.dma_backlog_bytes = a.dma_backlog_bytes;
+  c.register_access = a.register_access;
+  c.descriptor_time = a.descriptor_time;
+  c.descriptors_a_fetch = a.descriptors_a_fetch;
+  c.interrupt_moderation = a.irq_moderation;
+  c.acked_record_age = a.acked_record_age;
+  c.proof = s.commit.proof == "host_ack"        ? commit_proof::host_ack
+            : s.commit.proof == "trusted_delay" ? commit_proof::trusted_delay
+                                                : commit_proof::flush_read;
+  c.trusted_delay = s.commit.trusted_delay;
+  c.flushes_in_flight = s.commit.flushes_in_flight;
+  return c;
+}
+
+pcie_config pcie_of(const scenario& s) {
+  pcie_config c;
+  c.link.generation = s.pcie.generation;
+  c.link.lanes = s.pcie.lanes;
+  c.link.mps = s.pcie.mps;
+  c.link.mrrs = s.pcie.mrrs;
+  c.link.rcb = s.pcie.rcb;
+  c.propagation = s.pcie.propagation;
+  c.read_latency = s.pcie.read_latency;
+  c.write_latency = s.pcie.write_latency;
+  c.mmio_latency = s.pcie.mmio_latency;
+  c.completion_timeout = s.pcie.completion_timeout;
+  return c;
+}
+
+host_costs costs_of(const scenario& s) {
+  const host_parameters& h = s.host;
+  return {h.mmio_write, h.cold_record, h.copy_per_byte, h.irq_entry, h.descriptor, h.socket_call, h.restore_connection};
+}
+
+l2_switch_config switch_of(const scenario& s, unsigned ports) {
+  l2_switch_config c;
+  c.ports = ports;
+  c.latency = s.ethernet_switch.latency;
+  c.queue_bytes = s.ethernet_switch.queue_bytes;
+  c.hold_bytes = s.failover.hold_bytes;
+  return c;
+}
+
+eth_link_config peer_link_of(const scenario& s) {
+  eth_link_config c;
+  c.rate = s.wire.rate;
+  c.delay = s.wire.delay;
+  const auto parsed = parse_impairment(s.wire.impair);
+  if (const auto* e = std::get_if<impairment_error>(&parsed)) throw scenario_error("wire.impair: " + e->what);
+  c.ab = c.ba = std::get<impairment_config>(parsed);
+  return c;
+}
+
+eth_link_config adapter_link_of(const scenario& s) {
+  eth_link_config c;
+  c.rate = s.wire.rate;
+  c.delay = 15_ns;  // 3 m of cable to the top of the rack
+  return c;
+}
+
+host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip, std::uint32_t connections) {
+  host::driver_config c;
+  c.odt_entries = 4096;
+  c.pool_buffers = std::max(s.memory.pool_buffers, std::min(connections, 4096u));
+  c.buffer_bytes = s.memory.buffer_bytes;
+  c.receive_buffer = s.memory.receive_buffer;
+  c.send_buffer = s.memory.send_buffer;
+  c.heartbeat_us = static_cast<std::uint32_t>(s.failover.heartbeat / 1_us);
+  c.heartbeat_misses = s.failover.misses;
+  host::local_address a;
+  std::copy(mac.begin(), mac.end(), a.mac);
+  std::copy(ip.bytes.begin(), ip.bytes.end(), a.ip);
+  a.prefix_len = 96 + 24;
+  a.mtu = s.adapter.tcp.mtu;
+  c.addresses.push_back(a);
+  rng key(s.seed, "host/secret/" + std::to_string(ip.v4_value()));
+  for (std::uint32_t& w : c.secret) w = static_cast<std::uint32_t>(key.next());
+  c.mutants.no_fence = s.has_mutant("no_fence");
+  c.mutants.no_block = s.has_mutant("no_block");
+  c.mutants.snd_max_reset = s.has_mutant("snd_max_reset");
+  c.mutants.free_before_ack = s.has_mutant("free_before_ack");
+  return c;
+}
+
+std::string adapter_name(unsigned index) { return std::string(1, static_cast<char>('A' + index)); }
+
+}  // namespace understudy::tb

@@ -1,0 +1,80 @@
+// The workload on the platform: each connection's two ends, one behind the adapter, one at its peer.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "tb/platform/platform.h"
+#include "tb/scenario/scenario.h"
+#include "tb/workload/replay.h"
+
+namespace understudy::tb {
+
+// Instants on a host's CPU, or free ones (lwIP's work costs nothing).
+class cpu_clock : public clock_if {
+ public:
+  explicit cpu_clock(host_machine& m) : machine_(m) {}
+  picos now() const override { return machine_.cpu_now(); }
+  void call_at(picos t, callback f) override;
+
+ private:
+  host_machine& machine_;
+  std::vector<callback> waiting_;
+  std::vector<std::size_t> free_;
+};
+
+class free_clock : public clock_if {
+ public:
+  free_clock() = default;
+  picos now() const override { return now_ps(); }
+  void call_at(picos t, callback f) override { agenda_.at(t, std::move(f)); }
+
+ private:
+  agenda agenda_{"free_clock"};
+};
+
+class connections {
+ public:
+  // `flows` outlives this. Connection i's peer is the twin if is_twin(i).
+  connections(platform& p, const scenario& s, const replay_set& flows, std::vector<bool> is_twin,
+              std::vector<replay_observer*> observers);
+
+  ~connections();
+
+  // Listen, then open every connection, one each `stagger`. Call when the platform has started.
+  void open(picos stagger);
+
+  std::size_t size() const { return ends_.size(); }
+  const replay_end& client(std::size_t i) const { return *ends_[i].client; }
+  const replay_end& server(std::size_t i) const { return *ends_[i].server; }
+  bool is_twin(std::size_t i) const { return is_twin_[i]; }
+  // Ends that reached complete or broken, of 2 * size().
+  std::size_t finished() const { return finished_; }
+
+ private:
+  struct ends {
+    std::unique_ptr<replay_end> client;
+    std::unique_ptr<replay_end> server;
+  };
+  class fan;
+  static constexpr std::uint16_t first_client_port = 10000;
+  static constexpr std::uint16_t first_server_port = 20000;
+
+  void listen();
+  void open_one(std::size_t i);
+  std::uint16_t server_port(std::size_t i) const;
+  std::uint16_t client_port(std::size_t i) const { return static_cast<std::uint16_t>(first_client_port + i); }
+
+  platform& platform_;
+  bool host_serves_;
+  const replay_set& flows_;
+  std::vector<bool> is_twin_;
+  std::unique_ptr<fan> fan_;
+  cpu_clock host_clock_;
+  std::unique_ptr<cpu_clock> twin_clock_;
+  free_clock peer_clock_;
+  agenda agenda_{"openings"};
+  std::vector<ends> ends_;
+  std::size_t finished_ = 0;
+};
+
+}  // namespace understudy::tb

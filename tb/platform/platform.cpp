@@ -1,0 +1,122 @@
+#include "tb/platform/platform.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "tb/platform/configure.h"
+
+namespace understudy::tb {
+
+namespace {
+constexpr mac_address host_mac{0x02, 0, 0, 0, 0, 0x01};
+constexpr mac_address lwip_mac{0x02, 0, 0, 0, 0, 0x02};
+constexpr mac_address twin_mac{0x02, 0, 0, 0, 0, 0x03};
+}  // namespace
+
+platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool with_lwip, bool with_twin,
+                   recovery_watcher* watcher)
+    : log(l) {
+  const unsigned adapters = s.topology.adapters;
+  fabric = std::make_unique<l2_switch>("switch", switch_of(s, adapters + with_lwip + with_twin));
+  unsigned port = adapters;
+  add_slots(main, s, "", adapters, 0, 0);
+  add_host(main, s, "host", host_mac, host_ip, connections, watcher);
+  if (with_twin) {
+    twin.emplace();
+    add_slots(*twin, s, "twin_", 1, twin_unit, port++);
+    add_host(*twin, s, "twin_host", twin_mac, twin_ip, connections, nullptr);
+    expected_starts_ = 2;
+  }
+  if (with_lwip) {
+    lwip_peer_config c;
+    c.mac = lwip_mac;
+    c.ip = lwip_ip;
+    lwip = std::make_unique<lwip_peer>("lwip", c, s.seed);
+    eth_link_config link = peer_link_of(s);
+    link.unit_b = lwip_unit;
+    lwip_link = std::make_unique<eth_link>("wire_lwip", link, log, s.seed);
+    fabric->port(port).bind(lwip_link->a);
+    lwip->eth().bind(lwip_link->b);
+  }
+}
+
+void platform::add_slots(host_side& h, const scenario& s, const std::string& prefix, unsigned count,
+                         std::uint16_t first_unit, unsigned first_switch_port) {
+  h.memory = std::make_unique<host_memory>();
+  adapter_config config = adapter_of(s);
+  if (!prefix.empty()) {  // the far end is not under test: the twin is always sound
+    config.tcp.mutants = {};
+    config.mutant_record_before_payload = config.mutant_lost_wakeup = false;
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    slot p;
+    const auto unit = static_cast<std::uint16_t>(first_unit + i);
+    const std::string name = prefix + adapter_name(i);
+    p.port = std::make_unique<pcie_port>((name + "_port").c_str(), pcie_of(s), *h.memory, log, unit);
+    p.device = std::make_unique<adapter>((name + "_adapter").c_str(), config, log, unit);
+    p.checker = std::make_unique<protocol_checker>((name + "_tlm").c_str());
+    eth_link_config link = prefix.empty() ? adapter_link_of(s) : peer_link_of(s);
+    link.unit_a = unit;
+    p.link = std::make_unique<eth_link>((prefix.empty() ? "wire_" + name : "wire_twin").c_str(), link, log, s.seed);
+    p.switch_port = first_switch_port + i;
+    p.device->dma.socket.bind(p.checker->target);
+    p.checker->initiator.bind(p.port->dma);
+    p.port->mmio.bind(p.device->mmio);
+    p.port->cfg.bind(p.device->cfg);
+    p.device->ethernet.bind(p.link->a);
+    fabric->port(p.switch_port).bind(p.link->b);
+    h.slots.push_back(std::move(p));
+  }
+}
+
+void platform::add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac,
+                        const ip_address& ip, std::uint32_t connections, recovery_watcher* watcher) {
+  std::vector<pcie_port*> ports;
+  std::vector<unsigned> switch_ports;
+  for (const slot& p : h.slots) {
+    ports.push_back(p.port.get());
+    switch_ports.push_back(p.switch_port);
+  }
+  h.machine = std::make_unique<host_machine>(name.c_str(), costs_of(s), *h.memory, std::move(ports), fabric.get(),
+                                             std::move(switch_ports), watcher);
+  host::driver_config config = driver_of(s, mac, ip, connections);
+  if (&h != &main) {  // the far end is not under test: it never fails and is always sound
+    config.heartbeat_us = 0;
+    config.failover = false;
+    config.mutants = {};
+  }
+  h.driver = std::make_unique<host::driver>(*h.machine, config);
+  h.streams = std::make_unique<host_streams>(*h.machine, *h.driver);
+}
+
+void platform::start() {
+  started_.reserve(2);
+  main.machine->post([this] { started_.push_back(main.driver->start()); });
+  if (twin) twin->machine->post([this] { started_.push_back(twin->driver->start()); });
+}
+
+bool platform::started() const {
+  for (const host::start_result& r : started_)
+    if (r.error != host::driver_error::none)
+      throw std::runtime_error(std::string("the driver refuses an adapter: ") + host::name(r.error) + ": " + r.text);
+  return started_.size() == expected_starts_;
+}
+
+void platform::kill(unsigned index) {
+  slot& p = main.slots.at(index);
+  if (p.device->dead()) return;
+  p.device->kill();
+  p.port->power_off_device();
+  p.link->set_up(eth_link::side_a, false);
+}
+
+std::vector<std::pair<std::string, eth_link*>> platform::links() const {
+  std::vector<std::pair<std::string, eth_link*>> all;
+  for (std::size_t i = 0; i < main.slots.size(); ++i)
+    all.emplace_back("adapter_" + adapter_name(static_cast<unsigned>(i)), main.slots[i].link.get());
+  if (twin) all.emplace_back("twin", twin->slots[0].link.get());
+  if (lwip_link) all.emplace_back("lwip", lwip_link.get());
+  return all;
+}
+
+}  // namespace understudy::tb

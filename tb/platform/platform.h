@@ -1,0 +1,86 @@
+// The whole arrangement of one simulation: a host with its adapters, a switch, and the peers.
+//
+//   driver - host_machine - pcie_port - adapter - eth_link - l2_switch - eth_link - lwip_peer
+//                         (one of each an adapter)                     \ eth_link - adapter of the twin's host
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host_sw/driver/driver.h"
+#include "model/adapter/adapter.h"
+#include "model/core/event_log.h"
+#include "model/net/eth_link.h"
+#include "model/net/l2_switch.h"
+#include "model/pcie/host_memory.h"
+#include "model/pcie/pcie_port.h"
+#include "model/pcie/protocol_checker.h"
+#include "tb/peers/lwip_peer.h"
+#include "tb/platform/host_machine.h"
+#include "tb/platform/host_streams.h"
+#include "tb/scenario/scenario.h"
+
+namespace understudy::tb {
+
+// Numbers of ports and adapters in the event log.
+inline constexpr std::uint16_t twin_unit = 100;
+inline constexpr std::uint16_t lwip_unit = 200;
+
+inline constexpr ip_address host_ip = ip_address::v4(10, 0, 0, 1);
+inline constexpr ip_address lwip_ip = ip_address::v4(10, 0, 0, 2);
+inline constexpr ip_address twin_ip = ip_address::v4(10, 0, 0, 3);
+
+// An adapter in its slot: the bus above it and the cable behind it.
+struct slot {
+  std::unique_ptr<pcie_port> port;
+  std::unique_ptr<adapter> device;
+  std::unique_ptr<protocol_checker> checker;
+  std::unique_ptr<eth_link> link;  // side a: the adapter
+  unsigned switch_port = 0;
+};
+
+// A host: memory, CPU, slots, driver, sockets.
+struct host_side {
+  std::unique_ptr<host_memory> memory;
+  std::vector<slot> slots;
+  std::unique_ptr<host_machine> machine;
+  std::unique_ptr<host::driver> driver;
+  std::unique_ptr<host_streams> streams;
+};
+
+class platform {
+ public:
+  // `watcher` hears of recoveries on the main host. Throws scenario_error.
+  platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_lwip, bool with_twin,
+           recovery_watcher* watcher);
+
+  // Have the drivers start, as the first thing their CPUs do. Throws std::runtime_error later, from done_starting(), if an
+  // adapter was refused.
+  void start();
+  // True once every driver has started; throws std::runtime_error with the driver's words if one was refused.
+  bool started() const;
+
+  // Adapter `index` of the main host dies now, with its end of bus and cable.
+  void kill(unsigned index);
+
+  host_side main;
+  std::optional<host_side> twin;
+  std::unique_ptr<lwip_peer> lwip;
+  std::unique_ptr<eth_link> lwip_link;  // side a: the switch
+  std::unique_ptr<l2_switch> fabric;
+  event_log& log;
+
+  // Every link with the name a capture gives it.
+  std::vector<std::pair<std::string, eth_link*>> links() const;
+
+ private:
+  void add_slots(host_side& h, const scenario& s, const std::string& prefix, unsigned count, std::uint16_t first_unit,
+                 unsigned first_switch_port);
+  void add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac, const ip_address& ip,
+                std::uint32_t connections, recovery_watcher* watcher);
+  std::vector<host::start_result> started_;
+  std::size_t expected_starts_ = 1;
+};
+
+}  // namespace understudy::tb
