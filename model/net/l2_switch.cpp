@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "model/net/frame_ring.h"
+
 namespace understudy {
 namespace {
 
@@ -36,7 +38,7 @@ struct l2_switch::port_state : eth_if {
   l2_switch& owner;
   unsigned number;
   eth_socket socket;
-  std::deque<queued_frame> queue;
+  frame_ring<queued_frame> queue;
   std::uint64_t queued_bytes = 0;
   picos free_at = 0;
   bool waiting = false;  // pump() is on the agenda
@@ -141,8 +143,7 @@ void l2_switch::pump(unsigned p) {
       });
       return;
     }
-    const frame_ref f = std::move(s.queue.front().f);
-    s.queue.pop_front();
+    const frame_ref f = s.queue.pop_front().f;
     s.queued_bytes -= f.size();
     ++count_.sent;
     s.free_at = s.socket.out->take(f);
@@ -154,7 +155,7 @@ void l2_switch::port_down_and_hold(unsigned p) {
   if (s.holding) return;
   s.up = false;
   s.holding = true;
-  for (const queued_frame& q : s.queue) hold(p, q.from, q.f);
+  for (std::size_t i = 0; i < s.queue.size(); ++i) hold(p, s.queue[i].from, s.queue[i].f);
   s.queue.clear();
   s.queued_bytes = 0;
 }

@@ -1,7 +1,6 @@
 // A store-and-forward Ethernet switch that learns addresses and can hold what is meant for a dead port.
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <systemc>
@@ -71,7 +70,7 @@ class l2_switch : public sc_core::sc_module {
  private:
   struct queued_frame {
     frame_ref f;
-    unsigned from;  // the port where it came in
+    unsigned from = 0;  // the port where it came in
   };
   struct held_frame {
     frame_ref f;

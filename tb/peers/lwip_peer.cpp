@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/net/frame_ring.h"
 #include "model/sim/agenda.h"
 #include "tb/peers/lwip_time.h"
 
@@ -126,7 +127,7 @@ struct lwip_peer::impl : eth_if {
   void on_timer(picos due);
   void observe(const frame_ref& f);
 
-  std::deque<frame_ref> queue_;
+  frame_ring<frame_ref> queue_;
   picos free_at_ = 0;
   bool waiting_ = false;  // pump() is on the agenda
   bool started_ = false;
@@ -520,9 +521,7 @@ void lwip_peer::impl::pump() {
       });
       return;
     }
-    frame_ref f = std::move(queue_.front());
-    queue_.pop_front();
-    free_at_ = eth.out->take(std::move(f));
+    free_at_ = eth.out->take(queue_.pop_front());
   }
 }
 

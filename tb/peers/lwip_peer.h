@@ -23,9 +23,11 @@ struct lwip_peer_config {
 };
 
 // lwIP's state is global: one lwip_peer a process. Its own work costs no simulated time. lwIP as Debian
-// packages it: MSS 1460, a window of 65,535 bytes, no timestamps, no SACK, timers in ticks of 500 ms,
-// time-outs of 20 s in SYN_RCVD. Connections come from the C library's heap, without a limit of lwIP's own;
-// its lists are searched linearly, so some 4,000 stay usable.
+// packages it (2.1.3): MSS 1460, a window of 65,535 bytes (window scale 1 offered), no timestamps, no SACK,
+// timers in ticks of 500 ms, time-outs of 20 s in SYN_RCVD. Connections come from the C library's heap: lwIP
+// sets no limit, and 60,000 were opened at once. Its lists are searched linearly, though: with every
+// connection active a 2-core virtual machine handles 850,000 frames a second with 64 connections, 85,000 with
+// 1,000, 23,000 with 4,000, 10,000 with 10,000.
 class lwip_peer : public sc_core::sc_module {
  public:
   lwip_peer(const sc_core::sc_module_name& name, const lwip_peer_config& config, std::uint64_t seed);
