@@ -62,7 +62,8 @@ std::vector<std::uint8_t> pattern(std::size_t n) {
 
 // lwIP at 192.0.2.2 on a link of 10 Gb/s and 1 us to a scripted host at 192.0.2.1.
 struct lwip_peer_test : testing::Test {
-  lwip_peer_test() {
+  // `impair`: what happens to what lwIP sends.
+  explicit lwip_peer_test(const char* impair = "") {
     lwip_peer_config c;
     c.mac = mac_of(2);
     c.ip = ip_address::v4(192, 0, 2, 2);
@@ -70,6 +71,7 @@ struct lwip_peer_test : testing::Test {
     host = std::make_unique<script_host>("host");
     eth_link_config l;
     l.delay = 1_us;
+    l.ab = std::get<impairment_config>(parse_impairment(impair));
     link = std::make_unique<eth_link>("link", l, log, 1);
     peer->eth().bind(link->a);
     host->eth.bind(link->b);
@@ -372,6 +374,30 @@ TEST_F(lwip_peer_test, a_closed_port_is_refused_with_a_reset) {
   host->work.at(1_ms, [this] { host->say(syn); });
   run_to(2_ms);
   EXPECT_EQ(host->instants(rst).size(), 1u);
+}
+
+struct lwip_peer_on_a_bad_wire : lwip_peer_test {
+  lwip_peer_on_a_bad_wire() : lwip_peer_test("loss 2% duplicate 2% corrupt 2% reorder 3%") {}
+};
+
+TEST_F(lwip_peer_on_a_bad_wire, every_byte_arrives_once_and_in_order) {
+  connect_at(1_ms);
+  host->work.at(20_s, [this] {
+    u.to_send = pattern(500'000);
+    u.pump();
+  });
+  run_to(1000_s);
+  EXPECT_TRUE(host->received == pattern(500'000)) << host->received.size() << " bytes came";
+  const auto& wire = link->counters(eth_link::side_a);
+  EXPECT_GT(wire.lost, 5u);
+  EXPECT_GT(wire.duplicated, 5u);
+  EXPECT_GT(wire.corrupted, 5u);
+  EXPECT_GT(wire.held, 5u);
+  EXPECT_GT(host->bad_sums, 0u);
+  EXPECT_LE(host->bad_sums, wire.corrupted + wire.duplicated);
+  EXPECT_GE(peer->count().retransmitted_segments, wire.lost);
+  EXPECT_GT(peer->count().timeouts, 0u);
+  EXPECT_EQ(peer->count().errors, 0u);
 }
 
 TEST_F(lwip_peer_test, a_second_stack_in_the_process_is_refused) {

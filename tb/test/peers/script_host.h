@@ -138,8 +138,11 @@ class script_host : public test_station {
     }
     if (get16(d + 12) != 0x0800 || d[23] != 6) return;
     const std::uint32_t tcp_length = get16(d + 16) - 20u;
-    bad_sums +=
-        checksum_finish(checksum_add({d + 14, 20})) != 0 || checksum_finish(tcp_sum(d, tcp_length)) != 0;
+    if (tcp_length + 34 > f.size() || checksum_finish(checksum_add({d + 14, 20})) != 0 ||
+        checksum_finish(tcp_sum(d, tcp_length)) != 0) {
+      ++bad_sums;
+      return;
+    }
     const std::uint32_t header = (d[46] >> 4) * 4u;
     script_segment s{now_ps(),
                      get16(d + 34),
