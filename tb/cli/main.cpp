@@ -8,9 +8,11 @@
 #include <iostream>
 #include <systemc>
 #include <variant>
+#include <vector>
 
 #include "model/net/impairment.h"
 #include "tb/cli/cli.h"
+#include "tb/monitors/monitor_set.h"
 
 namespace {
 
@@ -34,7 +36,10 @@ std::string check_impair(const std::string& text) {
 
 int sc_main(int argc, char** argv) {
   stop_on_interrupt();
+  std::vector<understudy::tb::monitor_row> monitors;
+  for (const auto& m : understudy::tb::monitor_sentences()) monitors.push_back({m.id, m.sentence});
   understudy::tb::cli_environment env;
+  env.monitors = monitors;
   env.run = understudy::tb::run_scenario;
   env.checks.impair = check_impair;
   env.out = &std::cout;

@@ -51,7 +51,8 @@ TEST(program, prints_json_and_nothing_else) {
        {"version", "describe params", "describe registers", "describe faults", "describe monitors"}) {
     const outcome o = standard_output(std::string(command) + " --json");
     EXPECT_EQ(o.status, 0) << command;
-    EXPECT_TRUE(nlohmann::json::accept(o.text)) << command;
+    ASSERT_TRUE(nlohmann::json::accept(o.text)) << command;
+    EXPECT_FALSE(nlohmann::json::parse(o.text).empty()) << command;
   }
 }
 
