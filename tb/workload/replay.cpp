@@ -179,9 +179,12 @@ replay_end::counts replay_end::tally() const {
 }
 
 std::string replay_end::describe() const {
-  const std::string who = fmt::format("connection {} ({}, {}:{} to {}:{})", connection_,
-                                      role_ == flow_role::client ? "client" : "server", flow_.client.address,
-                                      flow_.client.port, flow_.server.address, flow_.server.port);
+  std::string who =
+      fmt::format("connection {} ({}", connection_, role_ == flow_role::client ? "client" : "server");
+  if (!flow_.client.address.empty())
+    who += fmt::format(", recorded from {} port {} to {} port {}", flow_.client.address, flow_.client.port,
+                       flow_.server.address, flow_.server.port);
+  who += ')';
   const auto of = [this](std::uint64_t done, const byte_stream& all, flow_direction d) {
     return fmt::format("{} of {} bytes {}", done, all.size(), text_of(d));
   };
