@@ -598,6 +598,41 @@ TEST_F(pcie, reads_on_their_way_are_never_answered_once_the_link_went_down) {
   EXPECT_NE(r.answered, never);
 }
 
+TEST_F(pcie, a_link_that_comes_back_carries_and_reports_as_before) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.device.fill(m.iova, 1, 256);
+  b.device.fill(m.iova + 256, 2, 256);
+  b.run(b.wire(280) + 1);  // the second is on the wire
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  b.device.fill(m.iova + 512, 3, 256);
+  b.device.fill(m.iova + 768, 4, 256);
+  b.run(2_us);
+  EXPECT_EQ(m.cpu[0], 1);
+  EXPECT_EQ(m.cpu[256], 0);
+  EXPECT_EQ(m.cpu[512], 3);
+  EXPECT_EQ(m.cpu[768], 4);
+  EXPECT_EQ(b.record.of(event_kind::tlp_up).size(), 4u);
+  EXPECT_EQ(b.port.counters().tlps_up, 4u);
+}
+
+TEST_F(pcie, a_register_access_during_which_the_link_went_down_is_unanswered) {
+  bench b;
+  b.bar.access = 2_us;
+  b.run(0);
+  std::vector<std::uint32_t> values;
+  b.port.mmio_read(4, [&](std::uint32_t v) { values.push_back(v); });
+  b.run(1_us);
+  ASSERT_EQ(b.bar.visits.size(), 1u);
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  b.run(60_us);
+  EXPECT_EQ(values, (std::vector<std::uint32_t>{0xffffffff}));
+  EXPECT_EQ(b.port.counters().dropped, 1u);
+}
+
 TEST_F(pcie, power_off_loses_only_what_was_not_wholly_sent) {
   bench b;
   const auto m = b.memory.allocate(4096, 4096);
