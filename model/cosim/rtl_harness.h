@@ -25,8 +25,9 @@ class rtl_harness {
   static constexpr std::uint32_t reset_cycles = 4;
 
   // `seed` (1 to 2^31 - 1) fills whatever the RTL does not reset, so that a use before definition shows as a
-  // difference between seeds and yet every run is the same. Inputs other than the clock and reset are zero
-  // during reset.
+  // difference between seeds and yet every run is the same.
+  // The inputs other than clock and reset are random, too, until driven: drive all of them before the first
+  // settle().
   explicit rtl_harness(std::uint32_t seed = 1, const std::string& vcd_path = {}) {
     context_.randReset(2);
     context_.randSeed(static_cast<int>(seed));
@@ -45,12 +46,18 @@ class rtl_harness {
   rtl_harness(const rtl_harness&) = delete;
   rtl_harness& operator=(const rtl_harness&) = delete;
   ~rtl_harness() {
+    Verilated::threadContextp(&context_);
     top_->final();
     if constexpr (Traced) close_trace();
+    top_.reset();
+    Verilated::threadContextp(Verilated::defaultContextp());
   }
 
   Top& pins() { return *top_; }
 
+  // A failed assertion of the RTL throws std::logic_error from settle() or edge(); the model is of no more
+  // use then.
+  //
   // The half of the cycle before the clock's edge: what is combinational follows the inputs.
   void settle() {
     top_->clk_i = 0;
@@ -83,6 +90,8 @@ class rtl_harness {
 
  private:
   void evaluate() {
+    // Verilator's library takes the context of whatever it does from here, not from the model.
+    Verilated::threadContextp(&context_);
     top_->eval();
     if constexpr (Traced) {
       if (trace_) trace_->dump(context_.time());

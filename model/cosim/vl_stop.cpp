@@ -1,0 +1,12 @@
+// What a failed assertion of the RTL does: Verilator's default ends the process.
+#include <verilated.h>
+
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+// Throws std::logic_error with the place in rtl/. Verilator has printed the assertion's sentence by then.
+void vl_stop(const char* filename, int line, const char*) {
+  throw std::logic_error("rtl/" + std::filesystem::path(filename).filename().string() + ":" +
+                         std::to_string(line) + ": assertion failed");
+}
