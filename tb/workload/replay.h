@@ -43,7 +43,9 @@ class replay_observer {
 
 struct replay_options {
   replay_pace pace = replay_pace::fast;
-  picos origin = 0;  // the instant that stands for the capture's first packet; used by pace capture
+  // Pace capture: the instant that stands for the capture's first packet. A connection is then to be opened at
+  // origin + flow.start; its turns are due at origin + flow.start + turn.at.
+  picos origin = 0;
 };
 
 // One end of one connection that speaks its side of a flow and checks the other side's bytes.
