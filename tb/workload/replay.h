@@ -43,8 +43,8 @@ class replay_observer {
 
 struct replay_options {
   replay_pace pace = replay_pace::fast;
-  // Pace capture: the instant that stands for the capture's first packet. A connection is then to be opened at
-  // origin + flow.start; its turns are due at origin + flow.start + turn.at.
+  // Pace capture: the instant that stands for the capture's first packet. A connection is then to be opened
+  // at origin + flow.start; its turns are due at origin + flow.start + turn.at.
   picos origin = 0;
 };
 
