@@ -26,7 +26,7 @@ struct tcp_options {
   std::uint32_t tsval = 0;
   std::uint32_t tsecr = 0;
   std::uint8_t sack_count = 0;   // 0 to 4
-  sack_block sack[4];
+  sack_block sack[4]{};
 };
 
 // A TCP segment, received or about to be sent. `local` is ours in both cases.
