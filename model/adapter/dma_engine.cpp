@@ -63,12 +63,12 @@ void dma_engine::write(iova to, const frame_ref& f, std::uint32_t offset, std::u
   ++counters_.operations;
   counters_.write_bytes += length;
   queued_write_bytes_ += length;
-  posted p;
+  posted& p = posted_.extend_back();
   p.at = to;
   p.frame = f;
   p.offset = offset;
   p.length = length;
-  posted_.push_back(std::move(p));
+  p.small = false;
   wake(0);
 }
 
@@ -76,20 +76,20 @@ void dma_engine::write_small(iova to, std::span<const std::uint8_t> bytes) {
   ++counters_.operations;
   counters_.write_bytes += bytes.size();
   queued_write_bytes_ += bytes.size();
-  posted p;
+  posted& p = posted_.extend_back();
   p.at = to;
   p.length = static_cast<std::uint32_t>(bytes.size());
+  p.offset = 0;
   p.small = true;
   std::copy(bytes.begin(), bytes.end(), p.bytes);
-  posted_.push_back(std::move(p));
   wake(0);
 }
 
 void dma_engine::flush(iova at, done d) {
-  posted p;
+  posted& p = posted_.extend_back();
   p.at = at;
+  p.length = 0;
   p.d = std::move(d);
-  posted_.push_back(std::move(p));
   wake(0);
 }
 
@@ -178,7 +178,7 @@ bool dma_engine::issue_posted() {
     t.set_byte_enable_length(4);
     t.is_flush = true;
     t.flush_done = std::move(p.d);
-    posted_.pop_front();
+    posted_.drop_front();
     ++outstanding_reads_;
     issue(t);
     return true;
@@ -201,7 +201,10 @@ bool dma_engine::issue_posted() {
   p.length -= n;
   p.offset += n;
   p.at = p.at + n;
-  if (p.length == 0) posted_.pop_front();
+  if (p.length == 0) {
+    p.frame = frame_ref{};
+    posted_.drop_front();
+  }
   issue(t);
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);

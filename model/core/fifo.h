@@ -25,6 +25,16 @@ class fifo {
     if (count_ == ring_.size()) grow();
     ring_[(head_ + count_++) & (ring_.size() - 1)] = std::move(v);
   }
+  // One more element at the back, holding whatever its place held before: assign every field that is read later.
+  T& extend_back() {
+    if (count_ == ring_.size()) grow();
+    return ring_[(head_ + count_++) & (ring_.size() - 1)];
+  }
+  // Forget the first element without moving it out; the queue is not empty.
+  void drop_front() {
+    head_ = (head_ + 1) & (ring_.size() - 1);
+    --count_;
+  }
   T pop_front() {
     T v = std::move(ring_[head_]);
     head_ = (head_ + 1) & (ring_.size() - 1);
