@@ -43,11 +43,9 @@ void add_failover(const failover_result& f, std::vector<std::string>& lines) {
                       step("unblock", f.unblock, z),
                       f.blackout ? fmt::format("{:.1f}", microseconds(*f.blackout)) : std::string("-"))));
   lines.push_back(labelled(
-      "",
-      fmt::format(
-          "{} connections; stall us p50 {:.1f} p99 {:.1f} max {:.1f}; {} bytes sent again; {} peer time-outs",
-          f.connections, microseconds(f.stall.p50), microseconds(f.stall.p99), microseconds(f.stall.max),
-          f.retransmitted_bytes, f.peer_timeouts)));
+      "", fmt::format("{} connections; stall us p50 {:.1f} p99 {:.1f} max {:.1f}; {} B resent; {} time-outs",
+                      f.connections, microseconds(f.stall.p50), microseconds(f.stall.p99),
+                      microseconds(f.stall.max), f.retransmitted_bytes, f.peer_timeouts)));
 }
 
 std::string faults_line(const run_result& r, const scenario& s) {
