@@ -168,6 +168,13 @@ void failover::poll() {
   driver_core::batch batch(d_);
   device& b = d_.devices[to_];
   if (b.odt.waiting()) d_.service(b);
+  // Records report consumption only now and then; the last descriptors of the load are seen here.
+  const std::uint32_t head = b.read(US_REG_IDT_HEAD);
+  if (head == all_ones) {
+    fail(to_);
+    return;
+  }
+  b.idt.consumed_to(head);
   const std::uint64_t now = d_.hw.now_ns();
   if (b.idt.consumed() != consumed_) {
     consumed_ = b.idt.consumed();

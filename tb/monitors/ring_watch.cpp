@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 
 #include "model/abi/crc32c.h"
 #include "model/pcie/pcie_port.h"
@@ -102,8 +103,9 @@ void ring_watch::tlp_up(const event& e) {
     dma1_.checked();
     return;
   }
-  auto it = readable_.upper_bound(e.a);
-  if (it != readable_.begin() && inside(e.a, length, (--it)->first, it->second)) {
+  const auto after = readable_.upper_bound(e.a);
+  const auto it = after == readable_.begin() ? readable_.end() : std::prev(after);
+  if (it != readable_.end() && inside(e.a, length, it->first, it->second)) {
     dma1_.checked();
   } else {
     dma1_.violated(e.number, e.at, fmt::format("adapter {} reads {} bytes at {:#x}, where nothing is posted", letter(e.unit),
@@ -148,8 +150,9 @@ void ring_watch::write_visible(const event& e) {
     dma1_.checked();
     return;
   }
-  auto it = writable_.upper_bound(e.a);
-  if (it != writable_.begin() && inside(e.a, e.b, (--it)->first, it->second.length) && it->second.adapter == e.unit) {
+  const auto after = writable_.upper_bound(e.a);
+  const auto it = after == writable_.begin() ? writable_.end() : std::prev(after);
+  if (it != writable_.end() && inside(e.a, e.b, it->first, it->second.length) && it->second.adapter == e.unit) {
     dma1_.checked();
   } else {
     dma1_.violated(e.number, e.at, fmt::format("adapter {} writes {} bytes at {:#x}, which are not its own", letter(e.unit), e.b,

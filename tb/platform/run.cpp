@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <iostream>
 #include <memory>
 #include <numeric>
 #include <systemc>
@@ -11,6 +12,7 @@
 #include "tb/monitors/monitor_set.h"
 #include "tb/platform/configure.h"
 #include "tb/platform/connections.h"
+#include "tb/platform/event_printer.h"
 #include "tb/platform/failover_log.h"
 #include "tb/platform/fault_schedule.h"
 #include "tb/platform/platform.h"
@@ -94,6 +96,7 @@ class simulation {
   fault_schedule faults_;
   std::unique_ptr<monitor_set> monitors_;
   connections connections_;
+  std::unique_ptr<event_printer> printer_;
   std::unique_ptr<pcapng_writer> capture_;
   struct mark {
     std::uint64_t retransmitted_bytes;
@@ -114,6 +117,10 @@ simulation::simulation(const scenario& s, const run_options& options)
       stalls_(flows_.size()),
       faults_(s, flows_.expected_bytes(), [this](const fault_spec& f) { return strike(f); }),
       connections_(platform_, s, flows_, twin_, {&stalls_, &faults_}) {
+  if (options.verbosity >= 2) {
+    printer_ = std::make_unique<event_printer>(std::cerr);
+    log_.subscribe(printer_.get());
+  }
   log_.subscribe(&failovers_);
   log_.subscribe(&faults_);
   if (s.monitors != "off") {
