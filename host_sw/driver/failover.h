@@ -23,6 +23,8 @@ class failover {
 
   // Adapter `a` has failed. Noted; the recovery starts from a timer. True if this is news.
   bool fail(unsigned a);
+  // `a` was reported and its recovery has not begun.
+  bool noted(unsigned a) const;
   recovery_state state() const { return state_; }
   driver_error condition() const { return condition_; }
 
@@ -31,7 +33,6 @@ class failover {
   // Look at the substitute: has it consumed what it was given, is it stuck?
   void poll();
   bool recovering() const { return state_ != recovery_state::active && state_ != recovery_state::running; }
-  bool noted(unsigned a) const;
   unsigned pick() const;
   void enter(recovery_state s);
   void recover(unsigned a);

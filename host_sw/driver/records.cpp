@@ -67,11 +67,12 @@ unsigned driver_core::consume(device& d, unsigned budget) {
 }
 
 void driver_core::service(device& d) {
-  if (!d.alive) return;
+  if (!d.alive || recovery.noted(d.number())) return;
   batch b(*this);
   const unsigned budget = std::min(256u, d.odt.entries() / 2);
   for (unsigned left = budget;;) {
     left -= consume(d, left);
+    if (recovery.noted(d.number())) return;  // its ring is damaged
     d.ring_odt();
     // A record that came before the doorbell has armed the interrupt has none: look once more.
     if (!d.odt.waiting()) return;
