@@ -124,6 +124,15 @@ void driver_core::health_tick() {
       ++count.lost_wakeups;
       service(d);
     }
+    // Records report consumption; where none come, descriptors that wait for a slot must not wait for ever.
+    if (d.alive && d.idt.waiting()) {
+      const std::uint32_t head = d.read(US_REG_IDT_HEAD);
+      if (head == all_ones) {
+        recovery.fail(d.number());
+      } else {
+        d.idt.consumed_to(head);
+      }
+    }
   }
   if (recovery.condition() == driver_error::none)
     hw.timer_start(

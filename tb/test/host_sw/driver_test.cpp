@@ -452,6 +452,19 @@ TEST(idt, that_is_full_keeps_descriptors_waiting_until_credits_come) {
   EXPECT_EQ(g.m.a[0].bad_descriptors, 0u);
 }
 
+TEST(idt, that_is_full_goes_on_where_no_record_reports_consumption) {
+  driver_rig g;
+  g.m.a[0].credits = false;
+  g.start();
+  const host::conn c = g.accept_one();
+  const std::string sent = pattern(200);
+  for (char x : sent) ASSERT_EQ(g.d.write(c, &x, 1), 1);
+  g.m.run_us(1);
+  EXPECT_LT(g.m.a[0].connections[5].sent.size(), 200u);
+  g.m.run_us(1000);
+  EXPECT_EQ(g.m.a[0].connections[5].sent.size(), 200u);
+}
+
 TEST(odt, wraps_many_times_without_loss) {
   driver_rig g;
   g.start();

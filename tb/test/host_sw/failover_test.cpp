@@ -414,6 +414,20 @@ TEST(restore, of_more_connections_than_the_table_has_entries_takes_few_doorbells
   for (std::uint32_t i = 0; i < 200; ++i) ASSERT_EQ(bytes_of(g.m.a[1].connections[i]), "data");
 }
 
+TEST(restore, is_complete_when_the_register_says_so_without_any_record) {
+  host::driver_config config = small_config();
+  config.idt_entries = 16;
+  driver_rig g(2, config);
+  g.m.a[1].credits = false;
+  g.start();
+  const host::conn c = g.accept_one();
+  ASSERT_EQ(g.write(c, "data"), 4);
+  kill(g.m.a[0]);
+  g.m.run_us(1000);
+  EXPECT_EQ(g.d.state(), recovery_state::running);
+  EXPECT_EQ(bytes_of(g.m.a[1].connections[5]), "data");
+}
+
 TEST(restore, lets_an_application_write_while_the_substitute_loads) {
   driver_rig g(2);
   g.start();

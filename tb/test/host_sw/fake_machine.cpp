@@ -27,6 +27,8 @@ std::uint32_t fake_adapter::mmio_read(std::uint32_t offset) {
       return max_connections;
     case US_REG_STATUS:
       return reg(US_REG_STATUS) | US_STATUS_READY | (receiving() ? 0 : US_STATUS_RX_BLOCKED);
+    case US_REG_IDT_HEAD:
+      return consumed;
     default:
       return reg(offset);
   }
