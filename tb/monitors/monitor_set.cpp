@@ -93,9 +93,8 @@ void monitor_set::on_connection_end(cid c, int) {
   rings_.on_connection_end(c);
 }
 
-void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index) {
+void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t) {
   connections_.on_descriptor(adapter, d, log_.count(), now_ps());
-  rings_.on_descriptor(adapter, index);
 }
 
 void monitor_set::end_of_run(const application_outcome& o) {

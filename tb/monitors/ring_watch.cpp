@@ -46,12 +46,18 @@ void ring_watch::on_event(const event& e) {
       adapter_state& a = state(e.unit);
       const auto value = static_cast<std::uint32_t>(e.b);
       if (e.a == US_REG_IDT_TAIL) {
-        if (static_cast<std::int32_t>(value - a.idt_tail) < 0 || value - a.idt_fetched > a.rings.idt_entries) {
+        if (static_cast<std::int32_t>(value - a.idt_tail) < 0) {
           q2_.violated(e.number, e.at, fmt::format("adapter {}: doorbell {} after {}", letter(e.unit), value, a.idt_tail));
         } else {
           q2_.checked();
         }
         a.idt_tail = value;
+        if (value - a.idt_fetched > a.rings.idt_entries) {
+          q4_.violated(e.number, e.at, fmt::format("adapter {}: descriptor {} overwrites one from {} on that was not fetched",
+                                                   letter(e.unit), value - 1, a.idt_fetched));
+        } else {
+          q4_.checked();
+        }
       } else if (e.a == US_REG_ODT_HEAD) {
         a.head = value;
       }
@@ -141,7 +147,6 @@ void ring_watch::write_visible(const event& e) {
       q4_.checked();
     }
     a.records_visible = r.number + 1;
-    a.idt_reported = r.idt_head;
     a.visible_at.push_back(e.at);
     record_visible_(e.unit, r, e);
     return;
@@ -214,17 +219,6 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
                                                 letter(adapter), waited / 1_us));
   } else {
     lv2_.checked();
-  }
-}
-
-void ring_watch::on_descriptor(unsigned adapter, std::uint32_t index) {
-  adapter_state& a = state(adapter);
-  if (!a.known) return;
-  if (index - a.idt_reported > a.rings.idt_entries) {
-    q4_.violated(0, now_ps(), fmt::format("descriptor {} overwrites one from {} on that adapter {} has not fetched", index,
-                                          a.idt_reported, letter(adapter)));
-  } else {
-    q4_.checked();
   }
 }
 

@@ -31,7 +31,6 @@ class ring_watch {
   void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
   void on_send_freed(cid c, seq32 below);
   void on_record(unsigned adapter, const us_record& r, const event_log& log);
-  void on_descriptor(unsigned adapter, std::uint32_t index);
   // The connection is over: its send ranges are the host's again.
   void on_connection_end(cid c);
   // The adapter is dead or fenced: nothing of it may land any more; what it had announced the drain consumes.
@@ -52,7 +51,6 @@ class ring_watch {
     std::uint32_t head = 0;             // ODT_HEAD at the device
     std::uint32_t idt_tail = 0;         // at the device
     std::uint32_t idt_fetched = 0;
-    std::uint32_t idt_reported = 0;     // idt_head of the newest visible record
     fifo<std::uint32_t> interrupt_covers;  // records issued when each interrupt message left
     fifo<picos> visible_at;                // of the records not yet consumed
     std::uint32_t consumed = 0;
