@@ -238,7 +238,15 @@ void tcp_engine::impl::input(picos now, index i, const segment& received, const 
     return reset_input(now, i, s);
   }
   if (s.flags & tcp_syn) return challenge(now, i);
-  if (!in_window(c, s)) return out_of_window(now, i, s);
+  if (!in_window(c, s)) {
+    // A peer that was restored too may not know its own sequence number yet; what it acknowledges is true all
+    // the same.
+    if (c.kicking && s.flags & tcp_ack && s.seq.before(c.rcv_nxt) && s.ack.after_eq(c.snd_una)) {
+      if (!ack_input(now, i, s)) return;
+      output(now, i);
+    }
+    return out_of_window(now, i, s);
+  }
   if (!(s.flags & tcp_ack)) return;
   if (c.has_ts() && (!c.ts_valid || s.seq.before_eq(c.last_ack_sent))) {
     c.ts_recent = s.options.tsval;

@@ -70,6 +70,7 @@ struct host_connection {
   seq32 posted;  // after the last posted byte
   seq32 edge;    // granted
   bool fin_posted = false, eof = false, established = false, ended = false, time_wait = false;
+  bool gone = false;  // the engine has forgotten it; the host may not know yet
   us_status status = US_OK;
   tcp_env::change last_change{};
   std::vector<std::uint8_t> rx;
@@ -224,6 +225,8 @@ class rig_end : public tcp_env {
   }
   void send_raw(const segment& s) override {
     raw_sent.push_back(s);
+    for (const auto& [raw, h] : conns)
+      if (h.hard.tuple == s.tuple && h.established && !h.gone) fail("RST to a live connection");
     sent.push_back({time.now, s, {}, true});
     emit(s);
   }
@@ -256,15 +259,23 @@ class rig_end : public tcp_env {
         h.edge = h.committed;
         if (auto_commit) commit_later(c, v.hard.rcv_nxt);
       }
-      h.hard.state = v.hard.state;
-      h.established = w == change::established;
     }
+    if (w == change::aborted || w == change::closed) h.gone = true;
+    // Records are read in order, one commit delay after the engine wrote them.
+    time.in(commit_delay, [this, c, w, status, hard = v.hard, life = life_] {
+      if (life == life_) learn(c, w, status, hard);
+    });
+  }
+
+ private:
+  void learn(cid c, change w, us_status status, const tcp_hard_state& hard) {
+    host_connection& h = conn(c);
     h.last_change = w;
+    if (w == change::embryo || w == change::established) h.hard.state = hard.state;
+    if (w == change::established) h.established = true;
     if (w == change::acked) {
       ++h.acked_events;
-      time.in(commit_delay, [this, c, una = v.hard.snd_una, life = life_] {
-        if (life == life_ && una.after(conn(c).una)) conn(c).una = una;
-      });
+      if (hard.snd_una.after(h.una)) h.una = hard.snd_una;
     }
     if (w == change::time_wait) h.time_wait = true;
     if (w == change::aborted || w == change::closed) {
@@ -272,8 +283,6 @@ class rig_end : public tcp_env {
       h.status = status;
     }
   }
-
- private:
   void commit_later(cid c, seq32 n) {
     time.in(commit_delay, [this, c, n, life = life_] {
       if (life == life_) commit(c, n);
@@ -359,7 +368,7 @@ class rig {
     ASSERT_TRUE(b.engine->listen(ip_b, port_b, 0, 16, bits_b));
     a.open(tuple(), iss, bits_a);
     ASSERT_TRUE(time.run_while(
-        [&] { return !a.only().established || b.conns.empty() || !b.only().established; }, 20_s));
+        [&] { return !a.only().established || b.conns.empty() || !b.only().established; }, 300_s));
     time.run_for(1_ms);
   }
   // True if `to` has received exactly the first `bytes` of its peer's stream.

@@ -502,6 +502,7 @@ TEST(TcpSend, AbortSendsAnRst) {
   solo t;
   t.establish();
   ASSERT_EQ(t.e.engine->abort(t.time.now, t.id()), US_OK);
+  t.time.run_for(t.step);
   ASSERT_EQ(t.e.raw_sent.size(), 1u);
   EXPECT_EQ(t.e.raw_sent[0].flags, tcp_rst | tcp_ack);
   EXPECT_EQ(t.e.raw_sent[0].seq, t.ack);
@@ -982,6 +983,7 @@ TEST(TcpTimeWait, AnOldSynDoesNot) {
 TEST(TcpTimeWait, MayBeSkippedAtTheEndOfARun) {
   time_wait t;
   t.e.engine->expire_time_wait(t.time.now);
+  t.time.run_for(t.step);
   EXPECT_EQ(t.e.engine->connections(), 0u);
   EXPECT_TRUE(t.host().ended);
 }
@@ -1096,6 +1098,24 @@ TEST(TcpRestore, AnAnswerBehindLostDataIsAcceptedUpToTheAdvertisedEdge) {
   t.seq = t.view().hard.rcv_adv;  // the peer had filled the window; all of it died with the adapter
   t.ack_only();
   EXPECT_EQ(t.view().snd_nxt, t.ack + 4000);
+}
+
+TEST(TcpRestore, TwoEndsThatWereBothRestoredWithStaleNumbersFindEachOther) {
+  rig r;
+  r.connect();
+  for (rig_end* e : {&r.a, &r.b}) e->post(e->newest, 20'000);
+  r.time.run_for(100_ms);
+  for (rig_end* e : {&r.a, &r.b}) {
+    e->only().una = e->only().una - 10'000;  // no record told of these
+    e->fail_over();
+  }
+  r.a.kick();
+  r.b.kick();
+  EXPECT_EQ(r.a.post(r.a.newest, 3000), US_OK);
+  EXPECT_EQ(r.b.post(r.b.newest, 3000), US_OK);
+  r.time.run_for(50_ms);
+  EXPECT_TRUE(rig::received(r.a, r.a.newest, 23'000));
+  EXPECT_TRUE(rig::received(r.b, r.b.newest, 23'000));
 }
 
 TEST(TcpRestore, TimestampsGoOn) {
