@@ -30,6 +30,9 @@ function(understudy_library name)
   target_link_libraries(${name} PUBLIC ${A_LIBS} PRIVATE $<BUILD_INTERFACE:understudy_warnings>)
 endfunction()
 
+# Every test that is labelled `sanitize`: what the sanitizers' builds need.
+add_custom_target(sanitize_tests)
+
 # understudy_test(name SOURCES ... LIBS ... [LABELS ...] [TIMEOUT seconds] [EACH]): a GoogleTest program. EACH: every test case in
 # a process of its own (SystemC can elaborate once in a process).
 function(understudy_test name)
@@ -37,6 +40,9 @@ function(understudy_test name)
   find_package(GTest REQUIRED)
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE ${A_LIBS} understudy_warnings GTest::gtest GTest::gmock)
+  if("sanitize" IN_LIST A_LABELS)
+    add_dependencies(sanitize_tests ${name})
+  endif()
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
