@@ -39,7 +39,7 @@ class connections::fan : public replay_observer {
 };
 
 connections::connections(platform& p, const scenario& s, const replay_set& flows, std::vector<bool> is_twin,
-                         std::vector<replay_observer*> observers)
+                         std::vector<replay_observer*> observers, const std::uint32_t* phase)
     : platform_(p),
       host_serves_(s.workload.side == "server"),
       flows_(flows),
@@ -47,7 +47,7 @@ connections::connections(platform& p, const scenario& s, const replay_set& flows
       fan_(std::make_unique<fan>(std::move(observers), finished_)),
       host_clock_(*p.main.machine),
       twin_clock_(p.twin ? std::make_unique<cpu_clock>(*p.twin->machine) : nullptr) {
-  const replay_options options{s.workload.pace == "capture" ? replay_pace::capture : replay_pace::fast, 0};
+  const replay_options options{s.workload.pace == "capture" ? replay_pace::capture : replay_pace::fast, 0, phase};
   ends_.reserve(flows.size());
   for (std::size_t i = 0; i < flows.size(); ++i) {
     clock_if& peer = is_twin_[i] ? static_cast<clock_if&>(*twin_clock_) : static_cast<clock_if&>(peer_clock_);
@@ -71,7 +71,24 @@ std::uint16_t connections::server_port(std::size_t i) const {
 void connections::open(picos stagger) {
   listen();
   for (std::size_t i = 0; i < ends_.size(); ++i)
-    agenda_.in(20_us + i * stagger, [this, i] { open_one(i); });
+    if (flows_[i].open_phase == 0) agenda_.in(20_us + i * stagger, [this, i] { open_one(i); });
+}
+
+void connections::open_phase(std::uint32_t p) {
+  for (std::size_t i = 0; i < ends_.size(); ++i) {
+    if (flows_[i].open_phase == p) open_one(i);
+    if (flows_[i].open_phase >= p) continue;
+    replay_end& client = *ends_[i].client;
+    replay_end& server = *ends_[i].server;
+    replay_end& on_host = host_serves_ ? server : client;
+    replay_end& on_peer = host_serves_ ? client : server;
+    platform_.main.machine->post([&on_host] { on_host.poke(); });
+    if (is_twin_[i]) {
+      platform_.twin->machine->post([&on_peer] { on_peer.poke(); });
+    } else {
+      on_peer.poke();
+    }
+  }
 }
 
 void connections::listen() {

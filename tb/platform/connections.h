@@ -34,18 +34,21 @@ class free_clock : public clock_if {
 
 class connections {
  public:
-  // `flows` outlives this. Connection i's peer is the twin if is_twin(i).
+  // `flows` outlives this. Connection i's peer is the twin if is_twin(i). `phase`: see replay_options.
   connections(platform& p, const scenario& s, const replay_set& flows, std::vector<bool> is_twin,
-              std::vector<replay_observer*> observers);
+              std::vector<replay_observer*> observers, const std::uint32_t* phase);
 
   ~connections();
 
-  // Listen, then open every connection, one each `stagger`. Call when the platform has started.
+  // Listen, then open every connection of phase 0, one each `stagger`. Call when the platform has started.
   void open(picos stagger);
+  // Phase `p` is open now: open its connections, let all others go on.
+  void open_phase(std::uint32_t p);
 
   std::size_t size() const { return ends_.size(); }
   const replay_end& client(std::size_t i) const { return *ends_[i].client; }
   const replay_end& server(std::size_t i) const { return *ends_[i].server; }
+  const flow& flow_of(std::size_t i) const { return flows_[i]; }
   bool is_twin(std::size_t i) const { return is_twin_[i]; }
   // Ends that reached complete or broken, of 2 * size().
   std::size_t finished() const { return finished_; }

@@ -67,11 +67,18 @@ class host_streams::socket_stream : public stream {
   bool done_ = false;
 };
 
-host_streams::host_streams(host_machine& machine, host::driver& d) : machine_(machine), sockets_(d) {
+host_streams::host_streams(host_machine& machine, const host::driver_config& config)
+    : machine_(machine), driver_(machine, config), sockets_(driver_) {
   sockets_.set_notifier(&host_streams::notified, this);
 }
 
 host_streams::~host_streams() = default;
+
+std::vector<us_tcp_state> host_streams::states() const {
+  std::vector<us_tcp_state> all;
+  for (const host::shadow_facts& f : driver_.shadows()) all.push_back(f.state);
+  return all;
+}
 
 void host_streams::notified(void* context, int fd, unsigned events) {
   auto& self = *static_cast<host_streams*>(context);

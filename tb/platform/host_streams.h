@@ -1,4 +1,4 @@
-// Byte streams over the offload's sockets: what the replay speaks to on a host with an adapter.
+// Our driver and sockets as a host's software: byte streams that the replay speaks to.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -8,23 +8,30 @@
 #include "host_sw/sockets/sockets.h"
 #include "model/core/inet.h"
 #include "tb/platform/host_machine.h"
-#include "tb/workload/stream.h"
+#include "tb/platform/host_software.h"
 
 namespace understudy::tb {
 
-// Everything here runs on the host's CPU: call it from tasks only.
-class host_streams {
+class host_streams : public host_software {
  public:
-  // Names the user of an accepted connection by the peer's port; null: reset it.
-  using acceptor = std::function<stream_user*(stream& s, std::uint16_t peer_port)>;
+  host_streams(host_machine& machine, const host::driver_config& config);
+  ~host_streams() override;
 
-  host_streams(host_machine& machine, host::driver& d);
-  ~host_streams();
+  host::start_result start() override { return driver_.start(); }
+  int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) override;
+  stream* connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
+                  stream_user& user) override;
 
-  // 0, or a negative errno value.
-  int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept);
-  // Null: the sockets layer refused; `user` hears nothing then.
-  stream* connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover, stream_user& user);
+  unsigned active_adapter() const override { return driver_.active_adapter(); }
+  host::driver_error condition() const override { return driver_.condition(); }
+  const host::driver_counters& counters() const override { return driver_.counters(); }
+  std::vector<us_tcp_state> states() const override;
+
+  void add_observer(host::driver_observer* o) override { driver_.add_observer(o); }
+  host::ring_facts rings(unsigned adapter) const override { return driver_.rings(adapter); }
+  std::size_t connections() const override { return driver_.connections(); }
+  std::size_t buffers_free() const override { return driver_.buffers_free(); }
+  std::size_t buffers_total() const override { return driver_.buffers_total(); }
 
  private:
   class socket_stream;
@@ -33,6 +40,7 @@ class host_streams {
   socket_stream& new_stream(int fd, stream_user* user);
 
   host_machine& machine_;
+  host::driver driver_;
   host::sockets sockets_;
   std::vector<std::unique_ptr<socket_stream>> by_fd_;
   std::vector<acceptor> acceptors_;  // by fd

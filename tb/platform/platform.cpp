@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "tb/platform/configure.h"
+#include "tb/platform/host_streams.h"
 
 namespace understudy::tb {
 
@@ -85,14 +86,13 @@ void platform::add_host(host_side& h, const scenario& s, const std::string& name
     config.failover = false;
     config.mutants = {};
   }
-  h.driver = std::make_unique<host::driver>(*h.machine, config);
-  h.streams = std::make_unique<host_streams>(*h.machine, *h.driver);
+  h.software = software ? software(*h.machine, config) : std::make_unique<host_streams>(*h.machine, config);
 }
 
 void platform::start() {
   started_.reserve(2);
-  main.machine->post([this] { started_.push_back(main.driver->start()); });
-  if (twin) twin->machine->post([this] { started_.push_back(twin->driver->start()); });
+  main.machine->post([this] { started_.push_back(main.software->start()); });
+  if (twin) twin->machine->post([this] { started_.push_back(twin->software->start()); });
 }
 
 bool platform::started() const {

@@ -18,7 +18,7 @@
 #include "model/pcie/protocol_checker.h"
 #include "tb/peers/lwip_peer.h"
 #include "tb/platform/host_machine.h"
-#include "tb/platform/host_streams.h"
+#include "tb/platform/host_software.h"
 #include "tb/scenario/scenario.h"
 
 namespace understudy::tb {
@@ -40,13 +40,12 @@ struct slot {
   unsigned switch_port = 0;
 };
 
-// A host: memory, CPU, slots, driver, sockets.
+// A host: memory, CPU, slots, and what runs on it.
 struct host_side {
   std::unique_ptr<host_memory> memory;
   std::vector<slot> slots;
   std::unique_ptr<host_machine> machine;
-  std::unique_ptr<host::driver> driver;
-  std::unique_ptr<host_streams> streams;
+  std::unique_ptr<host_software> software;
 };
 
 class platform {

@@ -80,4 +80,56 @@ flow make_echo_flow(std::uint64_t rounds, std::uint64_t request, std::uint64_t a
   return finish(std::move(f), said, pattern, connection);
 }
 
+flow make_reference_flow(std::uint32_t phases, const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
+                         std::uint32_t connection) {
+  constexpr auto up = flow_direction::client_to_server;
+  constexpr auto down = flow_direction::server_to_client;
+  constexpr std::uint64_t small = 100, spread = 3000, bulk = 20'000;
+  constexpr std::uint64_t beyond_windows = 80'000;  // more than lwIP's window, or a small receive buffer, takes
+  constexpr picos unread = 3_ms;
+  enum role : std::uint32_t { plain_a, late, very_late, client_ends_first, server_ends_first, ends_early, slow_server, slow_client };
+  const std::uint32_t kind = connection % 8;
+  const std::uint32_t last = phases - 1;
+
+  flow f;
+  f.had_syn = f.had_fin = true;
+  f.open_phase = kind == late ? 2 : kind == very_late ? phases / 2 : 0;
+  std::uint32_t up_ends = last;
+  std::uint32_t down_ends = last;
+  if (kind == client_ends_first) up_ends = phases / 3;
+  if (kind == server_ends_first) down_ends = phases / 2;
+  if (kind == ends_early) up_ends = down_ends = phases / 4;
+  std::array<std::uint64_t, 2> said{0, 0};
+  const auto say = [&](flow_direction d, std::uint64_t bytes, std::uint32_t phase, picos read_delay) {
+    turn t;
+    t.from = d;
+    t.offset = said[index_of(d)];
+    t.length = bytes;
+    t.phase = phase;
+    t.read_delay = read_delay;
+    said[index_of(d)] += bytes;
+    f.turns.push_back(t);
+  };
+  for (std::uint32_t p = f.open_phase; p <= last; ++p) {
+    const std::uint64_t size = small + (p * 37ULL + connection * 911ULL) * 31 % spread;
+    const bool is_bulk = p % 8 == kind;
+    const bool is_stalled = p % 8 == 3 && p < last;
+    if (p <= up_ends)
+      say(up, kind == slow_server && is_stalled ? beyond_windows : is_bulk ? bulk : size, p,
+          kind == slow_server && is_stalled ? unread : 0);
+    if (p <= down_ends)
+      say(down, kind == slow_client && is_stalled ? beyond_windows : is_bulk ? bulk : size / 2 + 1, p,
+          kind == slow_client && is_stalled ? unread : 0);
+    if (p == std::min(up_ends, down_ends) && !f.closing.has_first) {
+      f.closing.has_first = true;
+      f.closing.first = down_ends < up_ends ? down : up;
+      f.closing.after_turns = f.turns.size();
+    }
+  }
+  f.fin_phase = {up_ends, down_ends};
+  f.streams[index_of(up)] = byte_stream(pattern, connection * 7919ULL, said[index_of(up)]);
+  f.streams[index_of(down)] = byte_stream(pattern, connection * 7919ULL + 3967, said[index_of(down)]);
+  return f;
+}
+
 }  // namespace understudy::tb

@@ -38,7 +38,38 @@ void replay_end::on_open() {
   pump();
 }
 
+// Lets the turn that is being heard lie unread for its read_delay, once.
+bool replay_end::pause_reading() {
+  if (reading_paused_) return true;
+  for (std::size_t i = turn_; i < flow_.turns.size(); ++i) {
+    const turn& t = flow_.turns[i];
+    if (t.from == out_ || received_ >= t.offset + t.length) continue;
+    if (t.read_delay == 0 || paused_at_ == i) return false;
+    paused_at_ = i;
+    reading_paused_ = true;
+    clock_.call_at(clock_.now() + t.read_delay, [this] {
+      reading_paused_ = false;
+      on_readable();
+    });
+    return true;
+  }
+  return false;
+}
+
+bool replay_end::settled(std::uint32_t phase) const {
+  if (finished()) return true;
+  if (state_ == state::unopened) return false;
+  if (turn_ < flow_.turns.size() && flow_.turns[turn_].phase <= phase) return false;
+  const bool said_all = turn_ == flow_.turns.size();
+  const auto ends_by = [&](flow_direction d) {
+    const bool last_said = said_all || (flow_.closing.has_first && flow_.closing.first == d && turn_ >= flow_.closing.after_turns);
+    return last_said && flow_.fin_phase[index_of(d)] <= phase;
+  };
+  return (shut_ || !ends_by(out_)) && (eof_ || !ends_by(hears()));
+}
+
 void replay_end::on_readable() {
+  if (pause_reading()) return;
   std::array<std::uint8_t, 16384> room;
   const picos now = clock_.now();
   std::uint64_t fresh = 0;
@@ -117,6 +148,7 @@ void replay_end::pump() {
 // True when the turn is said to its end.
 bool replay_end::speak(const turn& t) {
   const flow_closing& c = flow_.closing;
+  if (!is_open(t.phase)) return false;
   if (c.has_first && c.first != out_ && turn_ >= c.after_turns && !eof_) return false;
   if (written_ == t.offset && options_.pace == replay_pace::capture) {
     const picos due = options_.origin + flow_.start + t.at;
@@ -145,6 +177,7 @@ bool replay_end::speak(const turn& t) {
 
 bool replay_end::fin_due() const {
   const flow_closing& c = flow_.closing;
+  if (!is_open(flow_.fin_phase[index_of(out_)])) return false;
   const bool all_done = turn_ == flow_.turns.size();
   if (!c.has_first) return all_done;
   return c.first == out_ ? turn_ >= c.after_turns : all_done && eof_;

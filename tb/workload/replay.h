@@ -46,6 +46,7 @@ struct replay_options {
   // Pace capture: the instant that stands for the capture's first packet. A connection is then to be opened
   // at origin + flow.start; its turns are due at origin + flow.start + turn.at.
   picos origin = 0;
+  const std::uint32_t* phase = nullptr;  // the phase that is open: turns and FINs of later ones wait; null: all are open
 };
 
 // One end of one connection that speaks its side of a flow and checks the other side's bytes.
@@ -86,6 +87,11 @@ class replay_end final : public stream_user {
   void on_closed() override;
   void on_error(const char* why) override;
 
+  // A phase was opened: go on.
+  void poke() { pump(); }
+  // Everything of `phase` and the phases before is said, heard and closed at this end.
+  bool settled(std::uint32_t phase) const;
+
   state now_in() const { return state_; }
   bool complete() const { return state_ == state::complete; }
   bool finished() const { return state_ == state::complete || state_ == state::broken; }
@@ -114,6 +120,8 @@ class replay_end final : public stream_user {
   void pump();
   bool speak(const turn& t);
   bool fin_due() const;
+  bool is_open(std::uint32_t phase) const { return !options_.phase || phase <= *options_.phase; }
+  bool pause_reading();
   void break_off(const char* why);
   void finish(state s);
   void check(std::span<const std::uint8_t> bytes);
@@ -133,6 +141,8 @@ class replay_end final : public stream_user {
   bool eof_ = false;
   bool closed_ = false;
   bool timer_set_ = false;
+  bool reading_paused_ = false;
+  std::size_t paused_at_ = ~std::size_t{0};  // the turn for which reading was paused last
   const char* why_ = "";
   std::size_t turn_ = 0;  // turns before this one are said or heard
   std::uint64_t written_ = 0;

@@ -1,0 +1,41 @@
+#include "tb/platform/phases.h"
+
+namespace understudy::tb {
+
+phases::phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& open,
+               std::function<void(std::uint32_t)> at_rest)
+    : platform_(p), connections_(c), count_(count), open_(open), at_rest_(std::move(at_rest)) {
+  p.log.subscribe(this);
+}
+
+void phases::start() {
+  agenda_.in(look_every, [this] { look(); });
+}
+
+void phases::on_event(const event& e) {
+  if (e.kind == event_kind::frame_in || e.kind == event_kind::frame_out) last_frame_ = e.at;
+}
+
+bool phases::resting() const {
+  if (now_ps() - last_frame_ < quiet) return false;
+  const host::recovery_state r = platform_.main.driver->state();
+  if (r != host::recovery_state::active && r != host::recovery_state::running) return false;
+  for (std::size_t i = 0; i < connections_.size(); ++i) {
+    if (connections_.flow_of(i).open_phase > open_) continue;
+    if (!connections_.client(i).settled(open_) || !connections_.server(i).settled(open_)) return false;
+  }
+  for (const host::shadow_facts& f : platform_.main.driver->shadows())
+    if (f.h_una != f.h_post_end) return false;
+  return true;
+}
+
+void phases::look() {
+  if (resting()) {
+    at_rest_(open_);
+    if (open_ + 1 == count_) return;
+    connections_.open_phase(++open_);
+  }
+  agenda_.in(look_every, [this] { look(); });
+}
+
+}  // namespace understudy::tb

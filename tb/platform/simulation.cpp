@@ -1,0 +1,331 @@
+#include "tb/platform/simulation.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <systemc>
+
+#include "tb/platform/configure.h"
+#include "tb/workload/capture.h"
+
+namespace understudy::tb {
+
+namespace {
+
+constexpr picos stagger = 2_us;         // between two openings
+constexpr picos slice = 1_ms;           // of simulated time between two looks at the stop flag
+constexpr picos closing_step = 100_us;  // between two looks at what is still open
+
+// The conversations: from the captures, or made up.
+std::vector<flow> flows_of(const scenario& s) {
+  std::vector<flow> all;
+  for (const std::string& file : s.workload.capture) {
+    try {
+      capture c = read_capture(file);
+      std::move(c.flows.begin(), c.flows.end(), std::back_inserter(all));
+    } catch (const capture_error& e) {
+      throw scenario_error(e.what());
+    }
+  }
+  if (!all.empty()) return all;
+  const auto pattern = make_pattern(s.seed);
+  if (s.workload.phases) {
+    const std::uint32_t n = s.workload.connections ? s.workload.connections : 8;
+    for (std::uint32_t i = 0; i < n; ++i) all.push_back(make_reference_flow(s.workload.phases, pattern, i));
+    return all;
+  }
+  const std::uint32_t n = std::max(1u, s.workload.connections);
+  const bool host_is_server = s.workload.side == "server";
+  for (std::uint32_t i = 0; i < n; ++i) {
+    const std::uint64_t up = s.workload.direction == "down" ? 0 : s.workload.bytes;  // from the host behind the adapter
+    const std::uint64_t down = s.workload.direction == "up" ? 0 : s.workload.bytes;
+    all.push_back(make_bulk_flow(host_is_server ? down : up, host_is_server ? up : down, 65536, pattern, i));
+  }
+  return all;
+}
+
+// Which connections have the twin as their peer: `twins` of `n`, spread evenly.
+std::vector<bool> twin_choice(const scenario& s, std::size_t n) {
+  std::vector<bool> twin(n, s.peer == "twin");
+  const std::size_t k = std::min<std::size_t>(s.topology.twin_connections, n);
+  if (s.peer != "twin")
+    for (std::size_t i = 0; i < n; ++i) twin[i] = (i + 1) * k / n != i * k / n;
+  return twin;
+}
+
+// Names of links in the capture file, in order.
+std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform& p, run_result& r) {
+  if (!options.captures || options.out_dir.empty()) return nullptr;
+  auto writer = std::make_unique<pcapng_writer>((std::filesystem::path(options.out_dir) / "capture.pcapng").string(),
+                                                "Understudy", "understudy run");
+  for (const auto& [name, link] : p.links()) link->set_capture(writer.get(), writer->add_interface(name, link->config().rate));
+  r.files.push_back("capture.pcapng");
+  return writer;
+}
+
+}  // namespace
+
+simulation::simulation(const scenario& s, const run_options& options)
+    : s_(s),
+      options_(options),
+      flows_(flows_of(s), s.workload.connections),
+      twin_(twin_choice(s, flows_.size())),
+      failovers_(log_, [this] { return platform_.main.driver->connections(); }),
+      platform_(s, log_, static_cast<std::uint32_t>(flows_.size()),
+                std::find(twin_.begin(), twin_.end(), false) != twin_.end(),
+                std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_),
+      stalls_(flows_.size()),
+      faults_(s, flows_.expected_bytes(), [this](const fault_spec& f) { return strike(f); }),
+      connections_(platform_, s, flows_, twin_, {&stalls_, &faults_}, s.workload.phases ? &open_phase_ : nullptr) {
+  if (options.verbosity >= 2) {
+    printer_ = std::make_unique<event_printer>(std::cerr);
+    log_.subscribe(printer_.get());
+  }
+  log_.subscribe(&failovers_);
+  if (s.monitors != "off") {
+    monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
+                                              static_cast<unsigned>(platform_.main.slots.size()), host_ip.v4_value());
+  }
+  log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
+}
+
+std::string simulation::strike(const fault_spec& f) {
+  unsigned target = platform_.main.driver->active_adapter();
+  if (f.target != "active") target = static_cast<unsigned>(f.target[0] - 'A');
+  if (target >= platform_.main.slots.size() || platform_.main.slots[target].device->dead()) return "none";
+  if (f.kind == "zombie") {
+    note_fault(target);
+    platform_.main.slots[target].device->mute_heartbeat();
+  } else {
+    kill(target);
+  }
+  return adapter_name(target);
+}
+
+void simulation::kill(unsigned index) {
+  note_fault(index);
+  platform_.kill(index);
+}
+
+void simulation::note_fault(unsigned index) {
+  log_.emit({event_kind::fault, static_cast<std::uint16_t>(index), now_ps()});
+  failovers_.note_fault(index);
+  stalls_.mark();
+  marks_.push_back({platform_.lwip ? platform_.lwip->count().retransmitted_bytes : 0,
+                    platform_.lwip ? platform_.lwip->count().timeouts : 0});
+}
+
+std::vector<std::uint64_t> simulation::state_at_rest() const {
+  std::vector<std::uint64_t> v;
+  for (std::size_t i = 0; i < connections_.size(); ++i)
+    for (const replay_end* e : {&connections_.client(i), &connections_.server(i)}) {
+      const replay_end::counts t = e->tally();
+      v.insert(v.end(), {static_cast<std::uint64_t>(e->now_in()), e->written(), t.correct, t.corrupted, t.duplicated});
+    }
+  for (const host_side* h : {&platform_.main, platform_.twin ? &*platform_.twin : nullptr}) {
+    if (!h) continue;
+    std::vector<std::array<std::uint64_t, 6>> all;
+    for (const host::shadow_facts& f : h->driver->shadows()) {
+      const std::uint64_t ports = static_cast<std::uint64_t>(f.facts.local.port) << 16 | f.facts.peer.port;
+      all.push_back({ports, static_cast<std::uint64_t>(f.state), f.h_rcv.minus(f.facts.rcv_nxt), f.h_una.minus(f.facts.iss),
+                     f.h_post_end.minus(f.facts.iss), static_cast<std::uint64_t>(f.fin_tx) << 1 | f.fin_rx});
+    }
+    std::sort(all.begin(), all.end());
+    for (const auto& a : all) v.insert(v.end(), a.begin(), a.end());
+    v.push_back(h->driver->connections());
+  }
+  if (platform_.lwip) v.push_back(platform_.lwip->connections_alive());
+  v.push_back(violations());
+  return v;
+}
+
+std::uint64_t simulation::violations() const {
+  std::uint64_t n = 0;
+  if (monitors_)
+    for (const monitor_result& m : monitors_->results()) n += m.violations;
+  return n;
+}
+
+void simulation::run_workload() {
+  platform_.start();
+  while (!platform_.started()) {
+    sc_core::sc_start(to_sc(slice));
+    if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
+  }
+  connections_.open(stagger);
+  if (s_.workload.phases) {
+    phases_ = std::make_unique<phases>(platform_, connections_, s_.workload.phases, open_phase_, [this](std::uint32_t p) {
+      if (on_rest_) on_rest_(p);
+    });
+    phases_->start();
+  }
+  const std::size_t ends = connections_.size() * 2;
+  const double expected = static_cast<double>(flows_.expected_bytes());
+  while (connections_.finished() < ends && now_ps() < s_.run.deadline && !stopped()) {
+    sc_core::sc_start(to_sc(slice));
+    if (options_.progress) options_.progress(static_cast<double>(faults_.delivered()) / expected, now_ps());
+  }
+}
+
+bool simulation::only_time_wait() const {
+  const auto quiet = [](const host_side& h) {
+    for (const host::shadow_facts& f : h.driver->shadows())
+      if (f.state != US_TCP_TIME_WAIT) return false;
+    return true;
+  };
+  return quiet(platform_.main) && (!platform_.twin || quiet(*platform_.twin)) &&
+         (!platform_.lwip || platform_.lwip->connections_alive() == 0);
+}
+
+// Wait for the last FINs, then let every TIME_WAIT end at once: afterwards nothing may be left anywhere.
+void simulation::close_down() {
+  while (!only_time_wait() && now_ps() < s_.run.deadline && !stopped()) sc_core::sc_start(to_sc(closing_step));
+  result_.sim_time = now_ps();
+  for (slot& p : platform_.main.slots) p.device->expire_time_wait();
+  if (platform_.twin)
+    for (slot& p : platform_.twin->slots) p.device->expire_time_wait();
+  if (platform_.lwip) platform_.lwip->expire_time_wait();
+  sc_core::sc_start(to_sc(10_ms));
+}
+
+std::uint64_t simulation::stuck_ends() const {
+  std::uint64_t n = 0;
+  for (std::size_t i = 0; i < connections_.size(); ++i)
+    n += !connections_.client(i).finished() + !connections_.server(i).finished();
+  return n;
+}
+
+void simulation::judge() {
+  std::vector<std::string>& why = result_.reasons;
+  const connection_counts& c = result_.connections;
+  const byte_counts& b = result_.bytes;
+  const auto plural = [](std::uint64_t n, const char* what) {
+    return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+  };
+  if (b.lost) why.push_back(plural(b.lost, "byte") + " lost");
+  if (b.duplicated) why.push_back(plural(b.duplicated, "byte") + " duplicated");
+  if (b.corrupted) why.push_back(plural(b.corrupted, "byte") + " corrupted");
+  if (c.reset) why.push_back(plural(c.reset, "connection") + " reset");
+  if (c.aborted) why.push_back(plural(c.aborted, "connection") + " aborted");
+  if (c.refused) why.push_back(plural(c.refused, "connection") + " refused");
+  std::size_t broken = 0;
+  std::size_t stuck = 0;
+  std::string first_broken;
+  std::string first_stuck;
+  for (std::size_t i = 0; i < connections_.size(); ++i)
+    for (const replay_end* e : {&connections_.client(i), &connections_.server(i)}) {
+      if (e->now_in() == replay_end::state::broken) {
+        if (broken++ == 0) first_broken = e->describe();
+      } else if (!e->finished()) {
+        if (stuck++ == 0) first_stuck = e->describe();
+      }
+    }
+  if (broken) why.push_back(plural(broken, "end") + " of connections broken; the first: " + first_broken);
+  if (stuck)
+    why.push_back(plural(stuck, "end") + " of connections not finished at " +
+                  std::to_string(now_ps() / 1_ms) + " ms; the first: " + first_stuck);
+  const host::driver_error condition = platform_.main.driver->condition();
+  if (condition == host::driver_error::no_substitute) why.push_back("no substitute: the last adapter has failed");
+  else if (condition != host::driver_error::none) why.push_back(std::string("the driver gave up: ") + host::name(condition));
+  if (!failovers_.settled()) why.push_back("a failover did not end");
+  for (const fault_result& f : faults_.results())
+    if (!f.activated) why.push_back("fault " + std::to_string(f.id) + " (" + f.kind + ") was never activated");
+  if (monitors_)
+    for (const monitor_result& m : monitors_->results())
+      if (m.violations)
+        why.push_back(m.id + " violated " + std::to_string(m.violations) + (m.violations == 1 ? " time" : " times") + "; " + m.first);
+  if (!broken && !stuck && condition == host::driver_error::none && !stopped()) {
+    for (const slot& p : platform_.main.slots)
+      if (!p.device->dead() && !p.device->muted() && p.device->engine().connections())
+        why.push_back("an adapter still holds " + plural(p.device->engine().connections(), "connection"));
+    if (const std::size_t n = platform_.main.driver->shadows().size())
+      why.push_back("the driver still holds " + plural(n, "connection"));
+  }
+}
+
+void simulation::count() {
+  for (std::size_t i = 0; i < connections_.size(); ++i) {
+    const replay_end& c = connections_.client(i);
+    const replay_end& v = connections_.server(i);
+    const bool opened = c.opened() != never;
+    result_.connections.opened += opened;
+    result_.connections.completed += c.complete() && v.complete();
+    const std::string why = std::string(c.why()) + v.why();
+    if (why.find("refused") != std::string::npos) ++result_.connections.refused;
+    else if (why.find("reset") != std::string::npos && opened) ++result_.connections.reset;
+    else if (!why.empty()) ++result_.connections.aborted;
+    for (const replay_end* e : {&c, &v}) {
+      const replay_end::counts t = e->tally();
+      result_.bytes.expected += t.expected;
+      result_.bytes.delivered += t.correct;
+      result_.bytes.lost += t.lost;
+      result_.bytes.duplicated += t.duplicated;
+      result_.bytes.corrupted += t.corrupted;
+    }
+  }
+  const bool lwip = platform_.lwip != nullptr;
+  if (lwip) result_.peers.push_back("lwip");
+  if (platform_.twin) result_.peers.push_back("twin");
+
+  host_interface_counts& h = result_.host_interface;
+  const host::driver_counters& d = platform_.main.driver->counters();
+  h.doorbells = d.doorbells;
+  h.mmio_reads = d.mmio_reads;
+  h.interrupts = d.interrupts;
+  h.descriptors = d.descriptors;
+  h.records = d.records;
+  for (const slot& p : platform_.main.slots) {
+    h.dma_operations += p.device->dma.counters().operations;
+    h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
+    h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
+    result_.frames += p.link->counters(eth_link::side_a).sent;
+  }
+  if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
+  if (lwip) result_.frames += platform_.lwip_link->counters(eth_link::side_b).sent;
+
+  result_.failovers = failovers_.results();
+  result_.faults = faults_.results();
+  const bool intact = result_.bytes.lost + result_.bytes.duplicated + result_.bytes.corrupted + result_.connections.reset +
+                          result_.connections.aborted == 0;
+  for (fault_result& f : result_.faults) f.outcome = !f.activated ? "not activated" : intact ? "recovered" : "fatal";
+  for (std::size_t m = 0; m < stalls_.marks() && m < result_.failovers.size(); ++m) {
+    failover_result& f = result_.failovers[m];
+    std::vector<picos> pauses = stalls_.stalls(m);
+    std::sort(pauses.begin(), pauses.end());
+    if (!pauses.empty()) {
+      f.stall.p50 = pauses[pauses.size() / 2];
+      f.stall.p99 = pauses[std::min(pauses.size() - 1, pauses.size() * 99 / 100)];
+      f.stall.max = pauses.back();
+    }
+    if (lwip) {
+      f.retransmitted_bytes = platform_.lwip->count().retransmitted_bytes - marks_[m].retransmitted_bytes;
+      f.peer_timeouts = platform_.lwip->count().timeouts - marks_[m].timeouts;
+    }
+  }
+}
+
+run_result simulation::run() {
+  result_.scenario = s_.path;
+  result_.seed = s_.seed;
+  capture_ = open_capture(options_, platform_, result_);
+  const auto begin = std::chrono::steady_clock::now();
+  run_workload();
+  close_down();
+  result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result_.stopped = stopped();
+  if (capture_) capture_->close();
+  result_.trace_hash = log_.hash();
+  result_.events = log_.count();
+  count();
+  if (monitors_) {
+    const byte_counts& b = result_.bytes;
+    monitors_->end_of_run({b.delivered, b.duplicated + b.corrupted, connections_.size() * 2, stuck_ends(), result_.stopped});
+    result_.monitors = monitors_->results();
+  }
+  judge();
+  return std::move(result_);
+}
+
+}  // namespace understudy::tb

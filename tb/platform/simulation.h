@@ -1,0 +1,75 @@
+// One simulation: platform, workload, faults, monitors, from start to judgement.
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "model/net/pcapng.h"
+#include "tb/monitors/monitor_set.h"
+#include "tb/platform/connections.h"
+#include "tb/platform/event_printer.h"
+#include "tb/platform/failover_log.h"
+#include "tb/platform/fault_schedule.h"
+#include "tb/platform/phases.h"
+#include "tb/platform/platform.h"
+#include "tb/platform/run.h"
+#include "tb/workload/stall_log.h"
+
+namespace understudy::tb {
+
+class simulation {
+ public:
+  // `s` and `options` outlive this. Throws as run_scenario() does.
+  simulation(const scenario& s, const run_options& options);
+  // Once.
+  run_result run();
+
+  event_log& log() { return log_; }
+  platform& parts() { return platform_; }
+  const failover_log& failovers() const { return failovers_; }
+  // Everything of a phase has come to rest (a scenario with workload.phases). Called outside every block.
+  void on_rest(std::function<void(std::uint32_t phase)> f) { on_rest_ = std::move(f); }
+  // What must be equal at a rest whatever happened before: stream offsets and states of every connection on both sides, owned
+  // buffers, monitors; not epoch, adapter, times or sequence bases.
+  std::vector<std::uint64_t> state_at_rest() const;
+  // The adapter that serves, or `index`, dies now.
+  void kill(unsigned index);
+  // Violations of all monitors so far.
+  std::uint64_t violations() const;
+
+ private:
+  void run_workload();
+  void close_down();
+  std::string strike(const fault_spec& f);
+  bool stopped() const { return options_.stop && options_.stop->load(); }
+  bool only_time_wait() const;
+  std::uint64_t stuck_ends() const;
+  void judge();
+  void count();
+
+  const scenario& s_;
+  const run_options& options_;
+  run_result result_;
+  event_log log_;
+  replay_set flows_;
+  std::vector<bool> twin_;
+  failover_log failovers_;
+  platform platform_;
+  stall_log stalls_;
+  fault_schedule faults_;
+  std::unique_ptr<monitor_set> monitors_;
+  std::uint32_t open_phase_ = 0;
+  connections connections_;
+  std::unique_ptr<event_printer> printer_;
+  std::unique_ptr<pcapng_writer> capture_;
+  struct mark {
+    std::uint64_t retransmitted_bytes;
+    std::uint64_t timeouts;
+  };
+  std::vector<mark> marks_;
+  std::function<void(std::uint32_t)> on_rest_;
+  std::unique_ptr<phases> phases_;
+};
+
+
+}  // namespace understudy::tb
