@@ -49,7 +49,8 @@ class device {
   std::uint16_t epoch = 0;
   std::uint32_t max_connections = 0;
   std::uint32_t pool_posted = 0;  // buffers in its pool
-  bool paused = false;            // record processing will go on from a timer
+  std::uint64_t service_timer = 0;
+  bool paused = false;  // record processing will go on from a timer
 
  private:
   hal& hal_;

@@ -191,29 +191,51 @@ struct shadow_facts {
   bool protected_connection = false;
 };
 
-class driver {
+// What a test bench asks of a driver, whoever wrote it.
+class any_driver {
  public:
   static constexpr unsigned no_adapter = ~0u;
 
+  virtual ~any_driver() = default;
+  // Bring every adapter up, the active one receiving. An adapter that is refused makes the whole start fail.
+  virtual start_result start() = 0;
+  virtual recovery_state state() const = 0;
+  // no_adapter during a recovery before LOADING, and after the last failed
+  virtual unsigned active_adapter() const = 0;
+  // none; no_substitute or fence_failed when the network is gone
+  virtual driver_error condition() const = 0;
+
+  // Observers are told of everything in driver_observer that the monitors are to judge.
+  virtual void add_observer(driver_observer* o) = 0;
+  virtual const driver_counters& counters() const = 0;
+  virtual ring_facts rings(unsigned adapter) const = 0;
+  virtual std::vector<shadow_facts> shadows() const = 0;  // every connection that an adapter knows, by cid
+  virtual std::size_t connections() const = 0;            // slots in use
+  virtual std::size_t buffers_free() const = 0;           // receive buffers that nobody holds
+  virtual std::size_t buffers_total() const = 0;
+};
+
+class driver : public any_driver {
+ public:
+
   driver(hal& h, driver_config config);
-  ~driver();
+  ~driver() override;
   driver(const driver&) = delete;
   driver& operator=(const driver&) = delete;
 
-  // Bring every adapter up, the active one receiving. An adapter that is refused makes the whole start fail.
-  start_result start();
+  start_result start() override;
 
   void set_user(driver_user* u);
-  void add_observer(driver_observer* o);
+  void add_observer(driver_observer* o) override;
   const std::vector<driver_observer*>& observers() const;
 
   // ---- recovery
   // Declare an adapter failed (an operator's order, or a detector outside the driver). The recovery runs from
   // a timer of its own; may be called from anywhere in the driver's context.
   void fail_now(unsigned adapter);
-  recovery_state state() const;
-  unsigned active_adapter() const;  // no_adapter during a recovery before LOADING, and after the last failed
-  driver_error condition() const;   // none; no_substitute or fence_failed when the network is gone
+  recovery_state state() const override;
+  unsigned active_adapter() const override;
+  driver_error condition() const override;
 
   // ---- connections; negative values are -errno
   // Accept connections to `local` (address any: every configured address). Returns the listener.
@@ -239,14 +261,14 @@ class driver {
 
   // ---- looking
   const driver_config& config() const;
-  const driver_counters& counters() const;
+  const driver_counters& counters() const override;
   driver_counters& counters();
   hal& machine();
-  ring_facts rings(unsigned adapter) const;
-  std::vector<shadow_facts> shadows() const;  // every connection that an adapter knows, by cid
-  std::size_t connections() const;            // slots in use
-  std::size_t buffers_free() const;           // receive buffers that nobody holds
-  std::size_t buffers_total() const;
+  ring_facts rings(unsigned adapter) const override;
+  std::vector<shadow_facts> shadows() const override;
+  std::size_t connections() const override;
+  std::size_t buffers_free() const override;
+  std::size_t buffers_total() const override;
 
  private:
   struct impl;

@@ -39,6 +39,15 @@ driver_core::driver_core(hal& h, driver_config c)
   }
 }
 
+driver_core::~driver_core() {
+  hw.timer_stop(doorbell_timer_);
+  hw.timer_stop(health_timer_);
+  for (const device& d : devices) {
+    hw.timer_stop(d.service_timer);
+    for (unsigned v = 0; v < US_MSIX_VECTORS; ++v) hw.irq_attach(d.number(), v, nullptr, nullptr);
+  }
+}
+
 start_result driver_core::start() {
   if (start_result r = check(config, hw.adapters()); r.error != driver_error::none) return r;
   const hal::handler handlers[US_MSIX_VECTORS] = {[](void* p) {
@@ -88,7 +97,7 @@ void driver_core::leave_batch() {
 void driver_core::announce() {
   if (depth_ || doorbell_pending_) return;
   doorbell_pending_ = true;
-  hw.timer_start(
+  doorbell_timer_ = hw.timer_start(
       0,
       [](void* p) {
         auto* core = static_cast<driver_core*>(p);
@@ -113,6 +122,11 @@ void driver_core::tell_end(connection& c) {
 }
 
 // ---------------------------------------------------------------- health
+
+void driver_core::health_later() {
+  health_timer_ = hw.timer_start(
+      config.heartbeat_us * 1000ULL, [](void* p) { static_cast<driver_core*>(p)->health_tick(); }, this);
+}
 
 void driver_core::health_tick() {
   batch b(*this);

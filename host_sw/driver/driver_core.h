@@ -25,6 +25,7 @@ struct listener {
 class driver_core {
  public:
   driver_core(hal& h, driver_config c);
+  ~driver_core();  // nothing calls it any more; adapters keep what they were given
   driver_core(const driver_core&) = delete;
   driver_core& operator=(const driver_core&) = delete;
 
@@ -95,6 +96,7 @@ class driver_core {
   void leave_batch();
   void announce();
   void health_tick();
+  void health_later();
   void health_interrupt(device& d);
 
   // Each returns false if the record contradicts what the driver knows.
@@ -121,6 +123,8 @@ class driver_core {
   unsigned depth_ = 0;
   bool told_ = false;              // a notification is part of this batch
   bool doorbell_pending_ = false;  // a timer will ring
+  std::uint64_t doorbell_timer_ = 0;
+  std::uint64_t health_timer_ = 0;
 };
 
 connection_facts facts_of(const connection& c, const driver_config& config);

@@ -10,6 +10,11 @@
 
 namespace understudy::host {
 
+failover::~failover() {
+  d_.hw.timer_stop(run_timer_);
+  d_.hw.timer_stop(poll_timer_);
+}
+
 bool failover::noted(unsigned a) const {
   for (std::size_t i = 0; i < failures_.size(); ++i)
     if (failures_[i] == a) return true;
@@ -21,7 +26,7 @@ bool failover::fail(unsigned a) {
   failures_.push_back(a);
   if (!run_pending_) {
     run_pending_ = true;
-    d_.hw.timer_start(
+    run_timer_ = d_.hw.timer_start(
         0, [](void* self) { static_cast<failover*>(self)->run(); }, this);
   }
   return true;
@@ -61,11 +66,12 @@ void failover::recover(unsigned a) {
   to_ = pick();
   enter(recovery_state::fencing);
   detach();
-  d_.hw.port_down_and_hold(a);
-  held_.push_back(a);
   undrained_.push_back(a);
-  if (!d_.config.mutants.no_fence && fence(d_.hw, a) == fence_result::failed)
-    return give_up(driver_error::fence_failed);
+  if (!d_.config.mutants.no_fence) {
+    d_.hw.port_down_and_hold(a);
+    held_.push_back(a);
+    if (fence(d_.hw, a) == fence_result::failed) return give_up(driver_error::fence_failed);
+  }
 
   enter(recovery_state::blocked);
   if (to_ != driver::no_adapter) {

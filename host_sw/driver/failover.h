@@ -20,6 +20,9 @@ class driver_core;
 class failover {
  public:
   explicit failover(driver_core& d) : d_(d) {}
+  ~failover();
+  failover(const failover&) = delete;
+  failover& operator=(const failover&) = delete;
 
   // Adapter `a` has failed. Noted; the recovery starts from a timer. True if this is news.
   bool fail(unsigned a);
@@ -58,6 +61,7 @@ class failover {
   std::uint32_t consumed_ = 0;     // what it had consumed at the last look
   std::uint64_t progress_ns_ = 0;  // when that last moved
   std::uint64_t poll_timer_ = 0;
+  std::uint64_t run_timer_ = 0;
 };
 
 }  // namespace understudy::host

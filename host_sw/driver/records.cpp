@@ -79,7 +79,7 @@ void driver_core::service(device& d) {
     if (left == 0) break;
   }
   if (std::exchange(d.paused, true)) return;
-  hw.timer_start(
+  d.service_timer = hw.timer_start(
       0,
       [](void* p) {
         auto* c = static_cast<irq_context*>(p);

@@ -46,7 +46,8 @@ class hal {
   virtual dma_region dma_alloc(std::size_t bytes) = 0;
   virtual void dma_free(const dma_region& region) = 0;
 
-  // Where a message-signalled interrupt for `vector` of `adapter` must be written (address, data), and what to call then.
+  // Where a message-signalled interrupt for `vector` of `adapter` must be written (address, data), and what to call then
+  // (null: nothing any more).
   struct msi_target {
     std::uint64_t address;
     std::uint32_t data;

@@ -349,7 +349,7 @@ int sockets::close(int fd) {
       impl_->d.abort(impl_->table[static_cast<std::size_t>(e->accepted[i])].c);
       impl_->drop(e->accepted[i]);
     }
-  } else if (e->c != no_conn && impl_->d.readable(e->c)) {
+  } else if (e->c != no_conn && !e->ended && impl_->d.readable(e->c)) {
     impl_->d.abort(e->c);
   }
   impl_->drop(fd);

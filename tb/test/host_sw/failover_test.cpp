@@ -445,6 +445,19 @@ TEST(restore, lets_an_application_write_while_the_substitute_loads) {
   EXPECT_EQ(bytes_of(g.m.a[1].connections[5]), "before during");
 }
 
+TEST(recovery, of_a_driver_that_is_destroyed_meanwhile_does_nothing_more) {
+  fake_machine m(2);
+  {
+    host::driver d(m, small_config());
+    ASSERT_EQ(d.start().error, driver_error::none);
+    host::conn c;
+    ASSERT_EQ(d.connect({}, v4(peer_ip, 80), {}, &c), 0);
+    d.fail_now(0);
+  }
+  m.run_us(1000);
+  EXPECT_TRUE(m.notes.empty());
+}
+
 // ---------------------------------------------------------------- drain
 
 // Writes `n` DATA records of one byte each into the table of adapter 0 without an interrupt.

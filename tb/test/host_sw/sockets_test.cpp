@@ -210,6 +210,21 @@ TEST(sockets, close_with_unread_data_resets) {
   EXPECT_TRUE(g.m.a[0].connections[6].aborted);
 }
 
+TEST(sockets, close_of_an_ended_connection_resets_nothing) {
+  socket_rig g;
+  g.start();
+  const int fd = g.accepted(g.listening());
+  EXPECT_EQ(g.s.shutdown(fd), 0);
+  g.m.run_us(1);
+  g.m.a[0].peer_acks(5, 102);
+  g.m.a[0].peer_sends(5, "never read", true);
+  g.m.a[0].emit(g.m.a[0].blank(US_REC_TIME_WAIT, 5));
+  g.m.run_us(1);
+  g.s.close(fd);
+  g.m.run_us(1);
+  EXPECT_FALSE(g.m.a[0].connections[5].aborted);
+}
+
 TEST(sockets, abort_ends_without_an_error) {
   socket_rig g;
   g.start();
