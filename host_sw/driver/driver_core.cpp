@@ -76,9 +76,7 @@ start_result driver_core::start() {
   current = config.active;
   devices[current].serving = true;
   devices[current].allow_reception();
-  if (config.heartbeat_us)
-    hw.timer_start(
-        config.heartbeat_us * 1000ULL, [](void* p) { static_cast<driver_core*>(p)->health_tick(); }, this);
+  if (config.heartbeat_us) health_later();
   return {};
 }
 
@@ -148,9 +146,7 @@ void driver_core::health_tick() {
       }
     }
   }
-  if (recovery.condition() == driver_error::none)
-    hw.timer_start(
-        config.heartbeat_us * 1000ULL, [](void* p) { static_cast<driver_core*>(p)->health_tick(); }, this);
+  if (recovery.condition() == driver_error::none) health_later();
 }
 
 void driver_core::health_interrupt(device& d) {
