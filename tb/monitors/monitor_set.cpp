@@ -37,7 +37,7 @@ constexpr monitor_sentence sentences[] = {
 
 std::span<const monitor_sentence> monitor_sentences() { return sentences; }
 
-monitor_set::monitor_set(event_log& log, host::driver& driver, host_memory& memory, unsigned adapters, std::uint32_t host_ip)
+monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters, std::uint32_t host_ip)
     : log_(log),
       connections_(memory, adapters, host_ip),
       rings_(driver, adapters, [this](unsigned adapter, const us_record& r, const event& e) {

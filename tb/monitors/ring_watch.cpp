@@ -17,7 +17,7 @@ constexpr auto memory_write = static_cast<std::uint32_t>(tlp_type::memory_write)
 char letter(unsigned adapter) { return static_cast<char>('A' + adapter); }
 }  // namespace
 
-ring_watch::ring_watch(const host::driver& d, unsigned adapters, record_visible f)
+ring_watch::ring_watch(const host::any_driver& d, unsigned adapters, record_visible f)
     : driver_(d), record_visible_(std::move(f)), adapters_(adapters) {}
 
 ring_watch::adapter_state& ring_watch::state(unsigned adapter) {

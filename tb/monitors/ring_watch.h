@@ -22,7 +22,7 @@ class ring_watch {
   // Records that wait longer than this for the driver are a lost wake-up: a hundred times the moderation's default.
   static constexpr picos wakeup_deadline = 1_ms;
 
-  ring_watch(const host::driver& d, unsigned adapters, record_visible f);
+  ring_watch(const host::any_driver& d, unsigned adapters, record_visible f);
 
   void on_event(const event& e);
   // ---- the driver's side
@@ -67,7 +67,7 @@ class ring_watch {
   void write_visible(const event& e);
   void tlp_up(const event& e);
 
-  const host::driver& driver_;
+  const host::any_driver& driver_;
   record_visible record_visible_;
   std::vector<adapter_state> adapters_;
   std::map<std::uint64_t, range> writable_;  // by address

@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <vector>
+
+#include "host_sw/sockets/sockets.h"
 
 namespace understudy::tb {
 
-class host_streams::socket_stream : public stream {
+namespace {
+
+class socket_stream : public stream {
  public:
   socket_stream(host::sockets& s, int fd, stream_user* user) : sockets_(s), fd_(fd), user_(user) {}
 
@@ -67,21 +72,31 @@ class host_streams::socket_stream : public stream {
   bool done_ = false;
 };
 
-host_streams::host_streams(host_machine& machine, const host::driver_config& config)
-    : machine_(machine), driver_(machine, config), sockets_(driver_) {
-  sockets_.set_notifier(&host_streams::notified, this);
-}
+class socket_streams : public host_streams {
+ public:
+  socket_streams(host_machine& machine, host::driver& d) : machine_(machine), sockets_(d) {
+    sockets_.set_notifier(&socket_streams::notified, this);
+  }
+  int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) override;
+  stream* connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
+                  stream_user& user) override;
 
-host_streams::~host_streams() = default;
+ private:
+  static void notified(void* context, int fd, unsigned events);
+  void dispatch();
+  socket_stream& new_stream(int fd, stream_user* user);
 
-std::vector<us_tcp_state> host_streams::states() const {
-  std::vector<us_tcp_state> all;
-  for (const host::shadow_facts& f : driver_.shadows()) all.push_back(f.state);
-  return all;
-}
+  host_machine& machine_;
+  host::sockets sockets_;
+  std::vector<std::unique_ptr<socket_stream>> by_fd_;
+  std::vector<acceptor> acceptors_;  // by fd
+  std::vector<unsigned> pending_;    // events by fd
+  std::vector<int> ready_;
+  bool scheduled_ = false;
+};
 
-void host_streams::notified(void* context, int fd, unsigned events) {
-  auto& self = *static_cast<host_streams*>(context);
+void socket_streams::notified(void* context, int fd, unsigned events) {
+  auto& self = *static_cast<socket_streams*>(context);
   const auto i = static_cast<std::size_t>(fd);
   if (i >= self.pending_.size()) self.pending_.resize(i + 1);
   if (self.pending_[i] == 0) self.ready_.push_back(fd);
@@ -91,7 +106,7 @@ void host_streams::notified(void* context, int fd, unsigned events) {
   self.machine_.post([&self] { self.dispatch(); });
 }
 
-void host_streams::dispatch() {
+void socket_streams::dispatch() {
   scheduled_ = false;
   std::vector<int> now;
   now.swap(ready_);
@@ -119,14 +134,14 @@ void host_streams::dispatch() {
   }
 }
 
-host_streams::socket_stream& host_streams::new_stream(int fd, stream_user* user) {
+socket_stream& socket_streams::new_stream(int fd, stream_user* user) {
   const auto i = static_cast<std::size_t>(fd);
   if (i >= by_fd_.size()) by_fd_.resize(i + 1);
   by_fd_[i] = std::make_unique<socket_stream>(sockets_, fd, user);
   return *by_fd_[i];
 }
 
-int host_streams::listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) {
+int socket_streams::listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) {
   const int fd = sockets_.socket();
   if (fd < 0) return fd;
   sockets_.setsockopt(fd, host::socket_option::failover, failover);
@@ -141,8 +156,8 @@ int host_streams::listen(std::uint16_t port, unsigned backlog, bool failover, ac
   return 0;
 }
 
-stream* host_streams::connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
-                              stream_user& user) {
+stream* socket_streams::connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
+                                stream_user& user) {
   const int fd = sockets_.socket();
   if (fd < 0) return nullptr;
   sockets_.setsockopt(fd, host::socket_option::failover, failover);
@@ -154,6 +169,12 @@ stream* host_streams::connect(const ip_address& peer, std::uint16_t port, std::u
   a.port = port;
   const int e = sockets_.connect(fd, a);
   return e == 0 || e == -EINPROGRESS ? &s : nullptr;
+}
+
+}  // namespace
+
+std::unique_ptr<host_streams> make_socket_streams(host_machine& machine, host::driver& d) {
+  return std::make_unique<socket_streams>(machine, d);
 }
 
 }  // namespace understudy::tb

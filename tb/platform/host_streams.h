@@ -1,52 +1,40 @@
-// Our driver and sockets as a host's software: byte streams that the replay speaks to.
+// Byte streams over the offload: what the replay speaks to on a host with an adapter. And what a host runs above the HAL: a
+// driver with streams on top. Ours are host::driver and socket_streams; a program that uses the platform may bring its own.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <vector>
 
-#include "host_sw/sockets/sockets.h"
+#include "host_sw/driver/driver.h"
 #include "model/core/inet.h"
 #include "tb/platform/host_machine.h"
-#include "tb/platform/host_software.h"
+#include "tb/workload/stream.h"
 
 namespace understudy::tb {
 
-class host_streams : public host_software {
+// Everything here runs on the host's CPU: call it from tasks only.
+class host_streams {
  public:
-  host_streams(host_machine& machine, const host::driver_config& config);
-  ~host_streams() override;
+  // Names the user of an accepted connection by the peer's port; null: reset it.
+  using acceptor = std::function<stream_user*(stream& s, std::uint16_t peer_port)>;
+  virtual ~host_streams() = default;
 
-  host::start_result start() override { return driver_.start(); }
-  int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) override;
-  stream* connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
-                  stream_user& user) override;
-
-  unsigned active_adapter() const override { return driver_.active_adapter(); }
-  host::driver_error condition() const override { return driver_.condition(); }
-  const host::driver_counters& counters() const override { return driver_.counters(); }
-  std::vector<us_tcp_state> states() const override;
-
-  void add_observer(host::driver_observer* o) override { driver_.add_observer(o); }
-  host::ring_facts rings(unsigned adapter) const override { return driver_.rings(adapter); }
-  std::size_t connections() const override { return driver_.connections(); }
-  std::size_t buffers_free() const override { return driver_.buffers_free(); }
-  std::size_t buffers_total() const override { return driver_.buffers_total(); }
-
- private:
-  class socket_stream;
-  static void notified(void* context, int fd, unsigned events);
-  void dispatch();
-  socket_stream& new_stream(int fd, stream_user* user);
-
-  host_machine& machine_;
-  host::driver driver_;
-  host::sockets sockets_;
-  std::vector<std::unique_ptr<socket_stream>> by_fd_;
-  std::vector<acceptor> acceptors_;  // by fd
-  std::vector<unsigned> pending_;    // events by fd
-  std::vector<int> ready_;
-  bool scheduled_ = false;
+  // 0, or a negative errno value. `failover`: the connections are to survive their adapter.
+  virtual int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) = 0;
+  // Null: refused; `user` hears nothing then.
+  virtual stream* connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
+                          stream_user& user) = 0;
 };
+
+// Over the sockets of our driver.
+std::unique_ptr<host_streams> make_socket_streams(host_machine& machine, host::driver& d);
+
+// What runs on a host; `streams` may use `driver` and goes first.
+struct host_software {
+  std::unique_ptr<host::any_driver> driver;
+  std::unique_ptr<host_streams> streams;
+};
+// Stream users are called from handlers of the machine, never from inside a call to a stream.
+using host_software_factory = std::function<host_software(host::hal& machine, const host::driver_config& config)>;
 
 }  // namespace understudy::tb

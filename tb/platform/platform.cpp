@@ -4,7 +4,6 @@
 #include <stdexcept>
 
 #include "tb/platform/configure.h"
-#include "tb/platform/host_streams.h"
 
 namespace understudy::tb {
 
@@ -15,17 +14,17 @@ constexpr mac_address twin_mac{0x02, 0, 0, 0, 0, 0x03};
 }  // namespace
 
 platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool with_lwip, bool with_twin,
-                   recovery_watcher* watcher)
+                   recovery_watcher* watcher, const host_software_factory& software)
     : log(l) {
   const unsigned adapters = s.topology.adapters;
   fabric = std::make_unique<l2_switch>("switch", switch_of(s, adapters + with_lwip + with_twin));
   unsigned port = adapters;
   add_slots(main, s, "", adapters, 0, 0);
-  add_host(main, s, "host", host_mac, host_ip, connections, watcher);
+  add_host(main, s, "host", host_mac, host_ip, connections, watcher, software);
   if (with_twin) {
     twin.emplace();
     add_slots(*twin, s, "twin_", 1, twin_unit, port++);
-    add_host(*twin, s, "twin_host", twin_mac, twin_ip, connections, nullptr);
+    add_host(*twin, s, "twin_host", twin_mac, twin_ip, connections, nullptr, {});
     expected_starts_ = 2;
   }
   if (with_lwip) {
@@ -71,7 +70,8 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
 }
 
 void platform::add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac,
-                        const ip_address& ip, std::uint32_t connections, recovery_watcher* watcher) {
+                        const ip_address& ip, std::uint32_t connections, recovery_watcher* watcher,
+                        const host_software_factory& software) {
   std::vector<pcie_port*> ports;
   std::vector<unsigned> switch_ports;
   for (const slot& p : h.slots) {
@@ -86,13 +86,21 @@ void platform::add_host(host_side& h, const scenario& s, const std::string& name
     config.failover = false;
     config.mutants = {};
   }
-  h.software = software ? software(*h.machine, config) : std::make_unique<host_streams>(*h.machine, config);
+  if (software) {
+    host_software own = software(*h.machine, config);
+    h.driver = std::move(own.driver);
+    h.streams = std::move(own.streams);
+  } else {
+    auto driver = std::make_unique<host::driver>(*h.machine, config);
+    h.streams = make_socket_streams(*h.machine, *driver);
+    h.driver = std::move(driver);
+  }
 }
 
 void platform::start() {
   started_.reserve(2);
-  main.machine->post([this] { started_.push_back(main.software->start()); });
-  if (twin) twin->machine->post([this] { started_.push_back(twin->software->start()); });
+  main.machine->post([this] { started_.push_back(main.driver->start()); });
+  if (twin) twin->machine->post([this] { started_.push_back(twin->driver->start()); });
 }
 
 bool platform::started() const {

@@ -18,7 +18,7 @@
 #include "model/pcie/protocol_checker.h"
 #include "tb/peers/lwip_peer.h"
 #include "tb/platform/host_machine.h"
-#include "tb/platform/host_software.h"
+#include "tb/platform/host_streams.h"
 #include "tb/scenario/scenario.h"
 
 namespace understudy::tb {
@@ -40,19 +40,20 @@ struct slot {
   unsigned switch_port = 0;
 };
 
-// A host: memory, CPU, slots, and what runs on it.
+// A host: memory, CPU, slots, driver, sockets.
 struct host_side {
   std::unique_ptr<host_memory> memory;
   std::vector<slot> slots;
   std::unique_ptr<host_machine> machine;
-  std::unique_ptr<host_software> software;
+  std::unique_ptr<host::any_driver> driver;
+  std::unique_ptr<host_streams> streams;
 };
 
 class platform {
  public:
-  // `watcher` hears of recoveries on the main host. Throws scenario_error.
+  // `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and sockets. Throws scenario_error.
   platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_lwip, bool with_twin,
-           recovery_watcher* watcher);
+           recovery_watcher* watcher, const host_software_factory& software = {});
 
   // Have the drivers start, as the first thing their CPUs do. Throws std::runtime_error later, from done_starting(), if an
   // adapter was refused.
@@ -77,7 +78,7 @@ class platform {
   void add_slots(host_side& h, const scenario& s, const std::string& prefix, unsigned count, std::uint16_t first_unit,
                  unsigned first_switch_port);
   void add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac, const ip_address& ip,
-                std::uint32_t connections, recovery_watcher* watcher);
+                std::uint32_t connections, recovery_watcher* watcher, const host_software_factory& software);
   std::vector<host::start_result> started_;
   std::size_t expected_starts_ = 1;
 };

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "tb/platform/host_streams.h"
 #include "tb/report/result.h"
 #include "tb/scenario/scenario.h"
 
@@ -21,6 +22,8 @@ struct run_options {
   // null.
   const std::atomic<bool>* stop = nullptr;
   int verbosity = 0;
+  // What runs on the host under test instead of our driver and sockets. May be empty.
+  host_software_factory software;
 };
 
 // Elaborates and runs the platform: once in a process (SystemC elaborates once). Files it wrote are named in

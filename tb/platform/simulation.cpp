@@ -75,7 +75,7 @@ simulation::simulation(const scenario& s, const run_options& options)
       failovers_(log_, [this] { return platform_.main.driver->connections(); }),
       platform_(s, log_, static_cast<std::uint32_t>(flows_.size()),
                 std::find(twin_.begin(), twin_.end(), false) != twin_.end(),
-                std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_),
+                std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_, options.software),
       stalls_(flows_.size()),
       faults_(s, flows_.expected_bytes(), [this](const fault_spec& f) { return strike(f); }),
       connections_(platform_, s, flows_, twin_, {&stalls_, &faults_}, s.workload.phases ? &open_phase_ : nullptr) {
