@@ -28,8 +28,14 @@ adapter::~adapter() = default;
 
 void adapter::kill() {
   dead_ = true;
-  agenda_.clear();
+  agenda_.close();
   dma.stop();
+}
+
+bool adapter::log(event_kind kind, std::uint64_t a, std::uint64_t b) {
+  if (dead_) return false;
+  log_.emit({kind, unit_, now_ps(), a, b});
+  return !dead_;
 }
 
 void adapter::expire_time_wait() {
@@ -39,6 +45,7 @@ void adapter::expire_time_wait() {
 }
 
 void adapter::after_engine() {
+  if (dead_) return;
   while (!deferred_grants_.empty()) {
     const deferred_grant g = deferred_grants_.back();
     deferred_grants_.pop_back();
@@ -50,10 +57,7 @@ void adapter::after_engine() {
     agenda_.at(deadline, [this] {
       timer_at_ = never;
       const picos now = now_ps();
-      if (engine_->next_deadline() <= now) {
-        log_.emit({event_kind::timer, unit_, now});
-        engine_->on_time(now);
-      }
+      if (engine_->next_deadline() <= now && log(event_kind::timer)) engine_->on_time(now);
       after_engine();
     });
   }

@@ -51,10 +51,14 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   adapter(const sc_core::sc_module_name& name, const adapter_config& config, event_log& log, std::uint16_t unit);
   ~adapter() override;
 
-  // The adapter dies at this instant: it does, sends and answers nothing more. What its bus master has put on the link is
-  // the link's business.
+  // The adapter dies at this instant: it does, sends, answers and logs nothing more. What its bus master has put on the link
+  // is the link's business. May be called from anywhere, also by an observer of the adapter's own events: what the adapter
+  // was doing ends there.
   void kill();
   bool dead() const { return dead_; }
+  // The heartbeat stops, for good; everything else goes on. To the host such an adapter looks dead: a zombie.
+  void mute_heartbeat() { muted_ = true; }
+  bool muted() const { return muted_; }
   // TIME_WAITs end now, as if 2 MSL were over (the end of a run).
   void expire_time_wait();
 
@@ -139,6 +143,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   const local_address* address_of(const ip_address& ip) const;
   void announce_addresses();
 
+  // Log an event of this adapter. False: an observer has killed the adapter.
+  bool log(event_kind kind, std::uint64_t a = 0, std::uint64_t b = 0);
   // Run after every call into the engine: what it asked for meanwhile, and its timer.
   void after_engine();
   connection_buffers& buffers(cid c);
@@ -153,6 +159,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   output_table output_;
 
   bool dead_ = false;
+  bool muted_ = false;
   std::uint32_t control_ = 0;
   std::uint32_t status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
   std::uint32_t regs_[US_BAR0_SIZE / 4] = {};

@@ -41,7 +41,7 @@ void adapter::fetch_descriptors() {
 
 void adapter::execute_fetched(std::uint32_t first, std::uint32_t count) {
   agenda_.in(count * config_.descriptor_time, [this, first, count] {
-    for (std::uint32_t i = 0; i < count; ++i) {
+    for (std::uint32_t i = 0; i < count && !dead_; ++i) {
       const us_idt_entry& e = fetched_[i];
       idt_head_ = first + i + 1;
       output_.set_idt_head(idt_head_);

@@ -32,7 +32,7 @@ picos adapter::take(frame_ref f) {
 
 // Give the engine what has passed the pipeline, unless the bus is too far behind: then frames wait, and at last overflow.
 void adapter::drain_receive() {
-  while (rx_at_engine_ && !rx_stalled_) {
+  while (rx_at_engine_ && !rx_stalled_ && !dead_) {
     if (dma.queued_write_bytes() >= config_.dma_backlog_bytes) {
       rx_stalled_ = true;
       dma.when_below(config_.dma_backlog_bytes / 2, [this] {
@@ -144,12 +144,12 @@ us_record adapter::connection_record(cid c, const tcp_view& v, us_record_type ty
 
 // Payload first, its record behind it: the order on the bus is the order of the commit (I-RX-2).
 void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push, bool fin) {
+  if (!log(event_kind::engine_step, c.raw, std::uint64_t{US_REC_DATA} << 32 | seq.raw)) return;
   const tcp_view v = engine_->view(c);
   const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
   connection_buffers& b = buffers(c);
   us_record r = stream_record(c, v, US_REC_DATA);
   b.acked_dirty = false;
-  log_.emit({event_kind::engine_step, unit_, now_ps(), c.raw, std::uint64_t{US_REC_DATA} << 32 | seq.raw});
   while (length) {
     if (b.rx.empty()) {
       SC_REPORT_ERROR("/understudy/adapter", "payload accepted beyond the host's grant (I-RX-6)");
@@ -192,11 +192,12 @@ void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, 
 }
 
 void adapter::changed(cid c, change what, us_status status) {
+  if (dead_) return;
   const tcp_view v = engine_->view(c);
   const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
   connection_buffers& b = buffers(c);
   const auto step = [&](us_record_type type) {
-    log_.emit({event_kind::engine_step, unit_, now_ps(), c.raw, std::uint64_t{type} << 32 | v.hard.snd_una.raw});
+    log(event_kind::engine_step, c.raw, std::uint64_t{type} << 32 | v.hard.snd_una.raw);
   };
   // The connection's first buffer comes from the pool, so that the peer has a window before the host has looked.
   const auto announce = [&](us_record_type type, bool with_buffer) {
@@ -271,7 +272,7 @@ void adapter::record_acked() {
 
 void adapter::committed(cid c, seq32 rcv_nxt) {
   if (!engine_->known(c)) return;
-  log_.emit({event_kind::engine_step, unit_, now_ps(), c.raw, std::uint64_t{0xc0} << 32 | rcv_nxt.raw});
+  if (!log(event_kind::engine_step, c.raw, std::uint64_t{0xc0} << 32 | rcv_nxt.raw)) return;
   engine_->on_committed(now_ps(), c, rcv_nxt);
   after_engine();
 }

@@ -42,7 +42,7 @@ void adapter::mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& dela
     std::memcpy(&value, t.get_data_ptr(), 4);
     write_register(offset, value);
   }
-  t.set_response_status(tlm::TLM_OK_RESPONSE);
+  t.set_response_status(dead_ ? tlm::TLM_GENERIC_ERROR_RESPONSE : tlm::TLM_OK_RESPONSE);  // it may die while it works
 }
 
 void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay) {
@@ -234,6 +234,7 @@ void adapter::beat() {
     beating_ = false;
     return;
   }
+  if (muted_) return;
   us_heartbeat h{};
   h.count = ++heartbeat_count_;
   h.epoch = static_cast<std::uint16_t>(regs_[US_REG_EPOCH / 4]);

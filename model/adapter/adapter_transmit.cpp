@@ -26,6 +26,7 @@ adapter::out_slot& adapter::new_slot(std::uint32_t& index) {
 }
 
 void adapter::send(const send_request& r) {
+  if (dead_) return;
   std::uint32_t index;
   out_slot& slot = new_slot(index);
   slot.request = r;
@@ -76,6 +77,7 @@ void adapter::send_frame(frame_ref f) {
 
 // Have transmit() run at the earliest instant at which something can leave.
 void adapter::start_transmit() {
+  if (dead_) return;
   picos earliest = never;
   if (!out_frames_.empty()) earliest = now_ps();
   if (!out_control_.empty()) earliest = std::min(earliest, slots_[out_control_.front()]->ready_at);

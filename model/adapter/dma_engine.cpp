@@ -60,6 +60,7 @@ dma_engine::dma_engine(const sc_core::sc_module_name& name, const dma_config& co
 dma_engine::~dma_engine() = default;
 
 void dma_engine::write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length) {
+  if (stopped_) return;
   ++counters_.operations;
   counters_.write_bytes += length;
   queued_write_bytes_ += length;
@@ -73,6 +74,7 @@ void dma_engine::write(iova to, const frame_ref& f, std::uint32_t offset, std::u
 }
 
 void dma_engine::write_small(iova to, std::span<const std::uint8_t> bytes) {
+  if (stopped_) return;
   ++counters_.operations;
   counters_.write_bytes += bytes.size();
   queued_write_bytes_ += bytes.size();
@@ -86,6 +88,7 @@ void dma_engine::write_small(iova to, std::span<const std::uint8_t> bytes) {
 }
 
 void dma_engine::flush(iova at, done d) {
+  if (stopped_) return;
   posted& p = posted_.extend_back();
   p.at = at;
   p.length = 0;
@@ -94,6 +97,7 @@ void dma_engine::flush(iova at, done d) {
 }
 
 void dma_engine::read(iova from, std::uint32_t length, std::uint8_t* to, const frame_ref& keep, done d) {
+  if (stopped_) return;
   ++counters_.operations;
   counters_.read_bytes += length;
   const std::uint32_t j = new_read_job();
@@ -117,10 +121,11 @@ void dma_engine::bus_master(bool on) {
 
 void dma_engine::stop() {
   stopped_ = true;
-  agenda_.clear();
+  agenda_.close();
   posted_.clear();
   reads_waiting_.clear();
   queued_write_bytes_ = 0;
+  below_ = {};
 }
 
 void dma_engine::reset() {

@@ -32,7 +32,8 @@ struct dma_counters {
 
 // Two queues share the link in turn: posted writes with the flushes behind them, in order; reads, started in order and answered
 // in any. A flush is a zero-length read that cannot pass the writes before it (PCIe 2.4.1, 2.2.5).
-// While bus_master(false) nothing is issued. After stop() nothing more happens at all; answers still under way are ignored.
+// While bus_master(false) nothing is issued. After stop(), which may come from inside any call that the engine makes, nothing
+// more happens at all: requests are forgotten, answers still under way ignored, nobody is called.
 class dma_engine : public sc_core::sc_module {
  public:
   using done = inplace_function<void(bool ok), 48>;

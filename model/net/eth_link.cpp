@@ -73,7 +73,7 @@ picos eth_link::offer(side from, frame_ref f) {
 
 void eth_link::leave(side from, frame_ref f, picos start) {
   way& w = way_[from];
-  if (!up_[from]) {
+  if (!up_[from] || !up_[other(from)]) {
     ++w.count.vanished;
     return;
   }

@@ -43,7 +43,8 @@ class eth_link : public sc_core::sc_module {
            std::uint64_t seed);
 
   // A side that is down sends nothing and hears nothing: what it offers vanishes, what flies towards it
-  // vanishes, and so does the frame that it had not finished sending. Both sides start up.
+  // vanishes, and so does the frame that it had not finished sending. The other side has no carrier then, and
+  // what it offers does not leave it either (IEEE 802.3 46.3.4). Both sides start up.
   void set_up(side s, bool up);
   bool is_up(side s) const { return up_[s]; }
   // Record every frame that leaves as `interface` of `sink`, which outlives the link; nullptr: none.

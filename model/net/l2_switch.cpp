@@ -153,7 +153,7 @@ void l2_switch::pump(unsigned p) {
 void l2_switch::port_down_and_hold(unsigned p) {
   port_state& s = *ports_[p];
   if (s.holding) return;
-  s.up = false;
+  set_up(p, false);
   s.holding = true;
   for (std::size_t i = 0; i < s.queue.size(); ++i) hold(p, s.queue[i].from, s.queue[i].f);
   s.queue.clear();
@@ -165,7 +165,7 @@ void l2_switch::release(unsigned from_port, unsigned to_port) {
   port_state& to = *ports_[to_port];
   if (!from.holding) return;
   from.holding = false;
-  if (from_port == to_port) from.up = true;
+  if (from_port == to_port) set_up(to_port, true);
   for (auto& [mac, port] : table_)
     if (port == from_port) port = to_port;
   std::deque<held_frame> frames = std::exchange(from.hold, {});
@@ -190,6 +190,12 @@ void l2_switch::release(unsigned from_port, unsigned to_port) {
   pump(to_port);
 }
 
+void l2_switch::set_up(unsigned p, bool up) {
+  if (ports_[p]->up == up) return;
+  ports_[p]->up = up;
+  if (on_port_) on_port_(p, up);
+}
+
 void l2_switch::stop_holding(port_state& s) {
   s.holding = false;
   count_.hold_dropped += s.hold.size();
@@ -199,13 +205,13 @@ void l2_switch::stop_holding(port_state& s) {
 
 void l2_switch::port_up(unsigned p) {
   stop_holding(*ports_[p]);
-  ports_[p]->up = true;
+  set_up(p, true);
 }
 
 void l2_switch::port_down(unsigned p) {
   port_state& s = *ports_[p];
   stop_holding(s);
-  s.up = false;
+  set_up(p, false);
   count_.down_dropped += s.queue.size();
   s.queue.clear();
   s.queued_bytes = 0;

@@ -1,6 +1,7 @@
 // A store-and-forward Ethernet switch that learns addresses and can hold what is meant for a dead port.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <systemc>
@@ -27,6 +28,10 @@ class l2_switch : public sc_core::sc_module {
  public:
   l2_switch(const sc_core::sc_module_name& name, const l2_switch_config& config);
   ~l2_switch() override;
+
+  // `f(port, up)` is called when a port goes down or comes up: whoever put a link there takes its carrier away or
+  // gives it back.
+  void on_port(std::function<void(unsigned port, bool up)> f) { on_port_ = std::move(f); }
 
   // The connector of a port; port < ports().
   eth_socket& port(unsigned p);
@@ -84,6 +89,7 @@ class l2_switch : public sc_core::sc_module {
   void hold(unsigned p, unsigned from, const frame_ref& f);
   void pump(unsigned p);
   void stop_holding(port_state& s);
+  void set_up(unsigned p, bool up);
 
   l2_switch_config config_;
   counters count_;
@@ -91,6 +97,7 @@ class l2_switch : public sc_core::sc_module {
   std::map<mac_address, unsigned> table_;
   std::uint64_t held_bytes_ = 0;
   std::uint64_t order_ = 0;
+  std::function<void(unsigned, bool)> on_port_;
   agenda agenda_{"agenda"};
 };
 

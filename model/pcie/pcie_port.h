@@ -119,7 +119,8 @@ class pcie_port : public sc_core::sc_module {
   // in flight.
   void set_link_up(bool up);
   // The adapter dies, for good: its link goes down as above and stays down. Afterwards the port touches no
-  // payload of the adapter and calls none of its sockets.
+  // payload of the adapter and calls none of its sockets. May be called from inside any call that the port
+  // makes, also by an observer of its events.
   void power_off_device();
 
   // Plugged, enabled, and somebody alive at the other end.

@@ -28,6 +28,7 @@ class agenda : public sc_core::sc_module {
 
   // Run `a` at instant `t`, which is now or later (an earlier one counts as now).
   void at(picos t, action a) {
+    if (closed_) return;
     const picos now = now_ps();
     if (t < now) t = now;
     std::uint32_t slot;
@@ -45,13 +46,18 @@ class agenda : public sc_core::sc_module {
   }
   // Run `a` after `delay` picoseconds.
   void in(picos delay, action a) { at(now_ps() + delay, std::move(a)); }
-  // Drop everything that is entered (a module that dies does nothing more).
+  // Drop everything that is entered. May be called from an action.
   void clear() {
     for (const auto& e : heap_) {
       slots_[e.slot] = action{};
       free_.push_back(e.slot);
     }
     heap_.clear();
+  }
+  // Drop everything and take nothing more: a module that has died does nothing. May be called from an action.
+  void close() {
+    clear();
+    closed_ = true;
   }
   bool idle() const { return heap_.empty(); }
 
@@ -91,6 +97,7 @@ class agenda : public sc_core::sc_module {
   std::uint64_t order_ = 0;
   picos armed_ = never;
   bool running_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace understudy

@@ -4,6 +4,7 @@ namespace understudy::tb {
 
 fault_schedule::fault_schedule(const scenario& s, std::uint64_t expected, strike f)
     : scenario_(s), expected_(expected), strike_(std::move(f)) {
+  fired_.resize(s.faults.size());
   for (std::size_t i = 0; i < s.faults.size(); ++i) {
     fault_result r;
     r.id = i + 1;
@@ -17,10 +18,11 @@ fault_schedule::fault_schedule(const scenario& s, std::uint64_t expected, strike
 
 void fault_schedule::fire(std::size_t i) {
   fault_result& r = results_[i];
-  if (r.activated) return;
-  r.activated = true;
+  if (fired_[i]) return;
+  fired_[i] = true;
   r.at = now_ps();
   r.target = strike_(scenario_.faults[i]);
+  r.activated = r.target != "none";
 }
 
 void fault_schedule::on_event(const event& e) {
@@ -35,7 +37,7 @@ void fault_schedule::on_delivered(const replay_end&, flow_direction, std::uint64
   delivered_ += bytes;
   for (std::size_t i = 0; i < scenario_.faults.size(); ++i) {
     const fault_spec& f = scenario_.faults[i];
-    if (f.when == fault_spec::trigger::at_fraction && !results_[i].activated &&
+    if (f.when == fault_spec::trigger::at_fraction && !fired_[i] &&
         static_cast<double>(delivered_) >= f.at_fraction * static_cast<double>(expected_))
       agenda_.in(0, [this, i] { fire(i); });
   }

@@ -13,7 +13,8 @@ namespace understudy::tb {
 
 class fault_schedule : public event_observer, public replay_observer {
  public:
-  // `strike(fault)` makes the fault happen and answers the adapter it struck. `expected`: bytes of the workload.
+  // `strike(fault)` makes the fault happen and answers the adapter it struck; "none" if there was nobody to strike: the
+  // fault is not activated then. `expected`: bytes of the workload.
   using strike = std::function<std::string(const fault_spec&)>;
   fault_schedule(const scenario& s, std::uint64_t expected, strike f);
 
@@ -31,6 +32,7 @@ class fault_schedule : public event_observer, public replay_observer {
   std::uint64_t expected_;
   strike strike_;
   std::vector<fault_result> results_;
+  std::vector<bool> fired_;
   std::uint64_t delivered_ = 0;
   bool any_at_event_ = false;
   agenda agenda_{"faults"};

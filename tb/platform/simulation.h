@@ -41,6 +41,7 @@ class simulation {
   void run_workload();
   void close_down();
   std::string strike(const fault_spec& f);
+  void note_fault(unsigned index);
   bool stopped() const { return options_.stop && options_.stop->load(); }
   bool only_time_wait() const;
   std::uint64_t stuck_ends() const;
