@@ -14,6 +14,12 @@
 
 namespace understudy {
 
+// Verilator's library takes the context of much that it does from a global place, not from the model: to be
+// set before each call into a model. Null: the library's own context. Defined beside the Verilated models,
+// which are built without sanitizers of undefined behaviour, because those find fault with Verilator's
+// header.
+void enter_rtl_context(VerilatedContext* context);
+
 // Top: a class made by `verilator --cc` whose module has clk_i and a synchronous rst_ni. Traced: made with
 // --trace as well.
 //
@@ -46,11 +52,11 @@ class rtl_harness {
   rtl_harness(const rtl_harness&) = delete;
   rtl_harness& operator=(const rtl_harness&) = delete;
   ~rtl_harness() {
-    Verilated::threadContextp(&context_);
+    enter_rtl_context(&context_);
     top_->final();
     if constexpr (Traced) close_trace();
     top_.reset();
-    Verilated::threadContextp(Verilated::defaultContextp());
+    enter_rtl_context(nullptr);
   }
 
   Top& pins() { return *top_; }
@@ -90,8 +96,7 @@ class rtl_harness {
 
  private:
   void evaluate() {
-    // Verilator's library takes the context of whatever it does from here, not from the model.
-    Verilated::threadContextp(&context_);
+    enter_rtl_context(&context_);
     top_->eval();
     if constexpr (Traced) {
       if (trace_) trace_->dump(context_.time());
