@@ -1,5 +1,7 @@
 #include "tb/platform/host_streams.h"
 
+#include "tb/platform/host_machine.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <vector>

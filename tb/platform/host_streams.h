@@ -7,10 +7,12 @@
 
 #include "host_sw/driver/driver.h"
 #include "model/core/inet.h"
-#include "tb/platform/host_machine.h"
+#include "host_sw/hal/hal.h"
 #include "tb/workload/stream.h"
 
 namespace understudy::tb {
+
+class host_machine;
 
 // Everything here runs on the host's CPU: call it from tasks only.
 class host_streams {
