@@ -346,17 +346,21 @@ void connection_watch::on_send_posted(cid id, seq32 seq_end, iova at, std::uint3
 void connection_watch::on_send_freed(cid id, seq32 below, std::uint64_t event, picos now) {
   connection* c = by_cid(id.raw);
   if (!c) return;
-  std::size_t gone = 0;
-  while (gone < c->pieces.size() && (c->pieces[gone].begin + c->pieces[gone].length).before_eq(below)) ++gone;
-  if (gone == 0) return;
-  const seq32 end = c->pieces[gone - 1].begin + c->pieces[gone - 1].length;
-  if (!c->recorded || end.after(c->recorded_una) || !c->peer_ack_known || end.after(c->peer_ack)) {
-    tx1_.violated(event, now, fmt::format("connection {:#x}: bytes below {} are given up, acknowledged are {}", id.raw, end.raw,
-                                          c->peer_ack_known ? c->peer_ack.raw : 0));
+  if (c->pieces.empty() || !below.after(c->pieces.front().begin)) return;
+  if (!c->recorded || below.after(c->recorded_una) || !c->peer_ack_known || below.after(c->peer_ack)) {
+    tx1_.violated(event, now, fmt::format("connection {:#x}: bytes below {} are given up, acknowledged are {}", id.raw,
+                                          below.raw, c->peer_ack_known ? c->peer_ack.raw : 0));
   } else {
     tx1_.checked();
   }
+  std::size_t gone = 0;
+  while (gone < c->pieces.size() && (c->pieces[gone].begin + c->pieces[gone].length).before_eq(below)) ++gone;
   c->pieces.erase(c->pieces.begin(), c->pieces.begin() + static_cast<std::ptrdiff_t>(gone));
+  if (!c->pieces.empty() && below.after(c->pieces.front().begin)) {
+    send_piece& p = c->pieces.front();
+    const std::uint32_t cut = below.minus(p.begin);
+    p = {below, p.length - cut, p.at + cut};
+  }
 }
 
 void connection_watch::on_connection_end(cid id) {

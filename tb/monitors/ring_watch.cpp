@@ -185,13 +185,23 @@ int ring_watch::owner_of(buf_id b) const {
 
 void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length) {
   readable_[at.raw] = length;
-  sent_[c.raw].push_back({seq_end, at.raw});
+  sent_[c.raw].push_back({seq_end, at.raw, length});
 }
 
 void ring_watch::on_send_freed(cid c, seq32 below) {
   const auto it = sent_.find(c.raw);
   if (it == sent_.end()) return;
   while (!it->second.empty() && it->second.front().end.before_eq(below)) readable_.erase(it->second.pop_front().at);
+  if (!it->second.empty()) {  // the first part of a range is the host's again
+    sent& first = it->second.front();
+    const seq32 begin = first.end - first.length;
+    if (below.after(begin)) {
+      readable_.erase(first.at);
+      first.at += below.minus(begin);
+      first.length -= below.minus(begin);
+      readable_[first.at] = first.length;
+    }
+  }
   if (it->second.empty()) sent_.erase(it);
 }
 

@@ -76,6 +76,7 @@ class ring_watch {
   struct sent {
     seq32 end;
     std::uint64_t at;
+    std::uint32_t length;
   };
   std::map<std::uint32_t, fifo<sent>> sent_;  // cid -> ranges in order
   monitor dma1_{"I-DMA-1"}, dma2_{"I-DMA-2"}, dma4_{"I-DMA-4"}, q1_{"I-Q-1"}, q2_{"I-Q-2"}, q3_{"I-Q-3"}, q4_{"I-Q-4"},

@@ -89,6 +89,10 @@ simulation::simulation(const scenario& s, const run_options& options)
                                               static_cast<unsigned>(platform_.main.slots.size()), host_ip.v4_value());
   }
   log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
+  if (s.workload.phases)
+    phases_ = std::make_unique<phases>(platform_, connections_, s.workload.phases, open_phase_, [this](std::uint32_t p) {
+      if (on_rest_) on_rest_(p);
+    });
 }
 
 std::string simulation::strike(const fault_spec& f) {
@@ -155,12 +159,7 @@ void simulation::run_workload() {
     if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
   }
   connections_.open(stagger);
-  if (s_.workload.phases) {
-    phases_ = std::make_unique<phases>(platform_, connections_, s_.workload.phases, open_phase_, [this](std::uint32_t p) {
-      if (on_rest_) on_rest_(p);
-    });
-    phases_->start();
-  }
+  if (phases_) phases_->start();
   const std::size_t ends = connections_.size() * 2;
   const double expected = static_cast<double>(flows_.expected_bytes());
   while (connections_.finished() < ends && now_ps() < s_.run.deadline && !stopped()) {
