@@ -217,7 +217,6 @@ class any_driver {
 
 class driver : public any_driver {
  public:
-
   driver(hal& h, driver_config config);
   ~driver() override;
   driver(const driver&) = delete;
@@ -253,8 +252,8 @@ class driver : public any_driver {
   std::size_t writable(conn c) const;  // bytes that write() would take
   int finish(conn c);                  // FIN after what was written
   int abort(conn c);                   // RST; on_end() follows
-  void release(
-      conn c);  // the user forgets it: unread bytes are dropped, and more of them reset the connection
+  // The user forgets it: unread bytes are dropped, and more of them reset the connection.
+  void release(conn c);
   endpoint local(conn c) const;
   endpoint peer(conn c) const;
   cid id(conn c) const;  // invalid before the handshake is complete; stays after the end
