@@ -1,6 +1,7 @@
 #include "host_sw/driver/fence.h"
 
 #include "host_sw/hal/pci_config.h"
+#include "model/abi/understudy_abi.h"
 
 namespace understudy::host {
 namespace {
@@ -8,8 +9,15 @@ namespace {
 // Status bits of the command word are write-one-to-clear: they are written as 0.
 constexpr std::uint32_t command_bits = 0xffff;
 
+// An adapter that does not answer the first read is not asked again: each question costs a completion
+// time-out.
 bool clear_bus_master(hal& h, unsigned adapter) {
-  h.cfg_write32(adapter, pci_command, pci_command_memory);
+  const std::uint32_t command = h.cfg_read32(adapter, pci_command);
+  if (command == all_ones) return false;
+  h.cfg_write32(adapter, pci_command, command & command_bits & ~pci_command_bus_master);
+  // It may still send frames, into a port that is down; a reset ends that too. The read behind cannot pass
+  // the write.
+  h.mmio_write32(adapter, US_REG_CONTROL, US_CONTROL_RESET);
   const std::uint32_t after = h.cfg_read32(adapter, pci_command);
   return after != all_ones && !(after & pci_command_bus_master);
 }

@@ -94,6 +94,7 @@ TEST(recovery, passes_its_states_in_order_and_holds_the_port_until_the_substitut
   EXPECT_TRUE(g.m.a[1].receiving());
   EXPECT_EQ(g.m.acts, (std::vector<std::string>{"hold 0", "command 0 2", "release 0 to 1"}));
   EXPECT_FALSE(g.m.a[0].command & host::pci_command_bus_master);
+  EXPECT_EQ(g.m.a[0].reg(US_REG_CONTROL), US_CONTROL_RESET);
   EXPECT_EQ(g.d.state(), recovery_state::running);
   EXPECT_EQ(g.d.condition(), driver_error::none);
 }
