@@ -73,7 +73,7 @@ extern "C" {
   X(REFUSED_COMMANDS, 0x0c8u, ro, 0u, "Input descriptors refused, each answered by a US_REC_REFUSED record.")
 
 enum us_register {
-#define US_X(name, offset, access, reset, text) US_REG_##name = offset,
+#define US_X(name, offset, access, reset, text) US_REG_##name = (offset),
   US_REGISTERS(US_X)
 #undef US_X
 };
