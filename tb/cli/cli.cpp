@@ -56,6 +56,35 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
   CLI::App* version_app = app.add_subcommand("version", "Version, revision and what it was built with");
   add_common(*version_app, version, "Not used");
 
+  campaign_arguments campaign;
+  merge_arguments merge;
+  replay_arguments replay;
+  CLI::App* campaign_app = nullptr;
+  CLI::App* merge_app = nullptr;
+  CLI::App* replay_app = nullptr;
+  if (env.campaign) {
+    campaign_app = app.add_subcommand("campaign", "Many injections from one golden run, by fork");
+    CLI::Option* plan = campaign_app->add_option("plan", campaign.plan, "Campaign plan")->type_name("PLAN.toml");
+    campaign_app->add_option("-j,--jobs", campaign.jobs, "Injections at a time; default 1")
+        ->check(CLI::Range(1u, 256u))
+        ->type_name("N");
+    campaign_app->add_option("--shard", campaign.shard, "Only the I-th of N parts, from 1")->type_name("I/N");
+    add_common(*campaign_app, campaign.common, "Folder for the results; default: results/<plan's name>");
+    merge_app = campaign_app->add_subcommand("merge", "Join the result databases of shards");
+    merge_app->add_option("into", merge.into, "Database to write")->required()->type_name("INTO.sqlite");
+    merge_app->add_option("from", merge.from, "Databases to read")->required()->type_name("FROM.sqlite");
+    add_common(*merge_app, merge.common, "Not used");
+    campaign_app->require_subcommand(0, 1);
+    campaign_app->final_callback([plan, merge_app] {
+      if (!merge_app->parsed() && plan->empty()) throw CLI::RequiredError("PLAN.toml");
+    });
+    replay_app = app.add_subcommand("replay", "One injection again, alone, with captures, waveforms and timeline");
+    replay_app->add_option("id", replay.id, "Id of the injection: fi1-...")->required()->type_name("ID");
+    replay_app->add_option("--db", replay.database, "Result database; default: the newest under --out or ./results")
+        ->type_name("FILE");
+    add_common(*replay_app, replay.common, "Folder for the results; default: results/<id>");
+  }
+
   try {
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
@@ -65,6 +94,9 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
       return run_command(run, env);
     }
     if (describe_app->parsed()) return describe_command(topic, describe, env);
+    if (merge_app && merge_app->parsed()) return env.merge(merge, env);
+    if (campaign_app && campaign_app->parsed()) return env.campaign(campaign, env);
+    if (replay_app && replay_app->parsed()) return env.replay(replay, env);
     return version_command(version, env);
   } catch (const CLI::ParseError& e) {
     return app.exit(e, *env.out, *env.err) == 0 ? exit_held : exit_bad_input;

@@ -19,8 +19,16 @@ struct monitor_row {
   std::string_view sentence;  // what it holds to, and the rule behind it
 };
 
+struct campaign_arguments;
+struct merge_arguments;
+struct replay_arguments;
+
 struct cli_environment {
   std::function<run_result(const scenario&, const run_options&)> run;
+  // Commands of the campaign engine; empty: not offered.
+  std::function<int(const campaign_arguments&, const cli_environment&)> campaign;
+  std::function<int(const merge_arguments&, const cli_environment&)> merge;
+  std::function<int(const replay_arguments&, const cli_environment&)> replay;
   load_checks checks;
   std::span<const monitor_row> monitors;
   std::ostream* out = nullptr;

@@ -27,6 +27,23 @@ struct run_arguments {
   bool timeline = false;
 };
 
+struct campaign_arguments {
+  common_arguments common;
+  std::string plan;
+  unsigned jobs = 1;
+  std::string shard;  // "I/N"; empty: all
+};
+struct merge_arguments {
+  common_arguments common;
+  std::string into;
+  std::vector<std::string> from;
+};
+struct replay_arguments {
+  common_arguments common;
+  std::string id;
+  std::string database;  // empty: the newest results.sqlite under --out or ./results
+};
+
 int run_command(const run_arguments& a, const cli_environment& env);
 // `topic` is one of describe_topics. With --out the text goes to a file there instead.
 int describe_command(const std::string& topic, const common_arguments& a, const cli_environment& env);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/net/impairment.h"
+#include "tb/cli/campaign_command.h"
 #include "tb/cli/cli.h"
 #include "tb/monitors/monitor_set.h"
 
@@ -41,6 +42,9 @@ int sc_main(int argc, char** argv) {
   understudy::tb::cli_environment env;
   env.monitors = monitors;
   env.run = understudy::tb::run_scenario;
+  env.campaign = understudy::tb::campaign_command;
+  env.merge = understudy::tb::merge_command;
+  env.replay = understudy::tb::replay_command;
   env.checks.impair = check_impair;
   env.out = &std::cout;
   env.err = &std::cerr;

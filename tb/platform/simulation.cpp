@@ -158,6 +158,7 @@ void simulation::run_workload() {
     sc_core::sc_start(to_sc(slice));
     if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
   }
+  if (on_started_) on_started_();
   connections_.open(stagger);
   if (phases_) phases_->start();
   const std::size_t ends = connections_.size() * 2;

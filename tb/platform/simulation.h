@@ -29,6 +29,8 @@ class simulation {
   const failover_log& failovers() const { return failovers_; }
   // Everything of a phase has come to rest (a scenario with workload.phases). Called outside every block.
   void on_rest(std::function<void(std::uint32_t phase)> f) { on_rest_ = std::move(f); }
+  // The adapters are up; the workload begins.
+  void on_started(std::function<void()> f) { on_started_ = std::move(f); }
   // What must be equal at a rest whatever happened before: stream offsets and states of every connection on both sides, owned
   // buffers, monitors; not epoch, adapter, times or sequence bases.
   std::vector<std::uint64_t> state_at_rest() const;
@@ -69,6 +71,7 @@ class simulation {
   };
   std::vector<mark> marks_;
   std::function<void(std::uint32_t)> on_rest_;
+  std::function<void()> on_started_;
   std::unique_ptr<phases> phases_;
 };
 
