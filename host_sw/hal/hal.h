@@ -1,8 +1,9 @@
-// What a driver needs of the machine it runs on. The driver reaches the adapter through this alone; whoever ports the driver
-// (another simulator, a guest kernel) implements these functions.
+// What a driver needs of the machine it runs on. The driver reaches the adapter through this alone; whoever
+// ports the driver (another simulator, a guest kernel) implements these functions.
 //
-// Driver code runs to completion in one context (no locks): interrupt handlers, timer handlers and calls from applications
-// never overlap. mmio_read32 and cfg_read32 block that context for a bus round trip. Handlers never run inside another call.
+// Driver code runs to completion in one context (no locks): interrupt handlers, timer handlers and calls from
+// applications never overlap. mmio_read32 and cfg_read32 block that context for a bus round trip. Handlers
+// never run inside another call.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,11 +19,11 @@ struct dma_region {
 
 // Work of the host CPU that costs simulated time (nothing on a real machine).
 enum class work : std::uint8_t {
-  copy_bytes,        // amount: bytes copied between application and DMA memory
-  read_cold_record,  // amount: 64-byte lines read that a device has written
-  write_descriptor,  // amount: 64-byte descriptors written
-  socket_call,       // amount: calls into the sockets layer
-  restore_connection // amount: connections whose state is rebuilt during a failover
+  copy_bytes,         // amount: bytes copied between application and DMA memory
+  read_cold_record,   // amount: 64-byte lines read that a device has written
+  write_descriptor,   // amount: 64-byte descriptors written
+  socket_call,        // amount: calls into the sockets layer
+  restore_connection  // amount: connections whose state is rebuilt during a failover
 };
 
 class hal {
@@ -33,7 +34,8 @@ class hal {
   // Adapters are numbered 0 to adapters() - 1.
   virtual unsigned adapters() const = 0;
 
-  // Registers in BAR 0. A read that nobody answers gives all-ones after the bus's time-out; a write is posted.
+  // Registers in BAR 0. A read that nobody answers gives all-ones after the bus's time-out; a write is
+  // posted.
   virtual std::uint32_t mmio_read32(unsigned adapter, std::uint32_t offset) = 0;
   virtual void mmio_write32(unsigned adapter, std::uint32_t offset, std::uint32_t value) = 0;
   // Configuration space of the adapter / of the bridge port above it (PCI Express Base, chapter 7).
@@ -42,12 +44,13 @@ class hal {
   virtual std::uint32_t port_cfg_read32(unsigned adapter, std::uint32_t offset) = 0;
   virtual void port_cfg_write32(unsigned adapter, std::uint32_t offset, std::uint32_t value) = 0;
 
-  // Zeroed memory, aligned to at least 64 bytes (page-aligned from 4096 bytes on); cpu is null if there is none left.
+  // Zeroed memory, aligned to at least 64 bytes (page-aligned from 4096 bytes on); cpu is null if there is
+  // none left.
   virtual dma_region dma_alloc(std::size_t bytes) = 0;
   virtual void dma_free(const dma_region& region) = 0;
 
-  // Where a message-signalled interrupt for `vector` of `adapter` must be written (address, data), and what to call then
-  // (null: nothing any more).
+  // Where a message-signalled interrupt for `vector` of `adapter` must be written (address, data), and what
+  // to call then (null: nothing any more).
   struct msi_target {
     std::uint64_t address;
     std::uint32_t data;
@@ -63,13 +66,13 @@ class hal {
   // Account for CPU work.
   virtual void spend(work kind, std::uint64_t amount) = 0;
 
-  // The switch that the adapters' ports hang on. port_down_and_hold: one act; frames for what was behind the port are held.
-  // port_release: held frames go, in order and before new ones, to `to_adapter`'s port.
+  // The switch that the adapters' ports hang on. port_down_and_hold: one act; frames for what was behind the
+  // port are held. port_release: held frames go, in order and before new ones, to `to_adapter`'s port.
   virtual void port_down_and_hold(unsigned adapter) = 0;
   virtual void port_release(unsigned from_adapter, unsigned to_adapter) = 0;
 
-  // Progress of a recovery, for whoever watches: state per design (0 ACTIVE, 1 FENCING, 2 BLOCKED, 3 DRAINING, 4 REBUILDING,
-  // 5 LOADING, 6 IDENTITY, 7 RUNNING). No effect on the machine.
+  // Progress of a recovery, for whoever watches: state per design (0 ACTIVE, 1 FENCING, 2 BLOCKED, 3
+  // DRAINING, 4 REBUILDING, 5 LOADING, 6 IDENTITY, 7 RUNNING). No effect on the machine.
   virtual void note_recovery(unsigned from_adapter, unsigned to_adapter, unsigned state) = 0;
 };
 

@@ -18,10 +18,18 @@ struct socket_address {
 socket_address ipv4_address(std::uint32_t host_order_ip, std::uint16_t port);
 
 // Events of a socket, as a bit mask.
-enum : unsigned { ev_readable = 1, ev_writable = 2, ev_acceptable = 4, ev_connected = 8, ev_eof = 16, ev_error = 32, ev_closed = 64 };
+enum : unsigned {
+  ev_readable = 1,
+  ev_writable = 2,
+  ev_acceptable = 4,
+  ev_connected = 8,
+  ev_eof = 16,
+  ev_error = 32,
+  ev_closed = 64
+};
 
 enum class socket_option : std::uint8_t {
-  failover,        // 1 (default): protected, survives the adapter (US7114096 claim 2); before listen() or connect()
+  failover,  // 1 (default): protected, survives the adapter (US7114096 claim 2); before listen() or connect()
   receive_buffer,  // bytes granted to the peer, before listen() or connect()
   send_buffer,     // bytes kept for retransmission by a substitute
   error,           // read only: pending errno, cleared by reading
@@ -29,8 +37,8 @@ enum class socket_option : std::uint8_t {
 
 class sockets {
  public:
-  // Told of new events of socket `fd`; must not call back into sockets from inside except for reading poll(). Usually it
-  // notes the fd and works later.
+  // Told of new events of socket `fd`; must not call back into sockets from inside except for reading poll().
+  // Usually it notes the fd and works later.
   using notifier = void (*)(void* context, int fd, unsigned events);
 
   explicit sockets(driver& d);
@@ -38,18 +46,18 @@ class sockets {
   void set_notifier(notifier n, void* context);
 
   int socket();
-  int bind(int fd, const socket_address& local);           // port 0: any
+  int bind(int fd, const socket_address& local);  // port 0: any
   int listen(int fd, unsigned backlog);
-  int accept(int fd, socket_address* peer);                // -EAGAIN: none waits
-  int connect(int fd, const socket_address& peer);         // -EINPROGRESS; ev_connected or ev_error follows
+  int accept(int fd, socket_address* peer);         // -EAGAIN: none waits
+  int connect(int fd, const socket_address& peer);  // -EINPROGRESS; ev_connected or ev_error follows
   std::ptrdiff_t send(int fd, const void* data, std::size_t bytes);  // -EAGAIN: no room
-  std::ptrdiff_t recv(int fd, void* room, std::size_t bytes);        // 0: end of stream; -EAGAIN: nothing waits
-  int shutdown(int fd);                                    // write side: FIN after what was sent
-  int close(int fd);                                       // orderly; with unread data RST (RFC 1122 4.2.2.13)
-  int abort(int fd);                                       // RST
+  std::ptrdiff_t recv(int fd, void* room, std::size_t bytes);  // 0: end of stream; -EAGAIN: nothing waits
+  int shutdown(int fd);                                        // write side: FIN after what was sent
+  int close(int fd);  // orderly; with unread data RST (RFC 1122 4.2.2.13)
+  int abort(int fd);  // RST
   int setsockopt(int fd, socket_option o, int value);
   int getsockopt(int fd, socket_option o, int* value);
-  unsigned poll(int fd) const;                             // events that hold now
+  unsigned poll(int fd) const;  // events that hold now
   int peer_address(int fd, socket_address* out) const;
 
  private:

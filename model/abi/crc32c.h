@@ -1,4 +1,5 @@
-// CRC-32C (Castagnoli, reflected polynomial 0x82f63b78, initial value and final xor all-ones) of descriptors and records.
+// CRC-32C (Castagnoli, reflected polynomial 0x82f63b78, initial value and final xor all-ones) of descriptors
+// and records.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -29,8 +30,8 @@ inline std::uint32_t crc32c(const void* data, std::size_t len, std::uint32_t see
   std::uint32_t c = ~seed;
   for (; len >= 8; len -= 8, p += 8) {
     const std::uint32_t lo = c ^ (p[0] | p[1] << 8 | p[2] << 16 | static_cast<std::uint32_t>(p[3]) << 24);
-    c = t[7][lo & 0xff] ^ t[6][(lo >> 8) & 0xff] ^ t[5][(lo >> 16) & 0xff] ^ t[4][lo >> 24] ^ t[3][p[4]] ^ t[2][p[5]] ^
-        t[1][p[6]] ^ t[0][p[7]];
+    c = t[7][lo & 0xff] ^ t[6][(lo >> 8) & 0xff] ^ t[5][(lo >> 16) & 0xff] ^ t[4][lo >> 24] ^ t[3][p[4]] ^
+        t[2][p[5]] ^ t[1][p[6]] ^ t[0][p[7]];
   }
   for (; len; --len, ++p) c = (c >> 8) ^ t[0][(c ^ *p) & 0xff];
   return ~c;

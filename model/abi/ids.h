@@ -6,8 +6,9 @@
 
 namespace understudy {
 
-// Connection id as records and descriptors carry it: index into the adapter's table (low 20 bits) and a generation
-// (high 12 bits) that changes every time the index is used again, so that a late command or record is recognised.
+// Connection id as records and descriptors carry it: index into the adapter's table (low 20 bits) and a
+// generation (high 12 bits) that changes every time the index is used again, so that a late command or record
+// is recognised.
 struct cid {
   std::uint32_t raw = 0xffffffff;
   static constexpr std::uint32_t index_bits = 20;

@@ -23,13 +23,20 @@ struct seq32 {
 
   constexpr seq32 operator+(std::uint32_t n) const { return seq32{raw + n}; }
   constexpr seq32 operator-(std::uint32_t n) const { return seq32{raw - n}; }
-  constexpr seq32& operator+=(std::uint32_t n) { raw += n; return *this; }
+  constexpr seq32& operator+=(std::uint32_t n) {
+    raw += n;
+    return *this;
+  }
 
   constexpr bool operator==(const seq32&) const = default;
   auto operator<=>(const seq32&) const = delete;
 };
 
-constexpr seq32 later(seq32 a, seq32 b) { return a.after(b) ? a : b; }
-constexpr seq32 earlier(seq32 a, seq32 b) { return a.before(b) ? a : b; }
+constexpr seq32 later(seq32 a, seq32 b) {
+  return a.after(b) ? a : b;
+}
+constexpr seq32 earlier(seq32 a, seq32 b) {
+  return a.before(b) ? a : b;
+}
 
 }  // namespace understudy

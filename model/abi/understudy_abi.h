@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The face of the adapter to a driver: registers, input descriptors, output (commit) records.
- * Freestanding C (C99) so that a kernel driver can include it as it is. Everything is little-endian in memory and on the
- * bus, whatever the host; every layout has fixed-width fields without padding and is pinned by static assertions.
+ * Freestanding C (C99) so that a kernel driver can include it as it is. Everything is little-endian in memory
+ * and on the bus, whatever the host; every layout has fixed-width fields without padding and is pinned by
+ * static assertions.
  *
- * Words: IDT = input descriptor table (host writes, adapter reads). ODT = output descriptor table (adapter writes 64-byte
- * commit records, host reads). Both are rings of 64-byte entries in host memory with free-running 32-bit indices; entry i
- * lies in slot i modulo the ring size.
+ * Words: IDT = input descriptor table (host writes, adapter reads). ODT = output descriptor table (adapter
+ * writes 64-byte commit records, host reads). Both are rings of 64-byte entries in host memory with
+ * free-running 32-bit indices; entry i lies in slot i modulo the ring size.
  */
 #ifndef UNDERSTUDY_ABI_H
 #define UNDERSTUDY_ABI_H
@@ -26,11 +27,11 @@ extern "C" {
 #endif
 
 /* ---------------------------------------------------------------- identification */
-#define US_PCI_VENDOR 0x1d9bu      /* configuration space: vendor (for the model; not assigned) */
-#define US_PCI_DEVICE 0x5553u      /* configuration space: device */
-#define US_MAGIC 0x59445355u       /* US_REG_ID: "USDY" */
-#define US_ABI_MAJOR 1u            /* a driver refuses another major version */
-#define US_ABI_MINOR 0u            /* later minors only add */
+#define US_PCI_VENDOR 0x1d9bu /* configuration space: vendor (for the model; not assigned) */
+#define US_PCI_DEVICE 0x5553u /* configuration space: device */
+#define US_MAGIC 0x59445355u  /* US_REG_ID: "USDY" */
+#define US_ABI_MAJOR 1u       /* a driver refuses another major version */
+#define US_ABI_MINOR 0u       /* later minors only add */
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
 #define US_FEATURE_TCP (1u << 0)
@@ -40,36 +41,41 @@ extern "C" {
 #define US_FEATURE_WINDOW_SCALE (1u << 4)
 #define US_FEATURE_HEARTBEAT (1u << 5)
 
-/* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit access)
- * US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
+/* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
+ * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
 #define US_BAR0_SIZE 4096u
-#define US_REGISTERS(X)                                                                                              \
-  X(ID, 0x000u, ro, US_MAGIC, "Magic number 'USDY'; all-ones means that nobody answers.")                            \
-  X(ABI_VERSION, 0x004u, ro, (US_ABI_MAJOR << 16 | US_ABI_MINOR), "Major version in bits 31:16, minor in 15:0.")     \
-  X(FEATURES, 0x008u, ro, 0u, "US_FEATURE_ bits.")                                                                   \
-  X(STATUS, 0x00cu, ro, 0u, "US_STATUS_ bits.")                                                                      \
-  X(CONTROL, 0x010u, rw, 0u, "US_CONTROL_ bits.")                                                                    \
-  X(MAX_CONNECTIONS, 0x014u, ro, 0u, "Connections that the table holds.")                                            \
-  X(IDT_BASE_LO, 0x020u, rw, 0u, "Bus address of the input descriptor table, bits 31:0; 64-byte aligned.")          \
-  X(IDT_BASE_HI, 0x024u, rw, 0u, "Bits 63:32.")                                                                      \
-  X(IDT_SIZE, 0x028u, rw, 0u, "Entries of the input table: a power of two, 16 to 65536.")                            \
-  X(IDT_TAIL, 0x02cu, rw, 0u, "Doorbell: free-running index one past the last entry that the host has written.")     \
-  X(IDT_HEAD, 0x030u, ro, 0u, "Free-running count of input descriptors executed.")                                   \
-  X(ODT_BASE_LO, 0x040u, rw, 0u, "Bus address of the output descriptor table, bits 31:0; 64-byte aligned.")         \
-  X(ODT_BASE_HI, 0x044u, rw, 0u, "Bits 63:32.")                                                                      \
-  X(ODT_SIZE, 0x048u, rw, 0u, "Entries of the output table: a power of two, 16 to 65536.")                           \
-  X(ODT_HEAD, 0x04cu, rw, 0u, "Doorbell: free-running index of the first record not yet consumed; arms the interrupt.") \
-  X(HEARTBEAT_LO, 0x060u, rw, 0u, "Bus address of the 64-byte heartbeat block, bits 31:0; 64-byte aligned.")         \
-  X(HEARTBEAT_HI, 0x064u, rw, 0u, "Bits 63:32.")                                                                     \
-  X(HEARTBEAT_US, 0x068u, rw, 0u, "Period of the heartbeat write in microseconds; 0 switches it off.")               \
-  X(EPOCH, 0x070u, rw, 0u, "Bits 15:0 are written into every record and heartbeat.")                                 \
-  X(CLOCK_MS, 0x074u, rw, 0u, "Host-wide millisecond clock from which TSval is made; runs on from the written value.") \
-  X(SECRET_0, 0x080u, wo, 0u, "Key for initial sequence numbers (RFC 6528) and timestamp offsets, bits 31:0.")       \
-  X(SECRET_1, 0x084u, wo, 0u, "Bits 63:32.")                                                                         \
-  X(SECRET_2, 0x088u, wo, 0u, "Bits 95:64.")                                                                         \
-  X(SECRET_3, 0x08cu, wo, 0u, "Bits 127:96.")                                                                        \
-  X(DROPPED_BLOCKED, 0x0c0u, ro, 0u, "Frames dropped because reception is blocked.")                                 \
-  X(DROPPED_BAD, 0x0c4u, ro, 0u, "Frames dropped because a length, checksum or option is wrong.")                    \
+#define US_REGISTERS(X)                                                                                      \
+  X(ID, 0x000u, ro, US_MAGIC, "Magic number 'USDY'; all-ones means that nobody answers.")                    \
+  X(ABI_VERSION, 0x004u, ro, (US_ABI_MAJOR << 16 | US_ABI_MINOR),                                            \
+    "Major version in bits 31:16, minor in 15:0.")                                                           \
+  X(FEATURES, 0x008u, ro, 0u, "US_FEATURE_ bits.")                                                           \
+  X(STATUS, 0x00cu, ro, 0u, "US_STATUS_ bits.")                                                              \
+  X(CONTROL, 0x010u, rw, 0u, "US_CONTROL_ bits.")                                                            \
+  X(MAX_CONNECTIONS, 0x014u, ro, 0u, "Connections that the table holds.")                                    \
+  X(IDT_BASE_LO, 0x020u, rw, 0u, "Bus address of the input descriptor table, bits 31:0; 64-byte aligned.")   \
+  X(IDT_BASE_HI, 0x024u, rw, 0u, "Bits 63:32.")                                                              \
+  X(IDT_SIZE, 0x028u, rw, 0u, "Entries of the input table: a power of two, 16 to 65536.")                    \
+  X(IDT_TAIL, 0x02cu, rw, 0u,                                                                                \
+    "Doorbell: free-running index one past the last entry that the host has written.")                       \
+  X(IDT_HEAD, 0x030u, ro, 0u, "Free-running count of input descriptors executed.")                           \
+  X(ODT_BASE_LO, 0x040u, rw, 0u, "Bus address of the output descriptor table, bits 31:0; 64-byte aligned.")  \
+  X(ODT_BASE_HI, 0x044u, rw, 0u, "Bits 63:32.")                                                              \
+  X(ODT_SIZE, 0x048u, rw, 0u, "Entries of the output table: a power of two, 16 to 65536.")                   \
+  X(ODT_HEAD, 0x04cu, rw, 0u,                                                                                \
+    "Doorbell: free-running index of the first record not yet consumed; arms the interrupt.")                \
+  X(HEARTBEAT_LO, 0x060u, rw, 0u, "Bus address of the 64-byte heartbeat block, bits 31:0; 64-byte aligned.") \
+  X(HEARTBEAT_HI, 0x064u, rw, 0u, "Bits 63:32.")                                                             \
+  X(HEARTBEAT_US, 0x068u, rw, 0u, "Period of the heartbeat write in microseconds; 0 switches it off.")       \
+  X(EPOCH, 0x070u, rw, 0u, "Bits 15:0 are written into every record and heartbeat.")                         \
+  X(CLOCK_MS, 0x074u, rw, 0u,                                                                                \
+    "Host-wide millisecond clock from which TSval is made; runs on from the written value.")                 \
+  X(SECRET_0, 0x080u, wo, 0u,                                                                                \
+    "Key for initial sequence numbers (RFC 6528) and timestamp offsets, bits 31:0.")                         \
+  X(SECRET_1, 0x084u, wo, 0u, "Bits 63:32.")                                                                 \
+  X(SECRET_2, 0x088u, wo, 0u, "Bits 95:64.")                                                                 \
+  X(SECRET_3, 0x08cu, wo, 0u, "Bits 127:96.")                                                                \
+  X(DROPPED_BLOCKED, 0x0c0u, ro, 0u, "Frames dropped because reception is blocked.")                         \
+  X(DROPPED_BAD, 0x0c4u, ro, 0u, "Frames dropped because a length, checksum or option is wrong.")            \
   X(REFUSED_COMMANDS, 0x0c8u, ro, 0u, "Input descriptors refused, each answered by a US_REC_REFUSED record.")
 
 enum us_register {
@@ -78,14 +84,16 @@ enum us_register {
 #undef US_X
 };
 
-#define US_CONTROL_ENABLE (1u << 0)    /* fetch descriptors, write records, beat; rings must be set up before */
-#define US_CONTROL_RX_ENABLE (1u << 1) /* accept frames. Clear (after reset): every frame is dropped, nothing is answered.
-                                          Setting it on an adapter that holds restored connections kicks each of them. */
-#define US_CONTROL_RESET (1u << 2)     /* write 1: back to the state after power-on */
+#define US_CONTROL_ENABLE (1u << 0) /* fetch descriptors, write records, beat; rings must be set up before \
+                                     */
+#define US_CONTROL_RX_ENABLE                                                                    \
+  (1u << 1) /* accept frames. Clear (after reset): every frame is dropped, nothing is answered. \
+               Setting it on an adapter that holds restored connections kicks each of them. */
+#define US_CONTROL_RESET (1u << 2) /* write 1: back to the state after power-on */
 
 #define US_STATUS_READY (1u << 0)
 #define US_STATUS_RX_BLOCKED (1u << 1)
-#define US_STATUS_FATAL (1u << 2)      /* a DMA failed or a ring is unusable: the adapter has stopped itself */
+#define US_STATUS_FATAL (1u << 2) /* a DMA failed or a ring is unusable: the adapter has stopped itself */
 
 /* MSI-X table in BAR 0: 16 bytes a vector: address low, address high, data, vector control (bit 0 masks). */
 #define US_MSIX_TABLE 0x800u
@@ -100,13 +108,13 @@ enum us_opcode {
   US_OP_LISTEN = 2,
   US_OP_UNLISTEN = 3,
   US_OP_CONNECT = 4,
-  US_OP_SEND = 5,       /* a range of the send stream lies in host memory */
-  US_OP_POST_RX = 6,    /* a receive buffer for one connection: raises its grant */
-  US_OP_POST_POOL = 7,  /* a receive buffer for whichever connection comes next */
-  US_OP_CLOSE = 8,      /* no more sends: FIN after the last posted byte */
-  US_OP_ABORT = 9,      /* RST */
-  US_OP_RESTORE = 10,   /* hard state of a live connection, for a substitute */
-  US_OP_OPCODES = 11    /* first value that is not an opcode */
+  US_OP_SEND = 5,      /* a range of the send stream lies in host memory */
+  US_OP_POST_RX = 6,   /* a receive buffer for one connection: raises its grant */
+  US_OP_POST_POOL = 7, /* a receive buffer for whichever connection comes next */
+  US_OP_CLOSE = 8,     /* no more sends: FIN after the last posted byte */
+  US_OP_ABORT = 9,     /* RST */
+  US_OP_RESTORE = 10,  /* hard state of a live connection, for a substitute */
+  US_OP_OPCODES = 11   /* first value that is not an opcode */
 };
 
 /* A bus range of the host; IPv4 addresses stand as ::ffff:a.b.c.d everywhere. */
@@ -153,7 +161,8 @@ struct us_idt_entry {
       uint32_t iova_hi;
       uint32_t len;      /* bytes of this grant: 1 to 2^20 */
       uint32_t buf_id;   /* the host's name, returned in records */
-      uint32_t base_off; /* records' off counts from iova - base_off: remainder of a buffer that was begun elsewhere */
+      uint32_t base_off; /* records' off counts from iova - base_off: remainder of a buffer that was begun
+                            elsewhere */
       uint32_t edge;     /* POST_RX: sequence number after this buffer; the right window edge may go there */
       uint8_t reserved[28];
     } rx;
@@ -162,11 +171,11 @@ struct us_idt_entry {
       uint16_t local_port;
       uint16_t peer_port;
       uint8_t addr_index;
-      uint8_t state;  /* enum us_tcp_state */
-      uint8_t conn;   /* US_CONN_ bits */
-      uint8_t wscale; /* ours (shift of windows we send) in bits 3:0, the peer's in 7:4 */
-      uint16_t mss;   /* largest payload we may send, options not deducted (RFC 6691) */
-      uint16_t fin;   /* US_FIN_TX, US_FIN_RX */
+      uint8_t state;    /* enum us_tcp_state */
+      uint8_t conn;     /* US_CONN_ bits */
+      uint8_t wscale;   /* ours (shift of windows we send) in bits 3:0, the peer's in 7:4 */
+      uint16_t mss;     /* largest payload we may send, options not deducted (RFC 6691) */
+      uint16_t fin;     /* US_FIN_TX, US_FIN_RX */
       uint32_t rcv_nxt; /* exact: committed bytes (SYN and FIN counted) */
       uint32_t snd_una; /* at or below the truth */
       uint32_t snd_max; /* at or above the truth: after the last posted byte, FIN counted */
@@ -194,17 +203,17 @@ struct us_idt_entry {
 #define US_FIN_RX (1u << 1) /* the peer's FIN is committed */
 
 enum us_tcp_state { /* RFC 9293 3.3.2 */
-  US_TCP_CLOSED = 0,
-  US_TCP_LISTEN = 1,
-  US_TCP_SYN_SENT = 2,
-  US_TCP_SYN_RCVD = 3,
-  US_TCP_ESTABLISHED = 4,
-  US_TCP_FIN_WAIT_1 = 5,
-  US_TCP_FIN_WAIT_2 = 6,
-  US_TCP_CLOSE_WAIT = 7,
-  US_TCP_CLOSING = 8,
-  US_TCP_LAST_ACK = 9,
-  US_TCP_TIME_WAIT = 10
+                    US_TCP_CLOSED = 0,
+                    US_TCP_LISTEN = 1,
+                    US_TCP_SYN_SENT = 2,
+                    US_TCP_SYN_RCVD = 3,
+                    US_TCP_ESTABLISHED = 4,
+                    US_TCP_FIN_WAIT_1 = 5,
+                    US_TCP_FIN_WAIT_2 = 6,
+                    US_TCP_CLOSE_WAIT = 7,
+                    US_TCP_CLOSING = 8,
+                    US_TCP_LAST_ACK = 9,
+                    US_TCP_TIME_WAIT = 10
 };
 
 /* ---------------------------------------------------------------- commit records */
@@ -228,11 +237,11 @@ enum us_record_type {
 
 enum us_status {
   US_OK = 0,
-  US_ERR_RESET = 1,       /* RST from the peer */
-  US_ERR_TIMEOUT = 2,     /* retransmissions or probes exhausted (RFC 1122 4.2.3.5) */
-  US_ERR_REFUSED = 3,     /* RST in SYN_SENT */
+  US_ERR_RESET = 1,   /* RST from the peer */
+  US_ERR_TIMEOUT = 2, /* retransmissions or probes exhausted (RFC 1122 4.2.3.5) */
+  US_ERR_REFUSED = 3, /* RST in SYN_SENT */
   US_ERR_NO_RESOURCES = 4,
-  US_ERR_ABORTED = 5,     /* by the host */
+  US_ERR_ABORTED = 5, /* by the host */
   US_ERR_BAD_OPCODE = 16,
   US_ERR_BAD_CRC = 17,
   US_ERR_BAD_CID = 18,
@@ -244,9 +253,9 @@ enum us_status {
 };
 
 struct us_record {
-  uint8_t type;      /* enum us_record_type */
-  uint8_t flags;     /* US_REC_FLAG_ bits */
-  uint16_t epoch;    /* US_REG_EPOCH when it was written: older ones are refused by the host */
+  uint8_t type;   /* enum us_record_type */
+  uint8_t flags;  /* US_REC_FLAG_ bits */
+  uint16_t epoch; /* US_REG_EPOCH when it was written: older ones are refused by the host */
   uint32_t cid;
   uint32_t number;   /* free-running index of the record: it is valid in its slot if number and crc match */
   uint32_t rcv_nxt;  /* committed with this record: the substitute starts here */
@@ -260,12 +269,13 @@ struct us_record {
       uint16_t local_port;
       uint16_t peer_port;
       uint8_t addr_index;
-      uint8_t conn;    /* US_CONN_ bits */
-      uint8_t wscale;  /* ours in bits 3:0, the peer's in 7:4 */
+      uint8_t conn;   /* US_CONN_ bits */
+      uint8_t wscale; /* ours in bits 3:0, the peer's in 7:4 */
       uint8_t reserved0;
-      uint16_t mss;    /* largest payload we may send, options not deducted */
+      uint16_t mss;      /* largest payload we may send, options not deducted */
       uint16_t pool_kib; /* size of the pool buffer that came with the connection, in KiB; 0: none */
-    } conn; /* EMBRYO: snd_una is ISS, rcv_nxt is IRS + 1. The pool buffer's id rides in snd_wnd (US_NO_BUF: none) */
+    } conn; /* EMBRYO: snd_una is ISS, rcv_nxt is IRS + 1. The pool buffer's id rides in snd_wnd (US_NO_BUF:
+               none) */
     struct {
       uint32_t buf_id;
       uint32_t off; /* of the payload in the buffer */

@@ -4,16 +4,19 @@
 
 namespace understudy {
 
-static_assert(std::endian::native == std::endian::little, "descriptors and records are copied as they stand: little-endian");
+static_assert(std::endian::native == std::endian::little,
+              "descriptors and records are copied as they stand: little-endian");
 
-adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& config, event_log& log, std::uint16_t unit)
+adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& config, event_log& log,
+                 std::uint16_t unit)
     : sc_module(name),
       dma("dma", config.dma),
       ethernet("ethernet_out", "ethernet_in", *this),
       config_(config),
       log_(log),
       unit_(unit),
-      checksum_(config.checksum_rtl ? make_checksum_rtl(config.checksum_bytes) : make_checksum_twin(config.checksum_bytes)),
+      checksum_(config.checksum_rtl ? make_checksum_rtl(config.checksum_bytes)
+                                    : make_checksum_twin(config.checksum_bytes)),
       engine_(new tcp_engine(config.tcp, *this)),
       output_(
           config_, dma, agenda_, [this](cid c, seq32 rcv_nxt) { committed(c, rcv_nxt); },

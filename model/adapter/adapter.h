@@ -1,8 +1,9 @@
 // The adapter: an Ethernet port, a PCI Express function, and between them TCP.
 //
-// A plain TLM-2.0 citizen: `mmio` and `cfg` are target sockets (b_transport; 4-byte accesses), `dma.socket` is the initiator of
-// memory writes, reads and MSI-X messages, `ethernet` carries frames. The way of a received byte through the members:
-// ethernet -> rx fifo -> checksum -> engine -> place() -> dma -> output_table -> proof -> engine.on_committed() -> ACK.
+// A plain TLM-2.0 citizen: `mmio` and `cfg` are target sockets (b_transport; 4-byte accesses), `dma.socket`
+// is the initiator of memory writes, reads and MSI-X messages, `ethernet` carries frames. The way of a
+// received byte through the members: ethernet -> rx fifo -> checksum -> engine -> place() -> dma ->
+// output_table -> proof -> engine.on_committed() -> ACK.
 #pragma once
 #include <tlm.h>
 #include <tlm_utils/simple_target_socket.h>
@@ -17,8 +18,8 @@
 #include "model/adapter/dma_engine.h"
 #include "model/adapter/neighbours.h"
 #include "model/adapter/output_table.h"
-#include "model/core/fifo.h"
 #include "model/core/event_log.h"
+#include "model/core/fifo.h"
 #include "model/core/stream_buffers.h"
 #include "model/core/tcp_engine.h"
 #include "model/cosim/checksum_unit.h"
@@ -29,15 +30,15 @@ namespace understudy {
 
 struct adapter_counters {
   std::uint64_t frames_in = 0, frames_out = 0;
-  std::uint64_t dropped_blocked = 0;    // reception is blocked
-  std::uint64_t dropped_bad = 0;        // length, header or checksum
-  std::uint64_t dropped_overflow = 0;   // rx fifo full
-  std::uint64_t dropped_not_ours = 0;   // address, EtherType or protocol
+  std::uint64_t dropped_blocked = 0;   // reception is blocked
+  std::uint64_t dropped_bad = 0;       // length, header or checksum
+  std::uint64_t dropped_overflow = 0;  // rx fifo full
+  std::uint64_t dropped_not_ours = 0;  // address, EtherType or protocol
   std::uint64_t dropped_no_neighbour = 0;
-  std::uint64_t descriptors = 0;        // input descriptors executed
-  std::uint64_t refused = 0;            // input descriptors refused
-  std::uint64_t pool_empty = 0;         // a connection began without a buffer
-  std::uint64_t checksum_cycles = 0;    // that the checksum block took
+  std::uint64_t descriptors = 0;      // input descriptors executed
+  std::uint64_t refused = 0;          // input descriptors refused
+  std::uint64_t pool_empty = 0;       // a connection began without a buffer
+  std::uint64_t checksum_cycles = 0;  // that the checksum block took
 };
 
 class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
@@ -48,12 +49,13 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   eth_socket ethernet;
 
   // `unit` numbers the adapter in the event log.
-  adapter(const sc_core::sc_module_name& name, const adapter_config& config, event_log& log, std::uint16_t unit);
+  adapter(const sc_core::sc_module_name& name, const adapter_config& config, event_log& log,
+          std::uint16_t unit);
   ~adapter() override;
 
-  // The adapter dies at this instant: it does, sends, answers and logs nothing more. What its bus master has put on the link
-  // is the link's business. May be called from anywhere, also by an observer of the adapter's own events: what the adapter
-  // was doing ends there.
+  // The adapter dies at this instant: it does, sends, answers and logs nothing more. What its bus master has
+  // put on the link is the link's business. May be called from anywhere, also by an observer of the adapter's
+  // own events: what the adapter was doing ends there.
   void kill();
   bool dead() const { return dead_; }
   // The heartbeat stops, for good; everything else goes on. To the host such an adapter looks dead: a zombie.
@@ -83,8 +85,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   };
   struct out_slot {
     send_request request;
-    frame_ref frame;       // payload, headroom in front; empty while raw
-    segment raw;           // a segment without connection
+    frame_ref frame;  // payload, headroom in front; empty while raw
+    segment raw;      // a segment without connection
     bool is_raw = false;
     std::uint32_t reads = 0;  // DMA reads still under way
     bool failed = false;
@@ -125,7 +127,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   picos take(frame_ref f) override;
   void drain_receive();
   void process(const received& r);
-  void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push, bool fin) override;
+  void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push,
+             bool fin) override;
   void changed(cid c, change what, us_status status) override;
   void record_acked();
   void committed(cid c, seq32 rcv_nxt);
@@ -182,13 +185,13 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::vector<cid> acked_;
   bool acked_scheduled_ = false;
 
-  fifo<received> rx_fifo_;      // in the order of arrival; rx_at_engine_ of them have passed the pipeline
+  fifo<received> rx_fifo_;  // in the order of arrival; rx_at_engine_ of them have passed the pipeline
   std::size_t rx_at_engine_ = 0;
-  std::uint64_t rx_fifo_bytes_ = 0;   // bytes of all of them
-  picos rx_pipe_free_ = 0;            // when the checksum block takes the next frame
-  bool rx_stalled_ = false;           // waiting for the bus
+  std::uint64_t rx_fifo_bytes_ = 0;  // bytes of all of them
+  picos rx_pipe_free_ = 0;           // when the checksum block takes the next frame
+  bool rx_stalled_ = false;          // waiting for the bus
 
-  fifo<frame_ref> out_frames_;   // complete frames: ARP, echo
+  fifo<frame_ref> out_frames_;       // complete frames: ARP, echo
   fifo<std::uint32_t> out_control_;  // slots without payload: ACK, SYN, RST
   fifo<std::uint32_t> out_data_;     // slots with payload or FIN, in stream order
   std::vector<std::unique_ptr<out_slot>> slots_;

@@ -26,10 +26,12 @@ void adapter::fetch_descriptors() {
   const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
   const std::uint32_t slot = idt_head_ & (entries - 1);
   const std::uint32_t n = std::min({idt_tail_ - idt_head_, entries - slot, config_.descriptors_a_fetch});
-  const iova base{static_cast<std::uint64_t>(regs_[US_REG_IDT_BASE_HI / 4]) << 32 | regs_[US_REG_IDT_BASE_LO / 4]};
+  const iova base{static_cast<std::uint64_t>(regs_[US_REG_IDT_BASE_HI / 4]) << 32 |
+                  regs_[US_REG_IDT_BASE_LO / 4]};
   fetching_ = true;
-  dma.read(base + std::uint64_t{slot} * US_ENTRY_BYTES, n * US_ENTRY_BYTES, reinterpret_cast<std::uint8_t*>(fetched_.data()),
-           frame_ref{}, [this, first = idt_head_, n](bool ok) {
+  dma.read(base + std::uint64_t{slot} * US_ENTRY_BYTES, n * US_ENTRY_BYTES,
+           reinterpret_cast<std::uint8_t*>(fetched_.data()), frame_ref{},
+           [this, first = idt_head_, n](bool ok) {
              if (!ok) {  // the ring is not where the driver said: nothing more can be understood
                status_ |= US_STATUS_FATAL;
                raise_interrupt(US_VECTOR_HEALTH);
@@ -106,8 +108,9 @@ us_status adapter::execute(const us_idt_entry& e) {
       const auto& l = e.u.listen;
       if (l.addr_index >= US_ADDRESSES || !addresses_[l.addr_index].set) return US_ERR_BAD_ADDRESS;
       const ip_address& ip = addresses_[l.addr_index].ip;
-      const bool done = e.opcode == US_OP_LISTEN ? engine_->listen(ip, l.port, l.addr_index, l.backlog, e.flags)
-                                                 : engine_->unlisten(ip, l.port);
+      const bool done = e.opcode == US_OP_LISTEN
+                            ? engine_->listen(ip, l.port, l.addr_index, l.backlog, e.flags)
+                            : engine_->unlisten(ip, l.port);
       return done ? US_OK : US_ERR_IN_USE;
     }
     case US_OP_CONNECT:
@@ -145,7 +148,8 @@ us_status adapter::connect(const us_idt_entry& e) {
   const auto& d = e.u.connect;
   if (d.addr_index >= US_ADDRESSES || !addresses_[d.addr_index].set) return US_ERR_BAD_ADDRESS;
   const four_tuple t{addresses_[d.addr_index].ip, address_from(d.peer_ip), d.local_port, d.peer_port};
-  return engine_->connect(now_ps(), t, d.addr_index, seq32{d.iss}, e.flags).valid() ? US_OK : US_ERR_NO_RESOURCES;
+  return engine_->connect(now_ps(), t, d.addr_index, seq32{d.iss}, e.flags).valid() ? US_OK
+                                                                                    : US_ERR_NO_RESOURCES;
 }
 
 us_status adapter::post_send(const us_idt_entry& e) {
@@ -163,7 +167,8 @@ us_status adapter::post_send(const us_idt_entry& e) {
 us_status adapter::post_receive(const us_idt_entry& e) {
   const auto& d = e.u.rx;
   if (d.len == 0 || d.len > max_range) return US_ERR_BAD_LENGTH;
-  const receive_buffer r{iova{static_cast<std::uint64_t>(d.iova_hi) << 32 | d.iova_lo}, buf_id{d.buf_id}, d.len, 0, d.base_off};
+  const receive_buffer r{iova{static_cast<std::uint64_t>(d.iova_hi) << 32 | d.iova_lo}, buf_id{d.buf_id},
+                         d.len, 0, d.base_off};
   if (e.opcode == US_OP_POST_POOL) {
     pool_.push_back(r);
     return US_OK;

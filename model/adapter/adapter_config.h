@@ -1,4 +1,5 @@
-// Every constant of the adapter, with its unit and where its value comes from. Ranges are checked where scenarios are read.
+// Every constant of the adapter, with its unit and where its value comes from. Ranges are checked where
+// scenarios are read.
 #pragma once
 #include <cstdint>
 
@@ -18,21 +19,22 @@ enum class commit_proof : std::uint8_t {
 struct adapter_config {
   tcp_config tcp;
   dma_config dma;
-  picos clock_period = 2500_ps;          // 400 MHz, as FPGA offload engines of 100 Gb/s run
-  std::uint32_t checksum_bytes = 32;     // of datapath width: 400 MHz * 32 bytes is 102 Gb/s
-  bool checksum_rtl = false;             // the Verilated block instead of its C++ twin
-  picos rx_latency = 400_ns;             // MAC to engine, without the checksum: about 160 cycles of parse, look-up, TCP
-  picos tx_latency = 300_ns;             // payload in the adapter to MAC: header, checksum insertion
+  picos clock_period = 2500_ps;       // 400 MHz, as FPGA offload engines of 100 Gb/s run
+  std::uint32_t checksum_bytes = 32;  // of datapath width: 400 MHz * 32 bytes is 102 Gb/s
+  bool checksum_rtl = false;          // the Verilated block instead of its C++ twin
+  picos rx_latency = 400_ns;  // MAC to engine, without the checksum: about 160 cycles of parse, look-up, TCP
+  picos tx_latency = 300_ns;  // payload in the adapter to MAC: header, checksum insertion
   std::uint32_t rx_fifo_bytes = 512 * 1024;  // frames waiting behind the engine; more is dropped
-  std::uint64_t dma_backlog_bytes = 256 * 1024;  // posted writes waiting before the engine stops taking frames
-  picos register_access = 20_ns;         // BAR read or write inside the adapter
-  picos descriptor_time = 20_ns;         // decode and execute one input descriptor
+  std::uint64_t dma_backlog_bytes =
+      256 * 1024;                          // posted writes waiting before the engine stops taking frames
+  picos register_access = 20_ns;           // BAR read or write inside the adapter
+  picos descriptor_time = 20_ns;           // decode and execute one input descriptor
   std::uint32_t descriptors_a_fetch = 16;  // input descriptors a DMA read fetches, at most
-  picos interrupt_moderation = 10_us;    // least time between two interrupts, common default range 8 to 50 us
-  picos acked_record_age = 10_us;        // send progress is reported after at most this time
+  picos interrupt_moderation = 10_us;  // least time between two interrupts, common default range 8 to 50 us
+  picos acked_record_age = 10_us;      // send progress is reported after at most this time
   commit_proof proof = commit_proof::flush_read;
   picos trusted_delay = 2_us;
-  std::uint32_t flushes_in_flight = 2;   // flush reads outstanding, at most
+  std::uint32_t flushes_in_flight = 2;  // flush reads outstanding, at most
   // Deliberate faults, each of which one monitor must catch.
   bool mutant_record_before_payload = false;
   bool mutant_lost_wakeup = false;

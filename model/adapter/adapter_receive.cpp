@@ -30,7 +30,8 @@ picos adapter::take(frame_ref f) {
   return now;
 }
 
-// Give the engine what has passed the pipeline, unless the bus is too far behind: then frames wait, and at last overflow.
+// Give the engine what has passed the pipeline, unless the bus is too far behind: then frames wait, and at
+// last overflow.
 void adapter::drain_receive() {
   while (rx_at_engine_ && !rx_stalled_ && !dead_) {
     if (dma.queued_write_bytes() >= config_.dma_backlog_bytes) {
@@ -143,7 +144,8 @@ us_record adapter::connection_record(cid c, const tcp_view& v, us_record_type ty
 }
 
 // Payload first, its record behind it: the order on the bus is the order of the commit (I-RX-2).
-void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push, bool fin) {
+void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length,
+                    bool push, bool fin) {
   if (!log(event_kind::engine_step, c.raw, std::uint64_t{US_REC_DATA} << 32 | seq.raw)) return;
   const tcp_view v = engine_->view(c);
   const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
@@ -199,7 +201,8 @@ void adapter::changed(cid c, change what, us_status status) {
   const auto step = [&](us_record_type type) {
     log(event_kind::engine_step, c.raw, std::uint64_t{type} << 32 | v.hard.snd_una.raw);
   };
-  // The connection's first buffer comes from the pool, so that the peer has a window before the host has looked.
+  // The connection's first buffer comes from the pool, so that the peer has a window before the host has
+  // looked.
   const auto announce = [&](us_record_type type, bool with_buffer) {
     us_record r = connection_record(c, v, type);
     if (with_buffer) {

@@ -7,7 +7,8 @@ namespace understudy {
 
 namespace {
 
-// A dword access inside `size` bytes: what a register file takes (anything else is answered as hardware would).
+// A dword access inside `size` bytes: what a register file takes (anything else is answered as hardware
+// would).
 bool dword_access(tlm::tlm_generic_payload& t, std::uint64_t size) {
   if (t.get_address() + 4 > size || t.get_address() % 4 != 0) {
     t.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
@@ -42,7 +43,8 @@ void adapter::mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& dela
     std::memcpy(&value, t.get_data_ptr(), 4);
     write_register(offset, value);
   }
-  t.set_response_status(dead_ ? tlm::TLM_GENERIC_ERROR_RESPONSE : tlm::TLM_OK_RESPONSE);  // it may die while it works
+  t.set_response_status(dead_ ? tlm::TLM_GENERIC_ERROR_RESPONSE
+                              : tlm::TLM_OK_RESPONSE);  // it may die while it works
 }
 
 void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay) {
@@ -117,7 +119,8 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
   switch (offset) {
     case US_REG_IDT_TAIL: {
       const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
-      if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_) return;  // past the ring, or backwards
+      if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_)
+        return;  // past the ring, or backwards
       idt_tail_ = value;
       fetch_descriptors();
       break;
@@ -135,8 +138,8 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
       engine_->set_clock(now_ps(), value);
       break;
     case US_REG_SECRET_3: {
-      const std::uint32_t key[4] = {regs_[US_REG_SECRET_0 / 4], regs_[US_REG_SECRET_1 / 4], regs_[US_REG_SECRET_2 / 4],
-                                    value};
+      const std::uint32_t key[4] = {regs_[US_REG_SECRET_0 / 4], regs_[US_REG_SECRET_1 / 4],
+                                    regs_[US_REG_SECRET_2 / 4], value};
       engine_->set_secret(key);
       break;
     }
@@ -160,7 +163,8 @@ void adapter::control(std::uint32_t value) {
     const std::uint32_t odt = regs_[US_REG_ODT_SIZE / 4];
     const auto usable = [](std::uint32_t n) { return n >= 16 && n <= 65536 && (n & (n - 1)) == 0; };
     const iova odt_base = address(US_REG_ODT_BASE_LO, US_REG_ODT_BASE_HI);
-    if (!usable(idt) || !usable(odt) || odt_base.raw % US_ENTRY_BYTES || regs_[US_REG_IDT_BASE_LO / 4] % US_ENTRY_BYTES) {
+    if (!usable(idt) || !usable(odt) || odt_base.raw % US_ENTRY_BYTES ||
+        regs_[US_REG_IDT_BASE_LO / 4] % US_ENTRY_BYTES) {
       status_ |= US_STATUS_FATAL;
       control_ = 0;
       return;

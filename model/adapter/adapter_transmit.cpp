@@ -1,4 +1,5 @@
-// From the engine's wish to the MAC: fetch payload, fill in the header at the last moment, find the neighbour.
+// From the engine's wish to the MAC: fetch payload, fill in the header at the last moment, find the
+// neighbour.
 #include <algorithm>
 
 #include "model/adapter/adapter.h"
@@ -44,14 +45,15 @@ void adapter::send(const send_request& r) {
     if (at.before(s.begin) || !at.before(end)) return true;
     const std::uint32_t n = std::min(left, end.minus(at));
     ++slot.reads;
-    dma.read(s.at + at.minus(s.begin), n, slot.frame.data() + (r.length - left), slot.frame, [this, index](bool ok) {
-      out_slot& done = *slots_[index];
-      done.failed = done.failed || !ok;
-      if (--done.reads == 0) {
-        done.ready_at = now_ps() + config_.tx_latency;
-        start_transmit();
-      }
-    });
+    dma.read(s.at + at.minus(s.begin), n, slot.frame.data() + (r.length - left), slot.frame,
+             [this, index](bool ok) {
+               out_slot& done = *slots_[index];
+               done.failed = done.failed || !ok;
+               if (--done.reads == 0) {
+                 done.ready_at = now_ps() + config_.tx_latency;
+                 start_transmit();
+               }
+             });
     at += n;
     left -= n;
     return left != 0;
@@ -124,17 +126,20 @@ void adapter::transmit() {
   after_engine();
 }
 
-// Make the frame of a slot as the engine wants it at this instant. False, and no frame: it is no longer wanted, cannot be
-// addressed, or waits for its neighbour.
+// Make the frame of a slot as the engine wants it at this instant. False, and no frame: it is no longer
+// wanted, cannot be addressed, or waits for its neighbour.
 bool adapter::dress(out_slot& slot, frame_ref& out) {
   if (slot.failed) return false;
   segment s = slot.raw;
-  if (!slot.is_raw && (!engine_->known(slot.request.connection) || !engine_->build_segment(now_ps(), slot.request, s)))
+  if (!slot.is_raw &&
+      (!engine_->known(slot.request.connection) || !engine_->build_segment(now_ps(), slot.request, s)))
     return false;
   const local_address* from = address_of(s.tuple.local);
   if (!from) return false;
-  frame_ref f = slot.is_raw || slot.request.length == 0 ? frame_ref::make(0, headroom) : std::move(slot.frame);
-  const ip_address& hop = same_network(from->ip, s.tuple.remote, from->prefix_len) ? s.tuple.remote : from->gateway;
+  frame_ref f =
+      slot.is_raw || slot.request.length == 0 ? frame_ref::make(0, headroom) : std::move(slot.frame);
+  const ip_address& hop =
+      same_network(from->ip, s.tuple.remote, from->prefix_len) ? s.tuple.remote : from->gateway;
   const mac_address* mac = neighbours_.find(hop);
   prepend_headers(f, s, from->mac, mac ? *mac : broadcast_mac, ip_id_++);
   if (mac) {

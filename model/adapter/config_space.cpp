@@ -6,8 +6,8 @@ namespace understudy {
 
 config_space::config_space() {
   set(0x00, US_PCI_DEVICE << 16 | US_PCI_VENDOR, 0);
-  set(command, 0x0010'0000, 0x0000'0406);  // capabilities list; memory space, bus master, INTx disable
-  set(0x08, 0x0200'0001, 0);               // class: Ethernet controller; revision 1
+  set(command, 0x0010'0000, 0x0000'0406);       // capabilities list; memory space, bus master, INTx disable
+  set(0x08, 0x0200'0001, 0);                    // class: Ethernet controller; revision 1
   set(bar0, 0x0000'0004, ~(US_BAR0_SIZE - 1));  // 64-bit memory BAR; sizing works by writing all-ones
   set(bar0 + 4, 0, ~0u);
   set(0x2c, US_PCI_DEVICE << 16 | US_PCI_VENDOR, 0);

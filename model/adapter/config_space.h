@@ -1,5 +1,5 @@
-// PCI configuration space of the adapter: a type 0 header with PCI Express and MSI-X capabilities (PCI Local Bus 6.1,
-// PCI Express Base 7.5, 7.7).
+// PCI configuration space of the adapter: a type 0 header with PCI Express and MSI-X capabilities (PCI Local
+// Bus 6.1, PCI Express Base 7.5, 7.7).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace understudy {
 class config_space {
  public:
   static constexpr std::uint32_t bytes = 4096;
-  static constexpr std::uint32_t command = 0x04;          // bit 1 memory space, bit 2 bus master
+  static constexpr std::uint32_t command = 0x04;  // bit 1 memory space, bit 2 bus master
   static constexpr std::uint32_t bus_master_bit = 1u << 2;
   static constexpr std::uint32_t bar0 = 0x10;
   static constexpr std::uint32_t pcie_capability = 0x40;

@@ -17,7 +17,7 @@ struct dma_engine::transaction : tlm::tlm_generic_payload {
   frame_extension frame;
   std::uint8_t bytes[small_bytes] = {};
   std::uint8_t enables[4] = {};
-  std::uint32_t job = 0;    // of a read
+  std::uint32_t job = 0;  // of a read
   bool is_flush = false;
   done flush_done;
 };

@@ -1,4 +1,5 @@
-// The adapter's bus master: cuts transfers into TLP-sized requests, keeps posted writes in order, tracks reads by tag.
+// The adapter's bus master: cuts transfers into TLP-sized requests, keeps posted writes in order, tracks
+// reads by tag.
 #pragma once
 #include <tlm.h>
 #include <tlm_utils/simple_initiator_socket.h>
@@ -17,23 +18,24 @@
 namespace understudy {
 
 struct dma_config {
-  std::uint32_t mps = 256;    // payload bytes of a write request, at most (PCIe 2.2.2)
-  std::uint32_t mrrs = 512;   // bytes of a read request, at most (PCIe 2.2.2)
-  std::uint32_t tags = 64;    // read requests outstanding, at most
-  picos issue_time = 4_ns;    // engine work for each request: two cycles of 500 MHz
+  std::uint32_t mps = 256;   // payload bytes of a write request, at most (PCIe 2.2.2)
+  std::uint32_t mrrs = 512;  // bytes of a read request, at most (PCIe 2.2.2)
+  std::uint32_t tags = 64;   // read requests outstanding, at most
+  picos issue_time = 4_ns;   // engine work for each request: two cycles of 500 MHz
 };
 
 struct dma_counters {
   std::uint64_t operations = 0;  // transfers asked for (a transfer is one contiguous range)
   std::uint64_t write_bytes = 0, read_bytes = 0;
-  std::uint64_t requests = 0;    // TLPs
-  std::uint64_t failed = 0;      // answers other than OK
+  std::uint64_t requests = 0;  // TLPs
+  std::uint64_t failed = 0;    // answers other than OK
 };
 
-// Two queues share the link in turn: posted writes with the flushes behind them, in order; reads, started in order and answered
-// in any. A flush is a zero-length read that cannot pass the writes before it (PCIe 2.4.1, 2.2.5).
-// While bus_master(false) nothing is issued. After stop(), which may come from inside any call that the engine makes, nothing
-// more happens at all: requests are forgotten, answers still under way ignored, nobody is called.
+// Two queues share the link in turn: posted writes with the flushes behind them, in order; reads, started in
+// order and answered in any. A flush is a zero-length read that cannot pass the writes before it
+// (PCIe 2.4.1, 2.2.5). While bus_master(false) nothing is issued. After stop(), which may come from inside
+// any call that the engine makes, nothing more happens at all: requests are forgotten, answers still under
+// way ignored, nobody is called.
 class dma_engine : public sc_core::sc_module {
  public:
   using done = inplace_function<void(bool ok), 48>;
@@ -44,11 +46,13 @@ class dma_engine : public sc_core::sc_module {
   dma_engine(const sc_core::sc_module_name& name, const dma_config& config);
   ~dma_engine() override;
 
-  // Write bytes [offset, offset + length) of the frame to `to`; the frame is kept until they are in host memory.
+  // Write bytes [offset, offset + length) of the frame to `to`; the frame is kept until they are in host
+  // memory.
   void write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length);
   // Write up to 64 bytes, copied now; never split (the caller aligns: a record is one TLP).
   void write_small(iova to, std::span<const std::uint8_t> bytes);
-  // `d` is called when every write queued before has reached the host, as the bus proves it by answering a read behind them.
+  // `d` is called when every write queued before has reached the host, as the bus proves it by answering a
+  // read behind them.
   void flush(iova at, done d);
   // Read `length` bytes (above 0) into `to`, which `keep` keeps alive (it may be null for memory that stays).
   void read(iova from, std::uint32_t length, std::uint8_t* to, const frame_ref& keep, done d);
@@ -90,7 +94,8 @@ class dma_engine : public sc_core::sc_module {
   class transaction_pool;
   struct transaction;
 
-  tlm::tlm_sync_enum nb_transport_bw(tlm::tlm_generic_payload& t, tlm::tlm_phase& phase, sc_core::sc_time& delay);
+  tlm::tlm_sync_enum nb_transport_bw(tlm::tlm_generic_payload& t, tlm::tlm_phase& phase,
+                                     sc_core::sc_time& delay);
   void step();
   void wake(picos delay);
   bool issue_posted();

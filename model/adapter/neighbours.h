@@ -1,4 +1,5 @@
-// IP address to MAC address on the attached link (RFC 826), with the frames that wait for an answer. Soft state.
+// IP address to MAC address on the attached link (RFC 826), with the frames that wait for an answer. Soft
+// state.
 #pragma once
 #include <cstdint>
 #include <unordered_map>

@@ -1,4 +1,5 @@
-// The output descriptor table: numbers records, writes them to host memory, proves them visible, raises the interrupt.
+// The output descriptor table: numbers records, writes them to host memory, proves them visible, raises the
+// interrupt.
 #pragma once
 #include <cstdint>
 
@@ -23,9 +24,10 @@ class output_table {
   using committed = inplace_function<void(cid c, seq32 rcv_nxt), 16>;
   using interrupt = inplace_function<void(), 16>;
 
-  // `on_commit` is told, in order, of each record pushed with prove = true once it and what it covers are visible.
-  // `raise` is to send the interrupt message behind what is queued.
-  output_table(const adapter_config& config, dma_engine& dma, agenda& work, committed on_commit, interrupt raise);
+  // `on_commit` is told, in order, of each record pushed with prove = true once it and what it covers are
+  // visible. `raise` is to send the interrupt message behind what is queued.
+  output_table(const adapter_config& config, dma_engine& dma, agenda& work, committed on_commit,
+               interrupt raise);
 
   // Ring of `entries` (a power of two) at `base`; numbering starts at 0.
   void configure(iova base, std::uint32_t entries);
@@ -34,8 +36,8 @@ class output_table {
   void reset();
   void set_epoch(std::uint16_t e) { epoch_ = e; }
 
-  // Complete `r` (number, epoch, idt_head, crc) and write it behind everything queued. `prove`: on_commit(c, r.rcv_nxt)
-  // follows. Payload that the record covers was queued before.
+  // Complete `r` (number, epoch, idt_head, crc) and write it behind everything queued. `prove`: on_commit(c,
+  // r.rcv_nxt) follows. Payload that the record covers was queued before.
   void push(us_record r, bool prove);
   // Doorbell ODT_HEAD. Out of range (beyond what was written): ignored, false.
   bool host_consumed(std::uint32_t head);

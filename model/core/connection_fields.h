@@ -1,72 +1,87 @@
-// Every field of a TCP connection, declared once: the engine's struct is generated from this table, and documentation and
-// fault campaigns read it.
+// Every field of a TCP connection, declared once: the engine's struct is generated from this table, and
+// documentation and fault campaigns read it.
 //
 // X(name, type, class, holder, safe, sentence)
 //   class   hard: losing it breaks the protocol; soft: it is learnt again.
-//   holder  constant: agreed or chosen once; cached: the host owns it, the adapter has a copy; delegated: the adapter owns it
+//   holder  constant: agreed or chosen once; cached: the host owns it, the adapter has a copy; delegated: the
+//   adapter owns it
 //           and the host holds what commit records told.
 //   safe    which error a substitute may start with: exact (none), low, high, any.
 #pragma once
 
-#define UNDERSTUDY_CONNECTION_FIELDS(X)                                                                                     \
-  X(tuple, four_tuple, hard, constant, exact, "Addresses and ports of both ends.")                                          \
-  X(state, us_tcp_state, hard, delegated, exact, "State of RFC 9293 3.3.2, as far as the peer can observe it.")             \
-  X(conn, std::uint8_t, hard, constant, exact, "US_CONN_ bits: what the handshake agreed.")                                 \
-  X(addr_index, std::uint8_t, hard, constant, exact, "Which local address of the adapter.")                                 \
-  X(our_wscale, std::uint8_t, hard, constant, exact, "Shift of the windows we send.")                                       \
-  X(peer_wscale, std::uint8_t, hard, constant, exact, "Shift of the windows that the peer sends.")                          \
-  X(mss, std::uint16_t, hard, constant, exact, "Largest payload we may send, options not deducted (RFC 6691).")             \
-  X(generation, std::uint16_t, hard, constant, exact, "Upper bits of the connection id.")                                   \
-  X(iss, seq32, hard, constant, exact, "Our initial sequence number.")                                                      \
-  X(ts_offset, std::uint32_t, hard, constant, exact, "Keyed hash of the tuple that TSval adds to the clock.")               \
-  X(hash, std::uint32_t, soft, constant, any, "Position in the demultiplexing table.")                                      \
-  X(rcv_committed, seq32, hard, delegated, exact, "The host holds everything before it; protected ACKs stop here.")         \
-  X(rcv_nxt, seq32, soft, delegated, low, "Accepted in order; what lies above rcv_committed is sent again by the peer.")    \
-  X(rcv_adv, seq32, hard, delegated, high, "Highest right window edge advertised, rounded down to the scale.")              \
-  X(rcv_grant, seq32, hard, cached, low, "The host has posted buffers up to here: bound of the right edge.")                \
-  X(rx_fin_seq, seq32, soft, delegated, any, "Number of the peer's FIN, if rx_fin_seen.")                                   \
-  X(rx_fin_seen, bool, soft, delegated, any, "A FIN has arrived, perhaps out of order.")                                    \
-  X(fin_accepted, bool, hard, delegated, low, "rcv_nxt covers the peer's FIN.")                                             \
-  X(peer_syn_committed, bool, hard, delegated, low, "The host knows the connection: segments may acknowledge the SYN.")     \
-  X(last_ack_sent, seq32, soft, delegated, low, "ACK number of the newest segment sent.")                                   \
-  X(rcv_mss, std::uint16_t, soft, delegated, any, "Largest payload seen: the unit of the ACK-every-second rule.")           \
-  X(ooo, reassembly_queue, soft, delegated, low, "Payload that arrived ahead of its turn.")                                 \
-  X(ack_requested, bool, soft, delegated, any, "An ACK is on its way out.")                                                 \
-  X(ack_at_commit, bool, soft, delegated, any, "The next commit is acknowledged without delay.")                            \
-  X(duplicates_owed, std::uint8_t, soft, delegated, any, "Duplicate ACKs that wait for the commit of what is in order.")    \
-  X(ack_deadline, picos, soft, delegated, any, "Delayed ACK; 0: not armed.")                                                \
-  X(snd_una, seq32, hard, delegated, low, "Oldest number not acknowledged; the host keeps the bytes from its copy on.")     \
-  X(snd_max, seq32, hard, delegated, high, "ACKs up to here are accepted: highest number that may be in flight.")           \
-  X(snd_nxt, seq32, soft, delegated, any, "Next to send; pulled back to snd_una at a time-out.")                            \
-  X(snd_high, seq32, soft, delegated, low, "After the highest number that this adapter has sent.")                          \
-  X(snd_end, seq32, hard, cached, low, "After the last byte that the host has posted.")                                     \
-  X(fin_seq, seq32, hard, cached, exact, "Number of our FIN, if fin_posted.")                                               \
-  X(fin_posted, bool, hard, cached, exact, "The host sends no more.")                                                       \
-  X(snd_wnd, std::uint32_t, soft, delegated, low, "Peer's window in bytes; 0 until a restored connection is answered.")     \
-  X(max_snd_wnd, std::uint32_t, soft, delegated, any, "Largest window the peer has offered.")                               \
-  X(snd_wl1, seq32, soft, delegated, low, "Sequence number of the last window update.")                                     \
-  X(snd_wl2, seq32, soft, delegated, low, "ACK number of the last window update.")                                          \
-  X(ts_recent, std::uint32_t, soft, delegated, low, "Timestamp to echo (RFC 7323 4.3), if ts_valid.")                       \
-  X(ts_recent_ms, std::uint32_t, soft, delegated, any, "Clock at which ts_recent was taken, for the 24-day rule.")          \
-  X(ts_valid, bool, soft, delegated, low, "ts_recent holds a timestamp.")                                                   \
-  X(cwnd, std::uint32_t, soft, delegated, low, "Congestion window in bytes (RFC 5681).")                                    \
-  X(ssthresh, std::uint32_t, soft, delegated, any, "Slow start threshold in bytes.")                                        \
-  X(recover, seq32, soft, delegated, any, "Highest number sent when loss was noticed (RFC 6582).")                          \
-  X(dup_acks, std::uint8_t, soft, delegated, any, "Duplicate ACKs in a row.")                                               \
-  X(in_recovery, bool, soft, delegated, any, "Fast recovery goes on.")                                                      \
-  X(srtt_us, std::uint32_t, soft, delegated, any, "Smoothed round trip in microseconds; 0: no sample.")                     \
-  X(rttvar_us, std::uint32_t, soft, delegated, any, "Its variation.")                                                       \
-  X(rto_us, std::uint32_t, soft, delegated, high, "Retransmission time-out before backoff (RFC 6298).")                     \
-  X(rtt_timing, bool, soft, delegated, any, "A round trip is being measured.")                                              \
-  X(rtt_seq, seq32, soft, delegated, any, "The ACK that ends the measurement.")                                             \
-  X(rtt_start, picos, soft, delegated, any, "When it began.")                                                               \
-  X(timer, timer_kind, soft, delegated, any, "What timer_deadline is for.")                                                 \
-  X(timer_deadline, picos, soft, delegated, any, "Retransmission, persist, kick or TIME_WAIT.")                             \
-  X(backoff, std::uint8_t, soft, delegated, low, "Doublings of the timer.")                                                 \
-  X(retries, std::uint8_t, soft, delegated, low, "Expiries without an answer.")                                             \
-  X(restored, bool, soft, delegated, any, "The connection came from another adapter.")                                      \
-  X(kicking, bool, soft, delegated, high, "Restored and not yet answered: only probes may be sent.")                        \
-  X(challenge_ms, std::uint32_t, soft, delegated, any, "Start of the second in which challenge ACKs are counted.")          \
-  X(challenges, std::uint16_t, soft, delegated, any, "Challenge ACKs in it.")                                               \
-  X(retransmitted, std::uint32_t, soft, delegated, any, "Segments sent again, for statistics.")                             \
+#define UNDERSTUDY_CONNECTION_FIELDS(X)                                                                      \
+  X(tuple, four_tuple, hard, constant, exact, "Addresses and ports of both ends.")                           \
+  X(state, us_tcp_state, hard, delegated, exact,                                                             \
+    "State of RFC 9293 3.3.2, as far as the peer can observe it.")                                           \
+  X(conn, std::uint8_t, hard, constant, exact, "US_CONN_ bits: what the handshake agreed.")                  \
+  X(addr_index, std::uint8_t, hard, constant, exact, "Which local address of the adapter.")                  \
+  X(our_wscale, std::uint8_t, hard, constant, exact, "Shift of the windows we send.")                        \
+  X(peer_wscale, std::uint8_t, hard, constant, exact, "Shift of the windows that the peer sends.")           \
+  X(mss, std::uint16_t, hard, constant, exact,                                                               \
+    "Largest payload we may send, options not deducted (RFC 6691).")                                         \
+  X(generation, std::uint16_t, hard, constant, exact, "Upper bits of the connection id.")                    \
+  X(iss, seq32, hard, constant, exact, "Our initial sequence number.")                                       \
+  X(ts_offset, std::uint32_t, hard, constant, exact,                                                         \
+    "Keyed hash of the tuple that TSval adds to the clock.")                                                 \
+  X(hash, std::uint32_t, soft, constant, any, "Position in the demultiplexing table.")                       \
+  X(rcv_committed, seq32, hard, delegated, exact,                                                            \
+    "The host holds everything before it; protected ACKs stop here.")                                        \
+  X(rcv_nxt, seq32, soft, delegated, low,                                                                    \
+    "Accepted in order; what lies above rcv_committed is sent again by the peer.")                           \
+  X(rcv_adv, seq32, hard, delegated, high,                                                                   \
+    "Highest right window edge advertised, rounded down to the scale.")                                      \
+  X(rcv_grant, seq32, hard, cached, low, "The host has posted buffers up to here: bound of the right edge.") \
+  X(rx_fin_seq, seq32, soft, delegated, any, "Number of the peer's FIN, if rx_fin_seen.")                    \
+  X(rx_fin_seen, bool, soft, delegated, any, "A FIN has arrived, perhaps out of order.")                     \
+  X(fin_accepted, bool, hard, delegated, low, "rcv_nxt covers the peer's FIN.")                              \
+  X(peer_syn_committed, bool, hard, delegated, low,                                                          \
+    "The host knows the connection: segments may acknowledge the SYN.")                                      \
+  X(last_ack_sent, seq32, soft, delegated, low, "ACK number of the newest segment sent.")                    \
+  X(rcv_mss, std::uint16_t, soft, delegated, any,                                                            \
+    "Largest payload seen: the unit of the ACK-every-second rule.")                                          \
+  X(ooo, reassembly_queue, soft, delegated, low, "Payload that arrived ahead of its turn.")                  \
+  X(ack_requested, bool, soft, delegated, any, "An ACK is on its way out.")                                  \
+  X(ack_at_commit, bool, soft, delegated, any, "The next commit is acknowledged without delay.")             \
+  X(duplicates_owed, std::uint8_t, soft, delegated, any,                                                     \
+    "Duplicate ACKs that wait for the commit of what is in order.")                                          \
+  X(ack_deadline, picos, soft, delegated, any, "Delayed ACK; 0: not armed.")                                 \
+  X(snd_una, seq32, hard, delegated, low,                                                                    \
+    "Oldest number not acknowledged; the host keeps the bytes from its copy on.")                            \
+  X(snd_max, seq32, hard, delegated, high,                                                                   \
+    "ACKs up to here are accepted: highest number that may be in flight.")                                   \
+  X(snd_nxt, seq32, soft, delegated, any, "Next to send; pulled back to snd_una at a time-out.")             \
+  X(snd_high, seq32, soft, delegated, low, "After the highest number that this adapter has sent.")           \
+  X(snd_end, seq32, hard, cached, low, "After the last byte that the host has posted.")                      \
+  X(fin_seq, seq32, hard, cached, exact, "Number of our FIN, if fin_posted.")                                \
+  X(fin_posted, bool, hard, cached, exact, "The host sends no more.")                                        \
+  X(snd_wnd, std::uint32_t, soft, delegated, low,                                                            \
+    "Peer's window in bytes; 0 until a restored connection is answered.")                                    \
+  X(max_snd_wnd, std::uint32_t, soft, delegated, any, "Largest window the peer has offered.")                \
+  X(snd_wl1, seq32, soft, delegated, low, "Sequence number of the last window update.")                      \
+  X(snd_wl2, seq32, soft, delegated, low, "ACK number of the last window update.")                           \
+  X(ts_recent, std::uint32_t, soft, delegated, low, "Timestamp to echo (RFC 7323 4.3), if ts_valid.")        \
+  X(ts_recent_ms, std::uint32_t, soft, delegated, any,                                                       \
+    "Clock at which ts_recent was taken, for the 24-day rule.")                                              \
+  X(ts_valid, bool, soft, delegated, low, "ts_recent holds a timestamp.")                                    \
+  X(cwnd, std::uint32_t, soft, delegated, low, "Congestion window in bytes (RFC 5681).")                     \
+  X(ssthresh, std::uint32_t, soft, delegated, any, "Slow start threshold in bytes.")                         \
+  X(recover, seq32, soft, delegated, any, "Highest number sent when loss was noticed (RFC 6582).")           \
+  X(dup_acks, std::uint8_t, soft, delegated, any, "Duplicate ACKs in a row.")                                \
+  X(in_recovery, bool, soft, delegated, any, "Fast recovery goes on.")                                       \
+  X(srtt_us, std::uint32_t, soft, delegated, any, "Smoothed round trip in microseconds; 0: no sample.")      \
+  X(rttvar_us, std::uint32_t, soft, delegated, any, "Its variation.")                                        \
+  X(rto_us, std::uint32_t, soft, delegated, high, "Retransmission time-out before backoff (RFC 6298).")      \
+  X(rtt_timing, bool, soft, delegated, any, "A round trip is being measured.")                               \
+  X(rtt_seq, seq32, soft, delegated, any, "The ACK that ends the measurement.")                              \
+  X(rtt_start, picos, soft, delegated, any, "When it began.")                                                \
+  X(timer, timer_kind, soft, delegated, any, "What timer_deadline is for.")                                  \
+  X(timer_deadline, picos, soft, delegated, any, "Retransmission, persist, kick or TIME_WAIT.")              \
+  X(backoff, std::uint8_t, soft, delegated, low, "Doublings of the timer.")                                  \
+  X(retries, std::uint8_t, soft, delegated, low, "Expiries without an answer.")                              \
+  X(restored, bool, soft, delegated, any, "The connection came from another adapter.")                       \
+  X(kicking, bool, soft, delegated, high, "Restored and not yet answered: only probes may be sent.")         \
+  X(challenge_ms, std::uint32_t, soft, delegated, any,                                                       \
+    "Start of the second in which challenge ACKs are counted.")                                              \
+  X(challenges, std::uint16_t, soft, delegated, any, "Challenge ACKs in it.")                                \
+  X(retransmitted, std::uint32_t, soft, delegated, any, "Segments sent again, for statistics.")              \
   X(timeouts, std::uint32_t, soft, delegated, any, "Retransmission time-outs, for statistics.")

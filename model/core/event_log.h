@@ -1,5 +1,6 @@
-// The one numbered sequence of everything that happens: what the trace hash is fed with, what monitors see, what a crash
-// point counts. Events are numbered from 1. Observers see an event after it was numbered and hashed, and never change it.
+// The one numbered sequence of everything that happens: what the trace hash is fed with, what monitors see,
+// what a crash point counts. Events are numbered from 1. Observers see an event after it was numbered and
+// hashed, and never change it.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -10,10 +11,10 @@
 namespace understudy {
 
 enum class event_kind : std::uint8_t {
-  frame_out,      // a frame's first bit leaves a port. unit: port; a: length; data: frame
-  frame_in,       // a frame's last bit has arrived at a port. unit: port; a: length; data: frame
-  tlp_up,         // a TLP leaves the adapter towards the host. unit: adapter; a: address; b: tlp type << 32 | length
-  tlp_down,       // a TLP arrives at the adapter. unit: adapter; a: address or tag; b: tlp type << 32 | length
+  frame_out,  // a frame's first bit leaves a port. unit: port; a: length; data: frame
+  frame_in,   // a frame's last bit has arrived at a port. unit: port; a: length; data: frame
+  tlp_up,  // a TLP leaves the adapter towards the host. unit: adapter; a: address; b: tlp type << 32 | length
+  tlp_down,  // a TLP arrives at the adapter. unit: adapter; a: address or tag; b: tlp type << 32 | length
   write_visible,  // a DMA write is visible in host memory. unit: adapter; a: iova; b: length; data: the bytes
   mmio_write,     // a register write takes effect. unit: adapter; a: offset; b: value
   mmio_read,      // a register read is answered. unit: adapter; a: offset; b: value
@@ -42,11 +43,12 @@ class event_observer {
   virtual void on_event(const event& e) = 0;
 };
 
-// Feeds the hash and tells the observers, in the order in which they subscribed. Outlives everything that holds it.
+// Feeds the hash and tells the observers, in the order in which they subscribed. Outlives everything that
+// holds it.
 class event_log {
  public:
-  // Number, hash and publish an event. The hash takes kind, unit, time, a, b and up to 64 bytes of data (headers hold a
-  // checksum over the rest).
+  // Number, hash and publish an event. The hash takes kind, unit, time, a, b and up to 64 bytes of data
+  // (headers hold a checksum over the rest).
   void emit(event e) {
     e.number = ++count_;
     mix(static_cast<std::uint64_t>(e.kind) << 56 | static_cast<std::uint64_t>(e.unit) << 40);

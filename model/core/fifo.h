@@ -25,7 +25,8 @@ class fifo {
     if (count_ == ring_.size()) grow();
     ring_[(head_ + count_++) & (ring_.size() - 1)] = std::move(v);
   }
-  // One more element at the back, holding whatever its place held before: assign every field that is read later.
+  // One more element at the back, holding whatever its place held before: assign every field that is read
+  // later.
   T& extend_back() {
     if (count_ == ring_.size()) grow();
     return ring_[(head_ + count_++) & (ring_.size() - 1)];

@@ -1,4 +1,5 @@
-// An Ethernet frame (without FCS) in a reference-counted, pooled buffer: it travels by reference from end to end.
+// An Ethernet frame (without FCS) in a reference-counted, pooled buffer: it travels by reference from end to
+// end.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -69,7 +70,8 @@ class frame_pool {
 
 }  // namespace detail
 
-// Shared handle of a frame. Copying shares; the bytes are written only by whoever made the frame, before it is sent on.
+// Shared handle of a frame. Copying shares; the bytes are written only by whoever made the frame, before it
+// is sent on.
 class frame_ref {
  public:
   static constexpr std::uint32_t max_bytes = 9600;
@@ -87,7 +89,8 @@ class frame_ref {
     if (b_ && --b_->refs == 0) detail::frame_pool::instance().give_back(b_);
   }
 
-  // A new frame of `length` bytes, uninitialised, with `headroom` bytes before it. Together at most max_bytes.
+  // A new frame of `length` bytes, uninitialised, with `headroom` bytes before it. Together at most
+  // max_bytes.
   static frame_ref make(std::uint32_t length, std::uint32_t headroom = 0) {
     frame_ref f;
     f.b_ = detail::frame_pool::instance().take(length + headroom);

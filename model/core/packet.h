@@ -9,7 +9,14 @@
 namespace understudy {
 
 enum tcp_flags : std::uint8_t {
-  tcp_fin = 0x01, tcp_syn = 0x02, tcp_rst = 0x04, tcp_psh = 0x08, tcp_ack = 0x10, tcp_urg = 0x20, tcp_ece = 0x40, tcp_cwr = 0x80
+  tcp_fin = 0x01,
+  tcp_syn = 0x02,
+  tcp_rst = 0x04,
+  tcp_psh = 0x08,
+  tcp_ack = 0x10,
+  tcp_urg = 0x20,
+  tcp_ece = 0x40,
+  tcp_cwr = 0x80
 };
 
 struct sack_block {
@@ -19,13 +26,13 @@ struct sack_block {
 
 // TCP options of one segment (RFC 9293 3.2, 7323, 2018).
 struct tcp_options {
-  std::uint16_t mss = 0;         // 0: absent
-  std::int8_t wscale = -1;       // -1: absent; above 14 counts as 14 (RFC 7323 2.3)
+  std::uint16_t mss = 0;    // 0: absent
+  std::int8_t wscale = -1;  // -1: absent; above 14 counts as 14 (RFC 7323 2.3)
   bool sack_permitted = false;
   bool has_ts = false;
   std::uint32_t tsval = 0;
   std::uint32_t tsecr = 0;
-  std::uint8_t sack_count = 0;   // 0 to 4
+  std::uint8_t sack_count = 0;  // 0 to 4
   sack_block sack[4]{};
 };
 
@@ -34,10 +41,10 @@ struct segment {
   four_tuple tuple;
   seq32 seq;
   seq32 ack;
-  std::uint8_t flags = 0;        // tcp_flags
-  std::uint16_t window = 0;      // as on the wire, not scaled
+  std::uint8_t flags = 0;    // tcp_flags
+  std::uint16_t window = 0;  // as on the wire, not scaled
   std::uint16_t urgent = 0;
-  std::uint8_t ecn = 0;          // ECN bits of the IP header
+  std::uint8_t ecn = 0;  // ECN bits of the IP header
   tcp_options options;
   std::uint32_t payload_offset = 0;  // in the frame
   std::uint32_t payload_length = 0;
@@ -63,28 +70,31 @@ struct parsed_frame {
   frame_class kind = frame_class::other;
   mac_address source_mac{};
   mac_address destination_mac{};
-  segment tcp;            // kind tcp
-  ip_address sender_ip;   // arp_*, icmp: source
-  ip_address target_ip;   // arp_*, icmp: destination
+  segment tcp;           // kind tcp
+  ip_address sender_ip;  // arp_*, icmp: source
+  ip_address target_ip;  // arp_*, icmp: destination
 };
 
-// Classify and take apart a frame. `verify_checksums` false: sums were verified by hardware (or are not to be).
-// Reads nothing beyond the frame whatever its fields say. Malformed TCP options end the option list (RFC 9293 MUST-7 says
-// to cope), an option of length 0 or 1 or one that overruns the header gives bad_header.
+// Classify and take apart a frame. `verify_checksums` false: sums were verified by hardware (or are not to
+// be). Reads nothing beyond the frame whatever its fields say. Malformed TCP options end the option list (RFC
+// 9293 MUST-7 says to cope), an option of length 0 or 1 or one that overruns the header gives bad_header.
 parsed_frame parse_frame(const frame_ref& f, bool verify_checksums = true);
 
 // Bytes in front of the payload for a segment with these options: Ethernet 14 + IPv4 20 + TCP 20 to 60.
 std::uint32_t header_bytes(const segment& s);
 
-// Write Ethernet, IPv4 and TCP headers with checksums in front of the payload. `f` holds exactly the payload and has at least
-// header_bytes(s) of headroom. `ip_id` goes to the IPv4 identification field. DF is set, TTL 64.
-void prepend_headers(frame_ref& f, const segment& s, const mac_address& source, const mac_address& destination,
-                     std::uint16_t ip_id);
+// Write Ethernet, IPv4 and TCP headers with checksums in front of the payload. `f` holds exactly the payload
+// and has at least header_bytes(s) of headroom. `ip_id` goes to the IPv4 identification field. DF is set,
+// TTL 64.
+void prepend_headers(frame_ref& f, const segment& s, const mac_address& source,
+                     const mac_address& destination, std::uint16_t ip_id);
 
-// ARP (RFC 826) frames, padded to 60 bytes. A gratuitous ARP is a request whose sender and target IP are the same.
-frame_ref make_arp_request(const mac_address& source, const ip_address& sender_ip, const ip_address& target_ip);
-frame_ref make_arp_reply(const mac_address& source, const ip_address& sender_ip, const mac_address& target_mac,
-                         const ip_address& target_ip);
+// ARP (RFC 826) frames, padded to 60 bytes. A gratuitous ARP is a request whose sender and target IP are the
+// same.
+frame_ref make_arp_request(const mac_address& source, const ip_address& sender_ip,
+                           const ip_address& target_ip);
+frame_ref make_arp_reply(const mac_address& source, const ip_address& sender_ip,
+                         const mac_address& target_mac, const ip_address& target_ip);
 // The echo reply (RFC 792) to a frame that parsed as icmp_echo_request, sent back where it came from.
 frame_ref make_echo_reply(const frame_ref& request, const mac_address& source);
 

@@ -7,13 +7,15 @@
 
 namespace understudy {
 
-// xoshiro256** (Blackman, Vigna 2018), seeded by SplitMix64 over a hash of the root seed and the stream's name.
+// xoshiro256** (Blackman, Vigna 2018), seeded by SplitMix64 over a hash of the root seed and the stream's
+// name.
 class rng {
  public:
   rng() : rng(0, "") {}
   // The stream `name` of the tree that `seed` feeds. Names are paths: "wire/lwip/loss".
   rng(std::uint64_t seed, std::string_view name) {
-    // FNV-1a over the name, begun from a mixed seed: neighbouring seeds must not meet under neighbouring names.
+    // FNV-1a over the name, begun from a mixed seed: neighbouring seeds must not meet under neighbouring
+    // names.
     std::uint64_t h = 0xcbf29ce484222325ULL ^ split_mix(seed);
     for (char c : name) h = (h ^ static_cast<std::uint8_t>(c)) * 0x100000001b3ULL;
     for (auto& s : s_) s = split_mix(h);

@@ -1,4 +1,5 @@
-// Where a connection's bytes lie in host memory: receive buffers granted to it, and ranges of its send stream.
+// Where a connection's bytes lie in host memory: receive buffers granted to it, and ranges of its send
+// stream.
 #pragma once
 #include <cstdint>
 #include <vector>

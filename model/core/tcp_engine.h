@@ -1,12 +1,13 @@
 // The TCP of the adapter: all connections of one adapter, no SystemC, no I/O, time passed in.
 //
-// It keeps two receive positions: what has been accepted in order (rcv_nxt), and what the host is known to hold
-// (rcv_committed). For a protected connection no segment it builds acknowledges beyond rcv_committed: "ACK after commit".
-// It keeps two send positions beyond snd_una: snd_nxt (next to send) and snd_max (highest that may be in flight; never
-// below what another adapter may have sent, which is why ACKs up to snd_max are accepted and not called "unsent").
+// It keeps two receive positions: what has been accepted in order (rcv_nxt), and what the host is known to
+// hold (rcv_committed). For a protected connection no segment it builds acknowledges beyond rcv_committed:
+// "ACK after commit". It keeps two send positions beyond snd_una: snd_nxt (next to send) and snd_max (highest
+// that may be in flight; never below what another adapter may have sent, which is why ACKs up to snd_max are
+// accepted and not called "unsent").
 //
-// Whoever owns the engine supplies a tcp_env, moves payload and header bytes, and calls on_time() when next_deadline()
-// says so. The engine never calls back into itself through the env.
+// Whoever owns the engine supplies a tcp_env, moves payload and header bytes, and calls on_time() when
+// next_deadline() says so. The engine never calls back into itself through the env.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -24,31 +25,32 @@ class tcp_env {
  public:
   virtual ~tcp_env() = default;
 
-  // A segment is to leave: `flags` without ACK/window, which build_segment() fills in at the last moment. With length > 0 the
-  // payload [seq, seq + length) is to be fetched from the host's send ranges first. `burst` orders nothing; calls come in
-  // sending order and are to be served in that order per connection.
+  // A segment is to leave: `flags` without ACK/window, which build_segment() fills in at the last moment.
+  // With length > 0 the payload [seq, seq + length) is to be fetched from the host's send ranges first.
+  // `burst` orders nothing; calls come in sending order and are to be served in that order per connection.
   struct send_request {
     cid connection;
     seq32 seq;
     std::uint32_t length = 0;
-    std::uint8_t flags = 0;     // SYN, FIN, RST, PSH, ... ; ACK is decided by build_segment
+    std::uint8_t flags = 0;  // SYN, FIN, RST, PSH, ... ; ACK is decided by build_segment
     bool retransmission = false;
-    bool kick = false;          // decision "kick": SEQ = h_una - 1, TSecr 0, elicits an ACK
+    bool kick = false;  // decision "kick": SEQ = h_una - 1, TSecr 0, elicits an ACK
   };
   virtual void send(const send_request& r) = 0;
   // A segment without connection (RST answer to a stranger, challenge) is to leave as it stands.
   virtual void send_raw(const segment& s) = 0;
 
-  // Payload was accepted in order: place bytes [offset, offset + length) of `f` at stream position `seq`. The host must be
-  // told (commit record), and on_committed() called once it is known to have it. `fin`: the peer's FIN follows the payload
-  // (length may be 0). `push`: PSH was set.
-  virtual void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push,
-                     bool fin) = 0;
+  // Payload was accepted in order: place bytes [offset, offset + length) of `f` at stream position `seq`. The
+  // host must be told (commit record), and on_committed() called once it is known to have it. `fin`: the
+  // peer's FIN follows the payload (length may be 0). `push`: PSH was set.
+  virtual void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length,
+                     bool push, bool fin) = 0;
 
   // A connection changed in a way the host must learn; state(c) gives the details at the time of the call.
   enum class change : std::uint8_t {
     embryo,       // SYN accepted; protected: SYN-ACK leaves only after on_committed(c, irs + 1)
-    established,  // handshake complete; active open: the ACK leaves only after on_committed(c, irs + 1) if protected
+    established,  // handshake complete; active open: the ACK leaves only after on_committed(c, irs + 1) if
+                  // protected
     acked,        // snd_una moved
     aborted,      // ended by RST, time-out, refusal (see status); the engine has forgotten it after this call
     time_wait,    // both FINs exchanged
@@ -69,24 +71,24 @@ struct tcp_mutants {
 // Constants of an engine; times in picoseconds. Ranges are checked by the scenario reader.
 struct tcp_config {
   std::uint32_t max_connections = 4096;
-  std::uint16_t mtu = 1500;                     // of IP packets: our MSS is mtu - 40
-  std::uint8_t wscale = 7;                      // shift we offer (RFC 7323), 0 to 14
-  bool timestamps = true;                       // offer and accept timestamps
+  std::uint16_t mtu = 1500;  // of IP packets: our MSS is mtu - 40
+  std::uint8_t wscale = 7;   // shift we offer (RFC 7323), 0 to 14
+  bool timestamps = true;    // offer and accept timestamps
   bool window_scaling = true;
-  bool nagle = false;                           // RFC 9293 3.7.4; the offload's hosts post whole messages
-  std::uint32_t initial_window_segments = 10;   // RFC 6928
-  picos delayed_ack = 40_ms;                    // RFC 1122 4.2.3.2: below 500 ms
-  std::uint32_t ack_every = 2;                  // full-sized segments an ACK (RFC 1122: at least every second)
-  picos rto_initial = 1_s;                      // RFC 6298 2.1
-  picos rto_min = 200_ms;                       // as Linux; RFC 6298 says 1 s
+  bool nagle = false;                          // RFC 9293 3.7.4; the offload's hosts post whole messages
+  std::uint32_t initial_window_segments = 10;  // RFC 6928
+  picos delayed_ack = 40_ms;                   // RFC 1122 4.2.3.2: below 500 ms
+  std::uint32_t ack_every = 2;                 // full-sized segments an ACK (RFC 1122: at least every second)
+  picos rto_initial = 1_s;                     // RFC 6298 2.1
+  picos rto_min = 200_ms;                      // as Linux; RFC 6298 says 1 s
   picos rto_max = 120_s;
   std::uint32_t syn_retries = 6;
-  std::uint32_t data_retries = 15;              // RFC 1122 4.2.3.5 R2
-  picos msl = 60_s;                             // TIME_WAIT lasts 2 MSL; a user may shorten
+  std::uint32_t data_retries = 15;  // RFC 1122 4.2.3.5 R2
+  picos msl = 60_s;                 // TIME_WAIT lasts 2 MSL; a user may shorten
   picos persist_min = 500_ms;
   picos persist_max = 60_s;
-  std::uint32_t reassembly_bytes = 256 * 1024;  // out-of-order bytes held per connection, at most
-  std::uint32_t challenge_acks_per_second = 10; // per connection (RFC 5961 7)
+  std::uint32_t reassembly_bytes = 256 * 1024;   // out-of-order bytes held per connection, at most
+  std::uint32_t challenge_acks_per_second = 10;  // per connection (RFC 5961 7)
   tcp_mutants mutants;
 };
 
@@ -94,18 +96,18 @@ struct tcp_config {
 struct tcp_hard_state {
   four_tuple tuple;
   us_tcp_state state = US_TCP_CLOSED;
-  std::uint8_t conn = 0;      // US_CONN_ bits
+  std::uint8_t conn = 0;  // US_CONN_ bits
   std::uint8_t addr_index = 0;
   std::uint8_t our_wscale = 0;
   std::uint8_t peer_wscale = 0;
-  std::uint16_t mss = 536;    // largest payload we may send, options not deducted
+  std::uint16_t mss = 536;  // largest payload we may send, options not deducted
   seq32 iss;
-  seq32 rcv_nxt;              // for a restored connection: committed
+  seq32 rcv_nxt;  // for a restored connection: committed
   seq32 snd_una;
-  seq32 snd_max;              // host: after the last posted byte, FIN counted
-  seq32 rcv_adv;              // highest right edge ever advertised
-  bool fin_tx = false;        // the host has posted its FIN: its number is snd_max - 1
-  bool fin_rx = false;        // the peer's FIN is committed
+  seq32 snd_max;        // host: after the last posted byte, FIN counted
+  seq32 rcv_adv;        // highest right edge ever advertised
+  bool fin_tx = false;  // the host has posted its FIN: its number is snd_max - 1
+  bool fin_rx = false;  // the peer's FIN is committed
 };
 
 // What an owner, a test or a monitor may look at; a snapshot.
@@ -117,7 +119,7 @@ struct tcp_view {
   std::uint32_t snd_wnd = 0;  // scaled, bytes
   std::uint32_t cwnd = 0;     // bytes
   std::uint32_t ssthresh = 0;
-  picos srtt = 0;             // 0: no sample yet
+  picos srtt = 0;  // 0: no sample yet
   picos rto = 0;
   std::uint64_t retransmitted_segments = 0;
   std::uint64_t timeouts = 0;
@@ -125,9 +127,9 @@ struct tcp_view {
 };
 
 struct tcp_counters {
-  std::uint64_t segments_in = 0, segments_out = 0, retransmissions = 0, timeouts = 0, fast_retransmits = 0, resets_sent = 0,
-                resets_received = 0, out_of_window = 0, challenge_acks = 0, paws_drops = 0, duplicate_bytes = 0,
-                out_of_order = 0, refused_syns = 0;
+  std::uint64_t segments_in = 0, segments_out = 0, retransmissions = 0, timeouts = 0, fast_retransmits = 0,
+                resets_sent = 0, resets_received = 0, out_of_window = 0, challenge_acks = 0, paws_drops = 0,
+                duplicate_bytes = 0, out_of_order = 0, refused_syns = 0;
 };
 
 class tcp_engine {
@@ -148,7 +150,8 @@ class tcp_engine {
 
   // ---- from the host
   // False: a listener is there already / is not there.
-  bool listen(const ip_address& local, std::uint16_t port, std::uint8_t addr_index, std::uint32_t backlog, std::uint8_t conn);
+  bool listen(const ip_address& local, std::uint16_t port, std::uint8_t addr_index, std::uint32_t backlog,
+              std::uint8_t conn);
   bool unlisten(const ip_address& local, std::uint16_t port);
   // Start a handshake with this ISS. An invalid cid: table full or tuple in use.
   cid connect(picos now, const four_tuple& t, std::uint8_t addr_index, seq32 iss, std::uint8_t conn);
@@ -158,24 +161,26 @@ class tcp_engine {
   // The right window edge may go to `edge`: grants only grow; an earlier edge is ignored.
   us_status grant(picos now, cid c, seq32 edge);
   us_status abort(picos now, cid c);
-  // A live connection of a dead adapter under its old id. Nothing is sent before kick(); send ranges and grants follow by
-  // post_send() and grant(). US_ERR_IN_USE: the index or tuple is taken.
+  // A live connection of a dead adapter under its old id. Nothing is sent before kick(); send ranges and
+  // grants follow by post_send() and grant(). US_ERR_IN_USE: the index or tuple is taken.
   us_status restore(picos now, cid c, const tcp_hard_state& h);
-  // Elicit the peer's state for every restored connection: see send_request::kick. SYN_RCVD sends its SYN-ACK again,
-  // SYN_SENT its SYN; TIME_WAIT only restarts its timer.
+  // Elicit the peer's state for every restored connection: see send_request::kick. SYN_RCVD sends its SYN-ACK
+  // again, SYN_SENT its SYN; TIME_WAIT only restarts its timer.
   void kick_restored(picos now);
 
   // ---- from the owner
   // The host is known to hold everything before `rcv_nxt` (SYN and FIN counted).
   void on_committed(picos now, cid c, seq32 rcv_nxt);
-  // Fill in a requested segment at the moment when it leaves: seq, ack, flags, window, options, tuple; payload_length is
-  // r.length. False: it is no longer wanted (connection gone, or the bytes were acknowledged meanwhile).
+  // Fill in a requested segment at the moment when it leaves: seq, ack, flags, window, options, tuple;
+  // payload_length is r.length. False: it is no longer wanted (connection gone, or the bytes were
+  // acknowledged meanwhile).
   bool build_segment(picos now, const tcp_env::send_request& r, segment& out);
-  // An instant at or before the earliest at which on_time() has work; `never` if none. May lie in the past: at once.
+  // An instant at or before the earliest at which on_time() has work; `never` if none. May lie in the past:
+  // at once.
   picos next_deadline() const;
   void on_time(picos now);
-  // For tests and the end of a run: instant at which the last TIME_WAIT ends may be skipped: drop all TIME_WAITs as if
-  // 2 MSL were over; changed(closed) is called for each.
+  // For tests and the end of a run: instant at which the last TIME_WAIT ends may be skipped: drop all
+  // TIME_WAITs as if 2 MSL were over; changed(closed) is called for each.
   void expire_time_wait(picos now);
 
   // ---- looking

@@ -4,14 +4,25 @@
 
 namespace understudy {
 
-// An instant or a duration of simulated time in picoseconds (1 ps is the SystemC resolution of every platform).
+// An instant or a duration of simulated time in picoseconds (1 ps is the SystemC resolution of every
+// platform).
 using picos = std::uint64_t;
 
-inline constexpr picos operator""_ps(unsigned long long v) { return v; }
-inline constexpr picos operator""_ns(unsigned long long v) { return v * 1000; }
-inline constexpr picos operator""_us(unsigned long long v) { return v * 1000 * 1000; }
-inline constexpr picos operator""_ms(unsigned long long v) { return v * 1000 * 1000 * 1000; }
-inline constexpr picos operator""_s(unsigned long long v) { return v * 1000 * 1000 * 1000 * 1000; }
+inline constexpr picos operator""_ps(unsigned long long v) {
+  return v;
+}
+inline constexpr picos operator""_ns(unsigned long long v) {
+  return v * 1000;
+}
+inline constexpr picos operator""_us(unsigned long long v) {
+  return v * 1000 * 1000;
+}
+inline constexpr picos operator""_ms(unsigned long long v) {
+  return v * 1000 * 1000 * 1000;
+}
+inline constexpr picos operator""_s(unsigned long long v) {
+  return v * 1000 * 1000 * 1000 * 1000;
+}
 
 // Wide products; a GCC and Clang extension.
 __extension__ using uint128 = unsigned __int128;

@@ -29,8 +29,8 @@ class l2_switch : public sc_core::sc_module {
   l2_switch(const sc_core::sc_module_name& name, const l2_switch_config& config);
   ~l2_switch() override;
 
-  // `f(port, up)` is called when a port goes down or comes up: whoever put a link there takes its carrier away or
-  // gives it back.
+  // `f(port, up)` is called when a port goes down or comes up: whoever put a link there takes its carrier
+  // away or gives it back.
   void on_port(std::function<void(unsigned port, bool up)> f) { on_port_ = std::move(f); }
 
   // The connector of a port; port < ports().

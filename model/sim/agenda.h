@@ -1,4 +1,5 @@
-// Work at simulated times for one SystemC module: one event, one SC_METHOD, no thread, no allocation in steady state.
+// Work at simulated times for one SystemC module: one event, one SC_METHOD, no thread, no allocation in
+// steady state.
 #pragma once
 #include <algorithm>
 #include <systemc>
@@ -10,8 +11,12 @@
 namespace understudy {
 
 // Simulated time now, as plain picoseconds (every platform keeps SystemC's default resolution of 1 ps).
-inline picos now_ps() { return sc_core::sc_time_stamp().value(); }
-inline sc_core::sc_time to_sc(picos t) { return sc_core::sc_time::from_value(t); }
+inline picos now_ps() {
+  return sc_core::sc_time_stamp().value();
+}
+inline sc_core::sc_time to_sc(picos t) {
+  return sc_core::sc_time::from_value(t);
+}
 
 // Runs callables at instants; those of one instant in the order in which they were entered.
 class agenda : public sc_core::sc_module {

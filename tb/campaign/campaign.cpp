@@ -24,7 +24,9 @@ namespace understudy::tb {
 namespace {
 
 using steady = std::chrono::steady_clock;
-double seconds_since(steady::time_point t) { return std::chrono::duration<double>(steady::now() - t).count(); }
+double seconds_since(steady::time_point t) {
+  return std::chrono::duration<double>(steady::now() - t).count();
+}
 
 constexpr std::size_t shown_failures = 20;
 constexpr unsigned rerun_samples = 8;  // injections that are run from the start to measure what forking saves
@@ -35,7 +37,8 @@ std::string config_hash(const campaign_plan& p) {
   return fmt::format("{:08x}{:08x}", crc32c(all.data(), all.size()), crc32c(all.data(), all.size(), 1));
 }
 
-// Run `f` in a process of its own (SystemC elaborates once in a process); its result crosses as a line of text.
+// Run `f` in a process of its own (SystemC elaborates once in a process); its result crosses as a line of
+// text.
 std::string in_child(const std::function<std::string()>& f) {
   std::FILE* out = std::tmpfile();
   if (!out) throw std::runtime_error("temporary file: cannot be made");
@@ -70,7 +73,8 @@ golden_run checked_golden(const campaign_plan& p) {
   if (!g.failed.empty()) throw scenario_error(p.path + ": the golden run does not hold: " + g.failed);
   const golden_run again = run_golden(p.base);
   if (again.hash != g.hash || again.events != g.events)
-    throw scenario_error(p.path + ": the golden run is not deterministic: a campaign on it would prove nothing");
+    throw scenario_error(p.path +
+                         ": the golden run is not deterministic: a campaign on it would prove nothing");
   return g;
 }
 
@@ -145,13 +149,13 @@ double rerun_cost(const campaign_plan& p, const std::vector<std::uint64_t>& poin
 }  // namespace
 
 std::uint64_t campaign_result::killed() const {
-  return static_cast<std::uint64_t>(
-      std::count_if(mutants.begin(), mutants.end(), [](const mutant_verdict& v) { return v.caught && v.clean; }));
+  return static_cast<std::uint64_t>(std::count_if(
+      mutants.begin(), mutants.end(), [](const mutant_verdict& v) { return v.caught && v.clean; }));
 }
 
 bool campaign_result::held() const {
-  return !stopped && not_allowed == 0 && inconclusive == 0 && control_mismatches == 0 && tail_mismatches == 0 &&
-         killed() == mutants.size();
+  return !stopped && not_allowed == 0 && inconclusive == 0 && control_mismatches == 0 &&
+         tail_mismatches == 0 && killed() == mutants.size();
 }
 
 campaign_result run_campaign(const campaign_plan& p, const campaign_options& o) {
@@ -208,31 +212,37 @@ campaign_result run_campaign(const campaign_plan& p, const campaign_options& o) 
   const auto injecting = steady::now();
   std::uint64_t fresh = 0;
   auto told = injecting;
-  inject(p.base, g, points, io, [&](const injector_message& m) {
-    if (m.control) {
-      ++r.control_forks;
-      r.control_mismatches += !m.control_equal;
-      return;
-    }
-    ++fresh;
-    const injection_result& i = m.result;
-    store.add(i);
-    if (i.to_end && i.rest_equal) ++r.tail_checks;
-    r.tail_mismatches += m.tail_mismatch;
-    r.inconclusive += i.what == outcome::n2_inconclusive;
-    if (!i.allowed && r.failures.size() < shown_failures)
-      r.failures.push_back(fmt::format("{} after event {}{}: {} {}", injection_id(id, i.k, i.j), i.k,
-                                       i.j ? fmt::format(" and {} of the recovery", i.j) : "", code(i.what), i.why));
-    if (seconds_since(told) < 0.5) return;
-    told = steady::now();
-    store.commit();
-    if (!o.progress) return;
-    const double rate = static_cast<double>(fresh) / seconds_since(injecting);
-    const double left = p.mode == campaign_mode::double_failure || rate <= 0
-                            ? 0
-                            : static_cast<double>(points.size() - std::min<std::size_t>(points.size(), fresh)) / rate;
-    o.progress(fmt::format("{} injections, {:.0f} a second{}", fresh, rate, left > 0 ? fmt::format(", {:.0f} s left", left) : ""));
-  }, o.stop);
+  inject(
+      p.base, g, points, io,
+      [&](const injector_message& m) {
+        if (m.control) {
+          ++r.control_forks;
+          r.control_mismatches += !m.control_equal;
+          return;
+        }
+        ++fresh;
+        const injection_result& i = m.result;
+        store.add(i);
+        if (i.to_end && i.rest_equal) ++r.tail_checks;
+        r.tail_mismatches += m.tail_mismatch;
+        r.inconclusive += i.what == outcome::n2_inconclusive;
+        if (!i.allowed && r.failures.size() < shown_failures)
+          r.failures.push_back(fmt::format("{} after event {}{}: {} {}", injection_id(id, i.k, i.j), i.k,
+                                           i.j ? fmt::format(" and {} of the recovery", i.j) : "",
+                                           code(i.what), i.why));
+        if (seconds_since(told) < 0.5) return;
+        told = steady::now();
+        store.commit();
+        if (!o.progress) return;
+        const double rate = static_cast<double>(fresh) / seconds_since(injecting);
+        const double left =
+            p.mode == campaign_mode::double_failure || rate <= 0
+                ? 0
+                : static_cast<double>(points.size() - std::min<std::size_t>(points.size(), fresh)) / rate;
+        o.progress(fmt::format("{} injections, {:.0f} a second{}", fresh, rate,
+                               left > 0 ? fmt::format(", {:.0f} s left", left) : ""));
+      },
+      o.stop);
   store.commit();
   const double injected_s = seconds_since(injecting);
   r.stopped = o.stop && o.stop->load();

@@ -15,7 +15,7 @@ namespace understudy::tb {
 struct campaign_options {
   std::string out_dir;  // exists; results.sqlite, junit.xml go there
   unsigned jobs = 1;
-  std::uint64_t shard = 1, shards = 1;  // this one of so many, from 1
+  std::uint64_t shard = 1, shards = 1;                    // this one of so many, from 1
   std::function<void(const std::string& line)> progress;  // may be empty
   const std::atomic<bool>* stop = nullptr;
 };
@@ -51,7 +51,8 @@ struct campaign_result {
   bool held() const;
 };
 
-// Throws scenario_error (a golden run that fails or is not deterministic included), std::runtime_error (database, disk).
+// Throws scenario_error (a golden run that fails or is not deterministic included), std::runtime_error
+// (database, disk).
 campaign_result run_campaign(const campaign_plan& p, const campaign_options& o);
 
 std::string to_json(const campaign_result& r);

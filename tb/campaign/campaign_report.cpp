@@ -54,18 +54,20 @@ std::string summary_text(const campaign_result& r) {
                        v.caught && v.clean ? "killed" : "NOT KILLED: " + v.note);
     t += fmt::format("mutants      {} of {} killed in {:.1f} s\n", r.killed(), r.mutants.size(), r.wall_s);
   } else {
-    t += fmt::format("golden run   {} crash points; {} of the fault space selected\n", r.golden_events, r.points);
-    t += fmt::format("injections   {}{}, {:.0f} a second, {:.1f} times faster than from the start\n", r.injections,
-                     r.resumed ? fmt::format(" ({} from before)", r.resumed) : "", r.injections_per_wall_s,
-                     r.speedup_over_rerun);
+    t += fmt::format("golden run   {} crash points; {} of the fault space selected\n", r.golden_events,
+                     r.points);
+    t += fmt::format("injections   {}{}, {:.0f} a second, {:.1f} times faster than from the start\n",
+                     r.injections, r.resumed ? fmt::format(" ({} from before)", r.resumed) : "",
+                     r.injections_per_wall_s, r.speedup_over_rerun);
     t += "outcomes    ";
     for (const auto& [what, n] : r.outcomes) t += fmt::format(" {} {}", what, n);
     t += fmt::format("; {} not allowed, {} inconclusive\n", r.not_allowed, r.inconclusive);
-    t += fmt::format("controls     {} un-injected forks, {} differ; {} ran on after their rest, {} disagree\n", r.control_forks,
-                     r.control_mismatches, r.tail_checks, r.tail_mismatches);
+    t +=
+        fmt::format("controls     {} un-injected forks, {} differ; {} ran on after their rest, {} disagree\n",
+                    r.control_forks, r.control_mismatches, r.tail_checks, r.tail_mismatches);
     for (const std::string& f : r.failures) t += "             " + f.substr(0, 160) + "\n";
   }
-  t += fmt::format("{}\n", r.stopped ? "STOPPED: run the same command again to go on"
+  t += fmt::format("{}\n", r.stopped  ? "STOPPED: run the same command again to go on"
                            : r.held() ? "HELD: no instant was found at which death hurts"
                                       : "FAILED: see the lines above");
   if (!r.held() && !r.failures.empty())
@@ -78,11 +80,20 @@ std::string to_junit(const campaign_result& r) {
     std::string out;
     for (const char c : s) {
       switch (c) {
-        case '<': out += "&lt;"; break;
-        case '>': out += "&gt;"; break;
-        case '&': out += "&amp;"; break;
-        case '"': out += "&quot;"; break;
-        default: out += c;
+        case '<':
+          out += "&lt;";
+          break;
+        case '>':
+          out += "&gt;";
+          break;
+        case '&':
+          out += "&amp;";
+          break;
+        case '"':
+          out += "&quot;";
+          break;
+        default:
+          out += c;
       }
     }
     return out;
@@ -93,17 +104,21 @@ std::string to_junit(const campaign_result& r) {
   const auto add = [&](const std::string& what, bool ok, const std::string& why) {
     ++count;
     failed += !ok;
-    cases += fmt::format("    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", escaped(r.plan), escaped(what), r.wall_s);
+    cases += fmt::format("    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", escaped(r.plan),
+                         escaped(what), r.wall_s);
     cases += ok ? "/>\n" : fmt::format("><failure message=\"{}\"/></testcase>\n", escaped(why));
   };
   if (r.mode == campaign_mode::mutants) {
-    for (const mutant_verdict& v : r.mutants) add(v.row.mutant + " is caught by " + v.row.monitor, v.caught && v.clean, v.note);
+    for (const mutant_verdict& v : r.mutants)
+      add(v.row.mutant + " is caught by " + v.row.monitor, v.caught && v.clean, v.note);
   } else {
     add(name(r.mode), r.held(), r.failures.empty() ? "did not hold" : r.failures.front());
   }
-  return fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n{}"
-                     "  </testsuite>\n</testsuites>\n",
-                     name(r.mode), count, failed, cases);
+  return fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{}\" tests=\"{}\" "
+      "failures=\"{}\">\n{}"
+      "  </testsuite>\n</testsuites>\n",
+      name(r.mode), count, failed, cases);
 }
 
 }  // namespace understudy::tb

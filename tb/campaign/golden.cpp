@@ -13,14 +13,18 @@ namespace understudy::tb {
 
 namespace {
 
-// Finds the boundaries inside writes that take more than one TLP: consecutive addresses, outside the record ring.
+// Finds the boundaries inside writes that take more than one TLP: consecutive addresses, outside the record
+// ring.
 class torn_finder : public event_observer {
  public:
   torn_finder(simulation& s, std::vector<std::uint64_t>& torn) : simulation_(s), torn_(torn) {}
   void on_event(const event& e) override {
-    if (e.kind != event_kind::tlp_up || e.unit != 0 || e.b >> 32 != static_cast<std::uint64_t>(tlp_type::memory_write)) return;
+    if (e.kind != event_kind::tlp_up || e.unit != 0 ||
+        e.b >> 32 != static_cast<std::uint64_t>(tlp_type::memory_write))
+      return;
     const host::ring_facts rings = simulation_.parts().main.driver->rings(0);
-    const bool is_record = e.a >= rings.odt_iova && e.a < rings.odt_iova + std::uint64_t{rings.odt_entries} * US_ENTRY_BYTES;
+    const bool is_record =
+        e.a >= rings.odt_iova && e.a < rings.odt_iova + std::uint64_t{rings.odt_entries} * US_ENTRY_BYTES;
     if (!is_record && e.a == next_) torn_.push_back(e.number);
     next_ = is_record ? 0 : e.a + static_cast<std::uint32_t>(e.b);
   }

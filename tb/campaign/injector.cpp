@@ -35,8 +35,8 @@ std::uint32_t since_us(std::chrono::steady_clock::time_point t) {
 // The process that simulates, and every process forked off it.
 class fork_server : public event_observer {
  public:
-  fork_server(simulation& s, const golden_run& g, const std::vector<injection_point>& points, const injector_options& o,
-              int pipe, const std::atomic<bool>* stop)
+  fork_server(simulation& s, const golden_run& g, const std::vector<injection_point>& points,
+              const injector_options& o, int pipe, const std::atomic<bool>* stop)
       : simulation_(s), golden_(g), points_(points), options_(o), pipe_(pipe), stop_(stop) {}
 
   void on_event(const event& e) override {
@@ -116,7 +116,8 @@ class fork_server : public event_observer {
     i.end_event = simulation_.log().count();
     i.wall_us = since_us(began_);
     const auto& f = simulation_.failovers().results();
-    if (!f.empty() && f.back().unblock && f.back().fault) i.recovered_ps = *f.back().unblock - *f.back().fault;
+    if (!f.empty() && f.back().unblock && f.back().fault)
+      i.recovered_ps = *f.back().unblock - *f.back().fault;
     return i;
   }
 
@@ -203,7 +204,8 @@ class fork_server : public event_observer {
     injection_result i;
     i.k = k;
     i.j = j;
-    i.what = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? outcome::n2_inconclusive : outcome::n1_model_error;
+    i.what = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? outcome::n2_inconclusive
+                                                                : outcome::n1_model_error;
     i.why = WIFSIGNALED(status) ? std::string("the process ended by signal ") + strsignal(WTERMSIG(status))
                                 : "the process ended with status " + std::to_string(WEXITSTATUS(status));
     report(i, control, false, false);
@@ -244,8 +246,9 @@ class fork_server : public event_observer {
   std::chrono::steady_clock::time_point began_;
 };
 
-[[noreturn]] void serve(const scenario& s, const golden_run& golden, const std::vector<injection_point>& points,
-                        const injector_options& options, int pipe, const std::atomic<bool>* stop) {
+[[noreturn]] void serve(const scenario& s, const golden_run& golden,
+                        const std::vector<injection_point>& points, const injector_options& options, int pipe,
+                        const std::atomic<bool>* stop) {
   run_options run;
   run.captures = false;
   std::unique_ptr<fork_server> server;
@@ -285,8 +288,16 @@ void inject(const scenario& s, const golden_run& golden, const std::vector<injec
     if (n < 0 && errno == EINTR) continue;
     if (n != static_cast<ssize_t>(sizeof m)) break;
     injector_message out;
-    out.result = {m.k, m.j, static_cast<outcome>(m.what), m.allowed != 0, m.to_end != 0, m.rest_equal != 0,
-                  m.recovered_ps, m.end_event, m.wall_us, m.why};
+    out.result = {m.k,
+                  m.j,
+                  static_cast<outcome>(m.what),
+                  m.allowed != 0,
+                  m.to_end != 0,
+                  m.rest_equal != 0,
+                  m.recovered_ps,
+                  m.end_event,
+                  m.wall_us,
+                  m.why};
     out.control = m.control;
     out.control_equal = m.control_equal;
     out.tail_mismatch = m.tail_mismatch;

@@ -21,8 +21,10 @@ struct injection_point {
 struct injector_options {
   unsigned jobs = 1;                 // processes at a time
   std::uint32_t guard_seconds = 30;  // wall-clock limit of one injection
-  std::uint64_t second_stride = 0;   // above 0: kill the substitute too, after every so many events of the recovery
-  std::function<bool(std::uint64_t k, std::uint64_t j)> skip;  // second faults that are not wanted; may be empty
+  std::uint64_t second_stride =
+      0;  // above 0: kill the substitute too, after every so many events of the recovery
+  std::function<bool(std::uint64_t k, std::uint64_t j)>
+      skip;  // second faults that are not wanted; may be empty
 };
 
 // What came back: an injection, or a control fork.

@@ -1,12 +1,12 @@
 #include "tb/campaign/plan.h"
 
 #include <fmt/format.h>
+#include <toml++/toml.h>
 
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
-#include <toml++/toml.h>
 
 namespace understudy::tb {
 
@@ -14,7 +14,8 @@ namespace {
 
 constexpr const char* modes[] = {"crash_points", "double_failure", "torn_writes", "mutants"};
 
-[[noreturn]] void refuse(const std::string& file, const toml::node& at, const std::string& key, const std::string& what) {
+[[noreturn]] void refuse(const std::string& file, const toml::node& at, const std::string& key,
+                         const std::string& what) {
   throw scenario_error(fmt::format("{}:{}: {}: {}", file, at.source().begin.line, key, what));
 }
 
@@ -49,7 +50,9 @@ std::string beside(const std::string& file, const std::string& path) {
 
 }  // namespace
 
-const char* name(campaign_mode m) { return modes[static_cast<int>(m)]; }
+const char* name(campaign_mode m) {
+  return modes[static_cast<int>(m)];
+}
 
 campaign_plan load_plan(const std::string& path, const load_checks& checks) {
   campaign_plan p;
@@ -75,7 +78,8 @@ campaign_plan load_plan(const std::string& path, const load_checks& checks) {
           p.mode = static_cast<campaign_mode>(i);
           has_mode = true;
         }
-      if (!has_mode) refuse(path, node, key, fmt::format("\"{}\" is no mode; allowed are {}", m, fmt::join(modes, ", ")));
+      if (!has_mode)
+        refuse(path, node, key, fmt::format("\"{}\" is no mode; allowed are {}", m, fmt::join(modes, ", ")));
     } else if (key == "scenario") {
       p.scenario_path = beside(path, text_of(path, node, key));
     } else if (key == "set") {
@@ -99,11 +103,16 @@ campaign_plan load_plan(const std::string& path, const load_checks& checks) {
         mutant_row m;
         for (const auto& [rk, value] : *r) {
           const std::string inner = "mutant." + std::string{rk.str()};
-          if (rk == "name") m.mutant = text_of(path, value, inner);
-          else if (rk == "monitor") m.monitor = text_of(path, value, inner);
-          else if (rk == "scenario") m.scenario = beside(path, text_of(path, value, inner));
-          else if (rk == "set") m.sets = words_of(path, value, inner);
-          else refuse(path, value, inner, "is unknown; allowed are name, monitor, scenario, set");
+          if (rk == "name")
+            m.mutant = text_of(path, value, inner);
+          else if (rk == "monitor")
+            m.monitor = text_of(path, value, inner);
+          else if (rk == "scenario")
+            m.scenario = beside(path, text_of(path, value, inner));
+          else if (rk == "set")
+            m.sets = words_of(path, value, inner);
+          else
+            refuse(path, value, inner, "is unknown; allowed are name, monitor, scenario, set");
         }
         if (m.mutant.empty() || m.monitor.empty() || m.scenario.empty())
           refuse(path, row, key, "needs name, monitor and scenario");
@@ -111,21 +120,26 @@ campaign_plan load_plan(const std::string& path, const load_checks& checks) {
       }
     } else {
       refuse(path, node, key,
-             "is unknown; allowed are mode, scenario, set, stride, second_stride, control_share, tail_share, guard_seconds, "
+             "is unknown; allowed are mode, scenario, set, stride, second_stride, control_share, tail_share, "
+             "guard_seconds, "
              "[[mutant]]");
     }
   }
-  if (!has_mode) throw scenario_error(fmt::format("{}: mode: is missing; allowed are {}", path, fmt::join(modes, ", ")));
+  if (!has_mode)
+    throw scenario_error(fmt::format("{}: mode: is missing; allowed are {}", path, fmt::join(modes, ", ")));
   if (p.mode == campaign_mode::mutants) {
-    if (p.mutants.empty()) throw scenario_error(path + ": mutant: the fault space is empty: no [[mutant]] table");
+    if (p.mutants.empty())
+      throw scenario_error(path + ": mutant: the fault space is empty: no [[mutant]] table");
     for (const mutant_row& m : p.mutants) load_scenario(m.scenario, m.sets, checks);
     return p;
   }
   if (p.scenario_path.empty()) throw scenario_error(path + ": scenario: is missing");
   p.base = load_scenario(p.scenario_path, p.sets, checks);
-  if (!p.base.faults.empty()) throw scenario_error(path + ": scenario: has faults of its own; the campaign injects them");
+  if (!p.base.faults.empty())
+    throw scenario_error(path + ": scenario: has faults of its own; the campaign injects them");
   if (p.base.topology.adapters < (p.mode == campaign_mode::double_failure ? 3u : 2u))
-    throw scenario_error(path + ": scenario: topology.adapters is too small for the mode: nobody could take over");
+    throw scenario_error(path +
+                         ": scenario: topology.adapters is too small for the mode: nobody could take over");
   return p;
 }
 

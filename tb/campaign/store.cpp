@@ -102,8 +102,8 @@ void make_schema(database& d) {
   statement tables(d, "SELECT count(*) FROM sqlite_master");
   tables.step();
   if (v != 0 || tables.number(0) != 0)
-    throw std::runtime_error(fmt::format("{}: not a result database of this version (schema {}, expected {})", d.path(), v,
-                                         schema_version));
+    throw std::runtime_error(fmt::format("{}: not a result database of this version (schema {}, expected {})",
+                                         d.path(), v, schema_version));
   d.run(schema);
   d.run(fmt::format("PRAGMA user_version = {}", schema_version));
 }
@@ -130,16 +130,24 @@ struct result_store::impl {
     bool known = false;
     while (others.step()) {
       if (others.text(0) != c.config)
-        throw std::runtime_error(path + ": holds another campaign (plan, scenario or parameters differ); take another --out");
+        throw std::runtime_error(
+            path + ": holds another campaign (plan, scenario or parameters differ); take another --out");
       if (others.text(1) != c.revision)
-        throw std::runtime_error(fmt::format("{}: was begun with revision {}, this is {}; take another --out", path,
-                                             others.text(1), c.revision));
+        throw std::runtime_error(fmt::format("{}: was begun with revision {}, this is {}; take another --out",
+                                             path, others.text(1), c.revision));
       known = true;
     }
     if (!known) {
-      statement s(db, "INSERT INTO campaign(name, mode, revision, config, seed, scenario, golden_events, golden_hash) "
-                      "VALUES(?,?,?,?,?,?,?,?)");
-      s.bind(1, c.name).bind(2, c.mode).bind(3, c.revision).bind(4, c.config).bind(5, c.seed).bind(6, c.scenario);
+      statement s(
+          db,
+          "INSERT INTO campaign(name, mode, revision, config, seed, scenario, golden_events, golden_hash) "
+          "VALUES(?,?,?,?,?,?,?,?)");
+      s.bind(1, c.name)
+          .bind(2, c.mode)
+          .bind(3, c.revision)
+          .bind(4, c.config)
+          .bind(5, c.seed)
+          .bind(6, c.scenario);
       s.bind(7, c.golden_events).bind(8, fmt::format("{:016x}", c.golden_hash)).step();
     }
     statement id(db, "SELECT id FROM campaign");
@@ -156,7 +164,8 @@ struct result_store::impl {
   std::unique_ptr<statement> insert_result;
 };
 
-result_store::result_store(const std::string& path, const campaign_identity& c) : impl_(std::make_unique<impl>(path, c)) {}
+result_store::result_store(const std::string& path, const campaign_identity& c)
+    : impl_(std::make_unique<impl>(path, c)) {}
 
 result_store::~result_store() = default;
 
@@ -173,11 +182,18 @@ void result_store::add(const injection_result& r) {
   impl_->insert->bind(1, id).bind(2, impl_->campaign).bind(3, r.k).bind(4, r.j).step();
   statement& s = *impl_->insert_result;
   s.again();
-  s.bind(1, id).bind(2, code(r.what)).bind(3, r.allowed).bind(4, r.to_end).bind(5, r.rest_equal).bind(6, r.recovered_ps);
+  s.bind(1, id)
+      .bind(2, code(r.what))
+      .bind(3, r.allowed)
+      .bind(4, r.to_end)
+      .bind(5, r.rest_equal)
+      .bind(6, r.recovered_ps);
   s.bind(7, r.end_event).bind(8, std::uint64_t{r.wall_us}).bind(9, r.why).step();
 }
 
-void result_store::commit() { impl_->db.run("COMMIT; BEGIN"); }
+void result_store::commit() {
+  impl_->db.run("COMMIT; BEGIN");
+}
 
 std::map<std::string, std::uint64_t> result_store::outcomes() const {
   std::map<std::string, std::uint64_t> all;
@@ -201,7 +217,8 @@ std::uint64_t merge_stores(const std::string& to, const std::vector<std::string>
   for (const std::string& f : from) {
     {
       const database other(f);
-      if (version_of(other) != schema_version) throw std::runtime_error(f + ": not a result database of this version");
+      if (version_of(other) != schema_version)
+        throw std::runtime_error(f + ": not a result database of this version");
       statement theirs(other, "SELECT config, revision FROM campaign");
       while (theirs.step()) {
         statement ours(d, "SELECT config, revision FROM campaign");
@@ -218,9 +235,10 @@ std::uint64_t merge_stores(const std::string& to, const std::vector<std::string>
       return s.number(0);
     };
     const std::uint64_t before = count();
-    d.run("BEGIN; INSERT OR IGNORE INTO campaign SELECT * FROM other.campaign;"
-          "INSERT OR IGNORE INTO injection SELECT id, (SELECT id FROM campaign), k, j FROM other.injection;"
-          "INSERT OR IGNORE INTO result SELECT * FROM other.result; COMMIT");
+    d.run(
+        "BEGIN; INSERT OR IGNORE INTO campaign SELECT * FROM other.campaign;"
+        "INSERT OR IGNORE INTO injection SELECT id, (SELECT id FROM campaign), k, j FROM other.injection;"
+        "INSERT OR IGNORE INTO result SELECT * FROM other.result; COMMIT");
     fresh += count() - before;
     d.run("DETACH other");
   }
@@ -230,7 +248,8 @@ std::uint64_t merge_stores(const std::string& to, const std::vector<std::string>
 stored_injection find_injection(const std::string& path, const std::string& id) {
   if (!std::filesystem::exists(path)) throw std::runtime_error(path + ": no such file");
   const database d(path);
-  if (version_of(d) != schema_version) throw std::runtime_error(path + ": not a result database of this version");
+  if (version_of(d) != schema_version)
+    throw std::runtime_error(path + ": not a result database of this version");
   statement s(d,
               "SELECT c.scenario, c.name, c.mode, i.k, i.j, r.outcome, r.why, c.revision FROM injection i "
               "JOIN campaign c ON c.id = i.campaign JOIN result r ON r.injection = i.id WHERE i.id = ?");

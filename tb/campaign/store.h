@@ -10,7 +10,17 @@
 namespace understudy::tb {
 
 // Outcome codes; what they mean stands in docs/campaigns.md.
-enum class outcome : std::uint8_t { n0_not_activated, n1_model_error, n2_inconclusive, m0_masked, r2_recovered, a1_aborted, h1_hang, p1_violation, s1_stream };
+enum class outcome : std::uint8_t {
+  n0_not_activated,
+  n1_model_error,
+  n2_inconclusive,
+  m0_masked,
+  r2_recovered,
+  a1_aborted,
+  h1_hang,
+  p1_violation,
+  s1_stream
+};
 const char* code(outcome o);
 
 // One injection. `j` is 0 but for the second fault of a double failure.
@@ -19,16 +29,16 @@ struct injection_result {
   std::uint64_t j = 0;
   outcome what = outcome::n0_not_activated;
   bool allowed = false;
-  bool to_end = false;          // ran to the end of the workload
-  bool rest_equal = false;      // its state at a rest equalled the golden run's
+  bool to_end = false;             // ran to the end of the workload
+  bool rest_equal = false;         // its state at a rest equalled the golden run's
   std::uint64_t recovered_ps = 0;  // from the fault to reception by the substitute
   std::uint64_t end_event = 0;
   std::uint32_t wall_us = 0;
-  std::string why;              // first reason, empty if all held
+  std::string why;  // first reason, empty if all held
 };
 
 struct campaign_identity {
-  std::string name;      // plan's path
+  std::string name;  // plan's path
   std::string mode;
   std::string revision;  // of the source
   std::string config;    // hash over plan, scenario and parameters
@@ -38,13 +48,15 @@ struct campaign_identity {
   std::uint64_t golden_hash = 0;
 };
 
-// Id of an injection: fi1- and 16 hex digits of a hash over what it is. The same injection has the same id everywhere.
+// Id of an injection: fi1- and 16 hex digits of a hash over what it is. The same injection has the same id
+// everywhere.
 std::string injection_id(const campaign_identity& c, std::uint64_t k, std::uint64_t j);
 
 // Every failure of the file or the disk is a std::runtime_error that names the path.
 class result_store {
  public:
-  // Opens or makes the database. One of another schema, revision or configuration is refused (std::runtime_error).
+  // Opens or makes the database. One of another schema, revision or configuration is refused
+  // (std::runtime_error).
   result_store(const std::string& path, const campaign_identity& c);
   ~result_store();
   result_store(const result_store&) = delete;
@@ -63,8 +75,8 @@ class result_store {
   std::unique_ptr<impl> impl_;
 };
 
-// Copies every injection of `from` into `to` (made if it is not there); those that `to` has already stay as they are.
-// Returns how many were new.
+// Copies every injection of `from` into `to` (made if it is not there); those that `to` has already stay as
+// they are. Returns how many were new.
 std::uint64_t merge_stores(const std::string& to, const std::vector<std::string>& from);
 
 // What replay needs to know of an injection.

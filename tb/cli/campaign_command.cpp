@@ -31,7 +31,8 @@ int campaign_command(const campaign_arguments& a, const cli_environment& env) {
   const campaign_plan plan = load_plan(a.plan, env.checks);
   o.jobs = a.jobs;
   o.stop = env.stop;
-  o.out_dir = a.common.out.empty() ? "results/" + std::filesystem::path(a.plan).stem().string() : a.common.out;
+  o.out_dir =
+      a.common.out.empty() ? "results/" + std::filesystem::path(a.plan).stem().string() : a.common.out;
   prepare_folder(o.out_dir);
   if (env.err_is_terminal)
     o.progress = [&env](const std::string& line) { *env.err << "\r\x1b[K" << line << std::flush; };

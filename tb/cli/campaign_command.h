@@ -1,5 +1,5 @@
-// Sub-commands of the campaign engine, for main(): a library of their own would pull the simulation into the tests of the
-// command line.
+// Sub-commands of the campaign engine, for main(): a library of their own would pull the simulation into the
+// tests of the command line.
 #pragma once
 #include "tb/cli/commands.h"
 

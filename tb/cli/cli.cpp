@@ -64,7 +64,8 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
   CLI::App* replay_app = nullptr;
   if (env.campaign) {
     campaign_app = app.add_subcommand("campaign", "Many injections from one golden run, by fork");
-    CLI::Option* plan = campaign_app->add_option("plan", campaign.plan, "Campaign plan")->type_name("PLAN.toml");
+    CLI::Option* plan =
+        campaign_app->add_option("plan", campaign.plan, "Campaign plan")->type_name("PLAN.toml");
     campaign_app->add_option("-j,--jobs", campaign.jobs, "Injections at a time; default 1")
         ->check(CLI::Range(1u, 256u))
         ->type_name("N");
@@ -78,9 +79,11 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     campaign_app->final_callback([plan, merge_app] {
       if (!merge_app->parsed() && plan->empty()) throw CLI::RequiredError("PLAN.toml");
     });
-    replay_app = app.add_subcommand("replay", "One injection again, alone, with captures, waveforms and timeline");
+    replay_app =
+        app.add_subcommand("replay", "One injection again, alone, with captures, waveforms and timeline");
     replay_app->add_option("id", replay.id, "Id of the injection: fi1-...")->required()->type_name("ID");
-    replay_app->add_option("--db", replay.database, "Result database; default: the newest under --out or ./results")
+    replay_app
+        ->add_option("--db", replay.database, "Result database; default: the newest under --out or ./results")
         ->type_name("FILE");
     add_common(*replay_app, replay.common, "Folder for the results; default: results/<id>");
   }

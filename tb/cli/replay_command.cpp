@@ -14,7 +14,8 @@ namespace understudy::tb {
 
 namespace {
 
-// Kills the active adapter after event k and, for a double failure, its substitute after event j of the recovery.
+// Kills the active adapter after event k and, for a double failure, its substitute after event j of the
+// recovery.
 class striker : public event_observer {
  public:
   striker(simulation& s, std::uint64_t k, std::uint64_t j) : simulation_(s), k_(k), j_(j) {}
@@ -79,10 +80,12 @@ int replay_command(const replay_arguments& a, const cli_environment& env) {
   add_origin(r, plan.base);
   r.files.insert(r.files.begin(), {"result.json", "summary.txt"});
   const std::string head =
-      fmt::format("replay       {} of {}: active adapter killed after event {}{}; was {}\n", a.id, found.mode, found.k,
-                  found.j ? fmt::format(", substitute after event {} of the recovery", found.j) : "", found.outcome) +
-      (found.revision == r.revision ? ""
-                                    : fmt::format("             recorded with revision {}, this is {}\n", found.revision, r.revision));
+      fmt::format("replay       {} of {}: active adapter killed after event {}{}; was {}\n", a.id, found.mode,
+                  found.k, found.j ? fmt::format(", substitute after event {} of the recovery", found.j) : "",
+                  found.outcome) +
+      (found.revision == r.revision
+           ? ""
+           : fmt::format("             recorded with revision {}, this is {}\n", found.revision, r.revision));
   const std::string summary = summary_text(r, plan.base, out, false);
   write_result(out, r, head + summary);
   *env.out << (a.common.json ? to_json(r) : head + summary) << std::flush;

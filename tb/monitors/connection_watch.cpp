@@ -22,8 +22,9 @@ connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::
 std::string connection_watch::name(const connection& c, const wire_segment& s) const {
   const bool out = s.source_ip == host_ip_;
   const std::uint32_t ip = out ? s.destination_ip : s.source_ip;
-  return fmt::format("connection {:#x} (port {} to {}.{}.{}.{}:{})", c.id, out ? s.source_port : s.destination_port, ip >> 24,
-                     ip >> 16 & 255, ip >> 8 & 255, ip & 255, out ? s.destination_port : s.source_port);
+  return fmt::format("connection {:#x} (port {} to {}.{}.{}.{}:{})", c.id,
+                     out ? s.source_port : s.destination_port, ip >> 24, ip >> 16 & 255, ip >> 8 & 255,
+                     ip & 255, out ? s.destination_port : s.source_port);
 }
 
 connection_watch::connection* connection_watch::by_cid(std::uint32_t raw) {
@@ -74,8 +75,8 @@ void connection_watch::frame_in(const wire_segment& s) {
   if (!s.has_ack || s.rst || !c.syn_out) return;
   if (s.ack.after(c.highest_sent)) return;  // of something never sent: the engine judges it, not us
   if (!c.peer_ack_known || s.ack.after(c.peer_ack)) c.peer_ack = s.ack;
-  const std::uint32_t window =
-      static_cast<std::uint32_t>(s.window) << (!s.syn && c.scale_in && c.scale_out ? c.peer_scale : 0);
+  const std::uint32_t window = static_cast<std::uint32_t>(s.window)
+                               << (!s.syn && c.scale_in && c.scale_out ? c.peer_scale : 0);
   const seq32 edge = s.ack + window;
   if (!c.peer_ack_known || edge.after(c.peer_edge)) c.peer_edge = edge;
   c.peer_ack_known = true;
@@ -92,8 +93,9 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
   connection& c = it->second;
   if (c.owner != e.unit) {
     if (c.owner >= 0 && !fenced_[static_cast<std::size_t>(c.owner)])
-      dma3_.violated(e.number, e.at, fmt::format("{}: adapter {} sends while adapter {} is not fenced", name(c, s),
-                                                 static_cast<char>('A' + e.unit), static_cast<char>('A' + c.owner)));
+      dma3_.violated(e.number, e.at,
+                     fmt::format("{}: adapter {} sends while adapter {} is not fenced", name(c, s),
+                                 static_cast<char>('A' + e.unit), static_cast<char>('A' + c.owner)));
     c.owner = e.unit;
   } else {
     dma3_.checked();
@@ -127,10 +129,12 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
 void connection_watch::check_ack(const event& e, const wire_segment& s, connection& c) {
   if (c.is_protected || !c.any_commit) {
     if (!c.any_commit || s.ack.after(c.committed)) {
-      rx1_.violated(e.number, e.at,
-                    c.any_commit ? fmt::format("{}: ACK {} leaves, the host holds everything below {}: {} bytes too many",
-                                               name(c, s), s.ack.raw, c.committed.raw, s.ack.minus(c.committed))
-                                 : fmt::format("{}: ACK {} leaves before any record is visible", name(c, s), s.ack.raw));
+      rx1_.violated(
+          e.number, e.at,
+          c.any_commit
+              ? fmt::format("{}: ACK {} leaves, the host holds everything below {}: {} bytes too many",
+                            name(c, s), s.ack.raw, c.committed.raw, s.ack.minus(c.committed))
+              : fmt::format("{}: ACK {} leaves before any record is visible", name(c, s), s.ack.raw));
     } else {
       rx1_.checked();
     }
@@ -139,11 +143,13 @@ void connection_watch::check_ack(const event& e, const wire_segment& s, connecti
     if (c.fin_committed || !c.is_protected) {
       rx7_.checked();
     } else {
-      rx7_.violated(e.number, e.at, fmt::format("{}: the FIN is acknowledged before its record is visible", name(c, s)));
+      rx7_.violated(e.number, e.at,
+                    fmt::format("{}: the FIN is acknowledged before its record is visible", name(c, s)));
     }
   }
   if (c.ack_sent && s.ack.before(c.highest_ack)) {
-    rx5_.violated(e.number, e.at, fmt::format("{}: ACK {} after {}", name(c, s), s.ack.raw, c.highest_ack.raw));
+    rx5_.violated(e.number, e.at,
+                  fmt::format("{}: ACK {} after {}", name(c, s), s.ack.raw, c.highest_ack.raw));
   } else {
     rx5_.checked();
     c.highest_ack = s.ack;
@@ -151,11 +157,14 @@ void connection_watch::check_ack(const event& e, const wire_segment& s, connecti
   }
   const std::uint32_t scale = !s.syn && c.scale_in && c.scale_out ? c.our_scale : 0;
   const seq32 edge = s.ack + (static_cast<std::uint32_t>(s.window) << scale);
-  if (c.edge_known && edge.before(c.edge) && c.edge.minus(edge) >= (1u << (c.scale_in && c.scale_out ? c.our_scale : 0))) {
-    rx6_.violated(e.number, e.at, fmt::format("{}: the right edge shrinks from {} to {}", name(c, s), c.edge.raw, edge.raw));
+  if (c.edge_known && edge.before(c.edge) &&
+      c.edge.minus(edge) >= (1u << (c.scale_in && c.scale_out ? c.our_scale : 0))) {
+    rx6_.violated(e.number, e.at,
+                  fmt::format("{}: the right edge shrinks from {} to {}", name(c, s), c.edge.raw, edge.raw));
   } else if (c.grant_known && edge.after(c.grant) && s.window != 0) {
-    rx6_.violated(e.number, e.at, fmt::format("{}: the right edge {} lies beyond the grant {}", name(c, s), edge.raw,
-                                              c.grant.raw));
+    rx6_.violated(
+        e.number, e.at,
+        fmt::format("{}: the right edge {} lies beyond the grant {}", name(c, s), edge.raw, c.grant.raw));
   } else {
     rx6_.checked();
   }
@@ -169,15 +178,18 @@ void connection_watch::check_data(const event& e, const wire_segment& s, connect
   const seq32 end = s.seq + taken;
   const seq32 bound = c.posted_end + (c.fin_posted ? 1u : 0u);
   if (end.after(bound)) {
-    tx3_.violated(e.number, e.at, fmt::format("{}: bytes up to {} leave, the host knows of {}", name(c, s), end.raw, bound.raw));
+    tx3_.violated(
+        e.number, e.at,
+        fmt::format("{}: bytes up to {} leave, the host knows of {}", name(c, s), end.raw, bound.raw));
   } else {
     tx3_.checked();
   }
   if (s.payload_length > 1 && c.peer_ack_known) {
     const seq32 data_end = s.seq + s.payload_length;
     if (data_end.after(c.peer_edge)) {
-      tx4_.violated(e.number, e.at, fmt::format("{}: data up to {} leaves, the peer's window ends at {}", name(c, s),
-                                                data_end.raw, c.peer_edge.raw));
+      tx4_.violated(e.number, e.at,
+                    fmt::format("{}: data up to {} leaves, the peer's window ends at {}", name(c, s),
+                                data_end.raw, c.peer_edge.raw));
     } else {
       tx4_.checked();
     }
@@ -192,7 +204,8 @@ void connection_watch::check_data(const event& e, const wire_segment& s, connect
     const std::uint32_t n = std::min(left, piece_end.minus(at));
     const std::uint8_t* posted = memory_.at(p.at + at.minus(p.begin), n);
     if (!posted || std::memcmp(posted, s.payload + (s.payload_length - left), n) != 0) {
-      tx2_.violated(e.number, e.at, fmt::format("{}: bytes at {} differ from what the host posted", name(c, s), at.raw));
+      tx2_.violated(e.number, e.at,
+                    fmt::format("{}: bytes at {} differ from what the host posted", name(c, s), at.raw));
       return;
     }
     tx2_.checked();
@@ -250,20 +263,24 @@ void connection_watch::on_record_visible(unsigned adapter, const us_record& r, c
   if (r.type == US_REC_DATA && r.u.data.len) {
     const auto it = buffers_.find(r.u.data.buf_id);
     if (it == buffers_.end() || it->second.adapter != static_cast<int>(adapter)) {
-      dma5_.violated(e.number, e.at, fmt::format("record {} names buffer {}, which adapter {} does not have", r.number,
-                                                 r.u.data.buf_id, static_cast<char>('A' + adapter)));
+      dma5_.violated(e.number, e.at,
+                     fmt::format("record {} names buffer {}, which adapter {} does not have", r.number,
+                                 r.u.data.buf_id, static_cast<char>('A' + adapter)));
       return;
     }
     buffer& b = it->second;
     if (b.owner != r.cid) {
-      dma5_.violated(e.number, e.at, fmt::format("connection {:#x} has bytes in buffer {} of connection {:#x}", r.cid,
-                                                 r.u.data.buf_id, b.owner));
+      dma5_.violated(e.number, e.at,
+                     fmt::format("connection {:#x} has bytes in buffer {} of connection {:#x}", r.cid,
+                                 r.u.data.buf_id, b.owner));
     } else {
       dma5_.checked();
     }
     if (r.u.data.off + r.u.data.len > b.visible) {
-      rx2_.violated(e.number, e.at, fmt::format("record {} of connection {:#x} covers bytes up to {} of buffer {}, {} are visible",
-                                                r.number, r.cid, r.u.data.off + r.u.data.len, r.u.data.buf_id, b.visible));
+      rx2_.violated(
+          e.number, e.at,
+          fmt::format("record {} of connection {:#x} covers bytes up to {} of buffer {}, {} are visible",
+                      r.number, r.cid, r.u.data.off + r.u.data.len, r.u.data.buf_id, b.visible));
       return;  // its bytes are not committed: I-RX-1 goes on by the truth
     }
     rx2_.checked();
@@ -281,7 +298,8 @@ void connection_watch::on_record_visible(unsigned adapter, const us_record& r, c
 
 // ---------------------------------------------------------------- the driver
 
-void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint64_t event, picos now) {
+void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint64_t event,
+                                     picos now) {
   switch (d.opcode) {
     case US_OP_POST_RX:
     case US_OP_POST_POOL: {
@@ -310,14 +328,17 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
       if (!c) break;
       const seq32 rcv_nxt{d.u.restore.rcv_nxt};
       if (rcv_nxt != c->committed || (c->ack_sent && rcv_nxt.before(c->highest_ack))) {
-        rx4_.violated(event, now, fmt::format("connection {:#x} is restored at {}, committed up to {}, acknowledged up to {}",
-                                              d.cid, rcv_nxt.raw, c->committed.raw, c->highest_ack.raw));
+        rx4_.violated(
+            event, now,
+            fmt::format("connection {:#x} is restored at {}, committed up to {}, acknowledged up to {}",
+                        d.cid, rcv_nxt.raw, c->committed.raw, c->highest_ack.raw));
       } else {
         rx4_.checked();
       }
       if (seq32{d.u.restore.snd_max}.before(c->highest_sent)) {
-        tx3_.violated(event, now, fmt::format("connection {:#x} is restored with snd_max {}, bytes up to {} were sent", d.cid,
-                                              d.u.restore.snd_max, c->highest_sent.raw));
+        tx3_.violated(event, now,
+                      fmt::format("connection {:#x} is restored with snd_max {}, bytes up to {} were sent",
+                                  d.cid, d.u.restore.snd_max, c->highest_sent.raw));
       } else {
         tx3_.checked();
       }
@@ -348,8 +369,9 @@ void connection_watch::on_send_freed(cid id, seq32 below, std::uint64_t event, p
   if (!c) return;
   if (c->pieces.empty() || !below.after(c->pieces.front().begin)) return;
   if (!c->recorded || below.after(c->recorded_una) || !c->peer_ack_known || below.after(c->peer_ack)) {
-    tx1_.violated(event, now, fmt::format("connection {:#x}: bytes below {} are given up, acknowledged are {}", id.raw,
-                                          below.raw, c->peer_ack_known ? c->peer_ack.raw : 0));
+    tx1_.violated(event, now,
+                  fmt::format("connection {:#x}: bytes below {} are given up, acknowledged are {}", id.raw,
+                              below.raw, c->peer_ack_known ? c->peer_ack.raw : 0));
   } else {
     tx1_.checked();
   }
@@ -371,7 +393,9 @@ void connection_watch::on_connection_end(cid id) {
   key_of_.erase(k);
 }
 
-void connection_watch::on_takeover(unsigned from) { fenced_[from] = true; }
+void connection_watch::on_takeover(unsigned from) {
+  fenced_[from] = true;
+}
 
 std::vector<const monitor*> connection_watch::monitors() const {
   return {&rx1_, &rx2_, &rx4_, &rx5_, &rx6_, &rx7_, &tx1_, &tx2_, &tx3_, &tx4_, &tx5_, &dma3_, &dma5_};

@@ -45,13 +45,13 @@ class connection_watch {
     std::uint8_t our_scale = 0, peer_scale = 0;
     bool scale_in = false, scale_out = false;
     // reception
-    seq32 committed;            // rcv_nxt of the newest visible record
+    seq32 committed;  // rcv_nxt of the newest visible record
     bool any_commit = false;
     bool ack_sent = false;
-    seq32 highest_ack;          // sent by any adapter
+    seq32 highest_ack;  // sent by any adapter
     bool edge_known = false;
-    seq32 edge;                 // highest right edge advertised
-    seq32 grant;                // highest granted by the host
+    seq32 edge;   // highest right edge advertised
+    seq32 grant;  // highest granted by the host
     bool grant_known = false;
     bool fin_in = false, fin_committed = false;
     seq32 fin_seq;
@@ -59,26 +59,27 @@ class connection_watch {
     std::vector<send_piece> pieces;  // posted and not freed, in order
     seq32 posted_end;
     bool fin_posted = false;
-    seq32 highest_sent;         // after the last byte or FIN ever sent
-    seq32 peer_ack;             // highest from the peer
+    seq32 highest_sent;  // after the last byte or FIN ever sent
+    seq32 peer_ack;      // highest from the peer
     bool peer_ack_known = false;
-    seq32 peer_edge;            // highest right edge of the peer
-    seq32 recorded_una;         // of visible records
+    seq32 peer_edge;     // highest right edge of the peer
+    seq32 recorded_una;  // of visible records
     bool recorded = false;
     bool ts_known = false;
     std::uint32_t tsval = 0;
-    int owner = -1;             // adapter that sends for it
+    int owner = -1;  // adapter that sends for it
   };
   struct buffer {
-    std::uint64_t base = 0;     // where off 0 of its records lies
-    std::uint32_t begin = 0;    // first byte posted now, as an off
+    std::uint64_t base = 0;   // where off 0 of its records lies
+    std::uint32_t begin = 0;  // first byte posted now, as an off
     std::uint32_t end = 0;
     std::uint32_t visible = 0;  // bytes before this off are in host memory
     int adapter = -1;
     std::uint32_t owner = cid::none_raw;  // connection; none: pool
   };
   static std::uint64_t key(std::uint16_t local_port, std::uint32_t remote_ip, std::uint16_t remote_port) {
-    return static_cast<std::uint64_t>(remote_ip) << 32 | static_cast<std::uint32_t>(local_port) << 16 | remote_port;
+    return static_cast<std::uint64_t>(remote_ip) << 32 | static_cast<std::uint32_t>(local_port) << 16 |
+           remote_port;
   }
   connection* by_cid(std::uint32_t raw);
   void frame_out(const event& e, const wire_segment& s);

@@ -17,7 +17,8 @@ class monitor {
     result_.checked += n;
     result_.armed = true;
   }
-  // One judgement that did not: at event number `event`, instant `at`. `witness` says which bytes, connection, address.
+  // One judgement that did not: at event number `event`, instant `at`. `witness` says which bytes,
+  // connection, address.
   void violated(std::uint64_t event, picos at, const std::string& witness);
   const monitor_result& result() const { return result_; }
 

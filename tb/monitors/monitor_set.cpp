@@ -8,16 +8,19 @@ namespace understudy::tb {
 
 namespace {
 constexpr monitor_sentence sentences[] = {
-    {"I-RX-1", "No ACK leaves before the bytes it covers and their commit record are visible in host memory."},
+    {"I-RX-1",
+     "No ACK leaves before the bytes it covers and their commit record are visible in host memory."},
     {"I-RX-2", "A commit record covers only bytes that are all visible in host memory."},
-    {"I-RX-3", "An application gets its peer's bytes, each once and in order, across any number of failovers."},
+    {"I-RX-3",
+     "An application gets its peer's bytes, each once and in order, across any number of failovers."},
     {"I-RX-4", "A substitute starts at the highest committed byte, never below an ACK that was sent."},
     {"I-RX-5", "The cumulative ACK of a connection never goes back on the wire."},
     {"I-RX-6", "The advertised right edge never shrinks by a scale unit, nor exceeds what the host granted."},
     {"I-RX-7", "A FIN is acknowledged only after its commit."},
     {"I-TX-1", "Send bytes are given up only after the peer's ACK of them is recorded in host memory."},
     {"I-TX-2", "Bytes at a sequence number are as the host posted them, every time they are sent."},
-    {"I-TX-3", "Nothing leaves beyond the send bound that the host can recover; a substitute gets no lower bound."},
+    {"I-TX-3",
+     "Nothing leaves beyond the send bound that the host can recover; a substitute gets no lower bound."},
     {"I-TX-4", "Nothing but a probe leaves beyond the peer's window."},
     {"I-TX-5", "TSval never goes back in a connection, across adapters too."},
     {"I-DMA-1", "Every DMA hits memory that the driver has posted to that adapter."},
@@ -35,9 +38,12 @@ constexpr monitor_sentence sentences[] = {
 };
 }  // namespace
 
-std::span<const monitor_sentence> monitor_sentences() { return sentences; }
+std::span<const monitor_sentence> monitor_sentences() {
+  return sentences;
+}
 
-monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters, std::uint32_t host_ip)
+monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters,
+                         std::uint32_t host_ip)
     : log_(log),
       connections_(memory, adapters, host_ip),
       rings_(driver, adapters, [this](unsigned adapter, const us_record& r, const event& e) {
@@ -86,7 +92,9 @@ void monitor_set::on_send_freed(cid c, seq32 below) {
   rings_.on_send_freed(c, below);
 }
 
-void monitor_set::on_record(unsigned adapter, const us_record& r) { rings_.on_record(adapter, r, log_); }
+void monitor_set::on_record(unsigned adapter, const us_record& r) {
+  rings_.on_record(adapter, r, log_);
+}
 
 void monitor_set::on_connection_end(cid c, int) {
   connections_.on_connection_end(c);
@@ -104,12 +112,14 @@ void monitor_set::end_of_run(const application_outcome& o) {
   if (o.wrong) rx3_.violated(log_.count(), now, fmt::format("{} bytes wrong or delivered twice", o.wrong));
   if (o.stopped) return;
   if (o.stuck_ends) {
-    lv1_.violated(log_.count(), now, fmt::format("{} of {} ends of connections are stuck", o.stuck_ends, o.ends));
+    lv1_.violated(log_.count(), now,
+                  fmt::format("{} of {} ends of connections are stuck", o.stuck_ends, o.ends));
   } else {
     lv1_.checked(o.ends);
   }
   if (recovery_began_ != never)
-    lv4_.violated(log_.count(), now, fmt::format("the failover that began at {} us has not ended", recovery_began_ / 1_us));
+    lv4_.violated(log_.count(), now,
+                  fmt::format("the failover that began at {} us has not ended", recovery_began_ / 1_us));
 }
 
 std::vector<monitor_result> monitor_set::results() const {
@@ -118,7 +128,8 @@ std::vector<monitor_result> monitor_set::results() const {
   for (const monitor* m : rings_.monitors()) all.push_back(m->result());
   std::vector<monitor_result> ordered;
   for (const monitor_sentence& s : sentences) {
-    const auto it = std::find_if(all.begin(), all.end(), [&](const monitor_result& r) { return r.id == s.id; });
+    const auto it =
+        std::find_if(all.begin(), all.end(), [&](const monitor_result& r) { return r.id == s.id; });
     if (it != all.end()) ordered.push_back(*it);
   }
   return ordered;

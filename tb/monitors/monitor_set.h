@@ -30,11 +30,14 @@ struct application_outcome {
 
 class monitor_set : public event_observer, public host::driver_observer {
  public:
-  // A failover that takes longer than this does not end (I-LV-4): a hundred times what it takes with 64 connections.
+  // A failover that takes longer than this does not end (I-LV-4): a hundred times what it takes with 64
+  // connections.
   static constexpr picos failover_deadline = 100_ms;
 
-  // Judges the host with address `host_ip`, whose adapters are units 0 to adapters - 1 of the log. Subscribes itself to both.
-  monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters, std::uint32_t host_ip);
+  // Judges the host with address `host_ip`, whose adapters are units 0 to adapters - 1 of the log. Subscribes
+  // itself to both.
+  monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters,
+              std::uint32_t host_ip);
 
   void end_of_run(const application_outcome& o);
   std::vector<monitor_result> results() const;

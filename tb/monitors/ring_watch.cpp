@@ -14,7 +14,9 @@ namespace understudy::tb {
 namespace {
 constexpr auto memory_read = static_cast<std::uint32_t>(tlp_type::memory_read);
 constexpr auto memory_write = static_cast<std::uint32_t>(tlp_type::memory_write);
-char letter(unsigned adapter) { return static_cast<char>('A' + adapter); }
+char letter(unsigned adapter) {
+  return static_cast<char>('A' + adapter);
+}
 }  // namespace
 
 ring_watch::ring_watch(const host::any_driver& d, unsigned adapters, record_visible f)
@@ -40,21 +42,24 @@ void ring_watch::on_event(const event& e) {
       break;
     case event_kind::frame_out:
       if (adapters_[e.unit].fenced)
-        dma2_.violated(e.number, e.at, fmt::format("adapter {} sends a frame after its fence", letter(e.unit)));
+        dma2_.violated(e.number, e.at,
+                       fmt::format("adapter {} sends a frame after its fence", letter(e.unit)));
       break;
     case event_kind::mmio_write: {
       adapter_state& a = state(e.unit);
       const auto value = static_cast<std::uint32_t>(e.b);
       if (e.a == US_REG_IDT_TAIL) {
         if (static_cast<std::int32_t>(value - a.idt_tail) < 0) {
-          q2_.violated(e.number, e.at, fmt::format("adapter {}: doorbell {} after {}", letter(e.unit), value, a.idt_tail));
+          q2_.violated(e.number, e.at,
+                       fmt::format("adapter {}: doorbell {} after {}", letter(e.unit), value, a.idt_tail));
         } else {
           q2_.checked();
         }
         a.idt_tail = value;
         if (value - a.idt_fetched > a.rings.idt_entries) {
-          q4_.violated(e.number, e.at, fmt::format("adapter {}: descriptor {} overwrites one from {} on that was not fetched",
-                                                   letter(e.unit), value - 1, a.idt_fetched));
+          q4_.violated(e.number, e.at,
+                       fmt::format("adapter {}: descriptor {} overwrites one from {} on that was not fetched",
+                                   letter(e.unit), value - 1, a.idt_fetched));
         } else {
           q4_.checked();
         }
@@ -68,8 +73,9 @@ void ring_watch::on_event(const event& e) {
       if (a.interrupt_covers.empty()) break;
       const std::uint32_t covers = a.interrupt_covers.pop_front();
       if (static_cast<std::int32_t>(a.records_visible - covers) < 0) {
-        q3_.violated(e.number, e.at, fmt::format("adapter {}: interrupt for {} records, {} visible", letter(e.unit), covers,
-                                                 a.records_visible));
+        q3_.violated(e.number, e.at,
+                     fmt::format("adapter {}: interrupt for {} records, {} visible", letter(e.unit), covers,
+                                 a.records_visible));
       } else {
         q3_.checked();
       }
@@ -83,7 +89,8 @@ void ring_watch::on_event(const event& e) {
 void ring_watch::tlp_up(const event& e) {
   adapter_state& a = state(e.unit);
   if (a.fenced)
-    dma2_.violated(e.number, e.at, fmt::format("adapter {} puts a TLP on the bus after its fence", letter(e.unit)));
+    dma2_.violated(e.number, e.at,
+                   fmt::format("adapter {} puts a TLP on the bus after its fence", letter(e.unit)));
   const auto type = static_cast<std::uint32_t>(e.b >> 32);
   const auto length = static_cast<std::uint32_t>(e.b);
   const std::uint64_t odt_bytes = std::uint64_t{a.rings.odt_entries} * US_ENTRY_BYTES;
@@ -100,8 +107,9 @@ void ring_watch::tlp_up(const event& e) {
   if (inside(e.a, length, a.rings.idt_iova, idt_bytes)) {
     const std::uint32_t n = length / US_ENTRY_BYTES;
     if (static_cast<std::int32_t>(a.idt_tail - (a.idt_fetched + n)) < 0) {
-      q2_.violated(e.number, e.at, fmt::format("adapter {} fetches descriptor {}, the tail is {}", letter(e.unit),
-                                               a.idt_fetched + n - 1, a.idt_tail));
+      q2_.violated(e.number, e.at,
+                   fmt::format("adapter {} fetches descriptor {}, the tail is {}", letter(e.unit),
+                               a.idt_fetched + n - 1, a.idt_tail));
     } else {
       q2_.checked();
     }
@@ -114,15 +122,17 @@ void ring_watch::tlp_up(const event& e) {
   if (it != readable_.end() && inside(e.a, length, it->first, it->second)) {
     dma1_.checked();
   } else {
-    dma1_.violated(e.number, e.at, fmt::format("adapter {} reads {} bytes at {:#x}, where nothing is posted", letter(e.unit),
-                                               length, e.a));
+    dma1_.violated(e.number, e.at,
+                   fmt::format("adapter {} reads {} bytes at {:#x}, where nothing is posted", letter(e.unit),
+                               length, e.a));
   }
 }
 
 void ring_watch::write_visible(const event& e) {
   adapter_state& a = state(e.unit);
   if (a.fenced)
-    dma2_.violated(e.number, e.at, fmt::format("a write of adapter {} to {:#x} lands after its fence", letter(e.unit), e.a));
+    dma2_.violated(e.number, e.at,
+                   fmt::format("a write of adapter {} to {:#x} lands after its fence", letter(e.unit), e.a));
   const std::uint64_t odt_bytes = std::uint64_t{a.rings.odt_entries} * US_ENTRY_BYTES;
   if (a.known && inside(e.a, e.b, a.rings.odt_iova, odt_bytes)) {
     dma1_.checked();
@@ -135,14 +145,16 @@ void ring_watch::write_visible(const event& e) {
     const std::uint32_t slot = static_cast<std::uint32_t>((e.a - a.rings.odt_iova) / US_ENTRY_BYTES);
     if (r.number != a.records_visible || slot != (r.number & (a.rings.odt_entries - 1)) ||
         r.crc != crc32c(&r, offsetof(us_record, crc))) {
-      q1_.violated(e.number, e.at, fmt::format("adapter {}: record {} in slot {} where {} is due", letter(e.unit), r.number,
-                                               slot, a.records_visible));
+      q1_.violated(e.number, e.at,
+                   fmt::format("adapter {}: record {} in slot {} where {} is due", letter(e.unit), r.number,
+                               slot, a.records_visible));
     } else {
       q1_.checked();
     }
     if (r.number - a.head >= a.rings.odt_entries) {
-      q4_.violated(e.number, e.at, fmt::format("adapter {}: record {} overwrites one from {} on that the host has not read",
-                                               letter(e.unit), r.number, a.head));
+      q4_.violated(e.number, e.at,
+                   fmt::format("adapter {}: record {} overwrites one from {} on that the host has not read",
+                               letter(e.unit), r.number, a.head));
     } else {
       q4_.checked();
     }
@@ -157,11 +169,13 @@ void ring_watch::write_visible(const event& e) {
   }
   const auto after = writable_.upper_bound(e.a);
   const auto it = after == writable_.begin() ? writable_.end() : std::prev(after);
-  if (it != writable_.end() && inside(e.a, e.b, it->first, it->second.length) && it->second.adapter == e.unit) {
+  if (it != writable_.end() && inside(e.a, e.b, it->first, it->second.length) &&
+      it->second.adapter == e.unit) {
     dma1_.checked();
   } else {
-    dma1_.violated(e.number, e.at, fmt::format("adapter {} writes {} bytes at {:#x}, which are not its own", letter(e.unit), e.b,
-                                               e.a));
+    dma1_.violated(
+        e.number, e.at,
+        fmt::format("adapter {} writes {} bytes at {:#x}, which are not its own", letter(e.unit), e.b, e.a));
   }
 }
 
@@ -191,7 +205,8 @@ void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t len
 void ring_watch::on_send_freed(cid c, seq32 below) {
   const auto it = sent_.find(c.raw);
   if (it == sent_.end()) return;
-  while (!it->second.empty() && it->second.front().end.before_eq(below)) readable_.erase(it->second.pop_front().at);
+  while (!it->second.empty() && it->second.front().end.before_eq(below))
+    readable_.erase(it->second.pop_front().at);
   if (!it->second.empty()) {  // the first part of a range is the host's again
     sent& first = it->second.front();
     const seq32 begin = first.end - first.length;
@@ -217,7 +232,8 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
   const picos now = now_ps();
   a.rings = driver_.rings(adapter);
   if (r.epoch != a.rings.epoch) {
-    dma2_.violated(log.count(), now, fmt::format("the host takes a record of epoch {} in epoch {}", r.epoch, a.rings.epoch));
+    dma2_.violated(log.count(), now,
+                   fmt::format("the host takes a record of epoch {} in epoch {}", r.epoch, a.rings.epoch));
   } else {
     dma2_.checked();
   }
@@ -225,8 +241,9 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
   if (a.visible_at.empty()) return;
   const picos waited = now - a.visible_at.pop_front();
   if (!a.fenced && waited > wakeup_deadline) {
-    lv2_.violated(log.count(), now, fmt::format("record {} of adapter {} waited {} us for the driver", r.number,
-                                                letter(adapter), waited / 1_us));
+    lv2_.violated(log.count(), now,
+                  fmt::format("record {} of adapter {} waited {} us for the driver", r.number,
+                              letter(adapter), waited / 1_us));
   } else {
     lv2_.checked();
   }
@@ -241,15 +258,17 @@ void ring_watch::end_of_run(std::uint64_t events, picos now) {
   for (std::size_t i = 0; i < adapters_.size(); ++i) {
     adapter_state& a = adapters_[i];
     if (!a.fenced && !a.visible_at.empty() && now - a.visible_at.front() > wakeup_deadline)
-      lv2_.violated(events, now, fmt::format("adapter {}: {} records never reached the driver", letter(static_cast<unsigned>(i)),
-                                             a.visible_at.size()));
+      lv2_.violated(events, now,
+                    fmt::format("adapter {}: {} records never reached the driver",
+                                letter(static_cast<unsigned>(i)), a.visible_at.size()));
   }
   // Every receive buffer is free, posted, or held for a reader; after a clean end nobody holds any.
   if (driver_.connections() == 0) {
     const std::size_t accounted = driver_.buffers_free() + buffer_at_.size();
     if (accounted != driver_.buffers_total()) {
-      dma4_.violated(events, now, fmt::format("{} buffers free + {} posted, {} in all", driver_.buffers_free(),
-                                              buffer_at_.size(), driver_.buffers_total()));
+      dma4_.violated(events, now,
+                     fmt::format("{} buffers free + {} posted, {} in all", driver_.buffers_free(),
+                                 buffer_at_.size(), driver_.buffers_total()));
     } else {
       dma4_.checked(driver_.buffers_total());
     }
@@ -258,6 +277,8 @@ void ring_watch::end_of_run(std::uint64_t events, picos now) {
   }
 }
 
-std::vector<const monitor*> ring_watch::monitors() const { return {&dma1_, &dma2_, &dma4_, &q1_, &q2_, &q3_, &q4_, &lv2_}; }
+std::vector<const monitor*> ring_watch::monitors() const {
+  return {&dma1_, &dma2_, &dma4_, &q1_, &q2_, &q3_, &q4_, &lv2_};
+}
 
 }  // namespace understudy::tb

@@ -1,5 +1,5 @@
-// Rings, doorbells, interrupts and bus accesses of the host's adapters, judged by what is truly visible in memory.
-// I-DMA-1, I-DMA-2, I-DMA-4, I-Q-1 to I-Q-4, I-LV-2.
+// Rings, doorbells, interrupts and bus accesses of the host's adapters, judged by what is truly visible in
+// memory. I-DMA-1, I-DMA-2, I-DMA-4, I-Q-1 to I-Q-4, I-LV-2.
 #pragma once
 #include <functional>
 #include <map>
@@ -16,10 +16,12 @@ namespace understudy::tb {
 
 class ring_watch {
  public:
-  // `record_visible(adapter, record)` is called for each valid record at the instant when it is visible in host memory.
+  // `record_visible(adapter, record)` is called for each valid record at the instant when it is visible in
+  // host memory.
   using record_visible = std::function<void(unsigned adapter, const us_record& r, const event& e)>;
 
-  // Records that wait longer than this for the driver are a lost wake-up: a hundred times the moderation's default.
+  // Records that wait longer than this for the driver are a lost wake-up: a hundred times the moderation's
+  // default.
   static constexpr picos wakeup_deadline = 1_ms;
 
   ring_watch(const host::any_driver& d, unsigned adapters, record_visible f);
@@ -44,12 +46,12 @@ class ring_watch {
  private:
   struct adapter_state {
     host::ring_facts rings;
-    bool known = false;    // rings read from the driver
+    bool known = false;  // rings read from the driver
     bool fenced = false;
-    std::uint32_t records_issued = 0;   // TLPs into the output table
+    std::uint32_t records_issued = 0;  // TLPs into the output table
     std::uint32_t records_visible = 0;
-    std::uint32_t head = 0;             // ODT_HEAD at the device
-    std::uint32_t idt_tail = 0;         // at the device
+    std::uint32_t head = 0;      // ODT_HEAD at the device
+    std::uint32_t idt_tail = 0;  // at the device
     std::uint32_t idt_fetched = 0;
     fifo<std::uint32_t> interrupt_covers;  // records issued when each interrupt message left
     fifo<picos> visible_at;                // of the records not yet consumed
@@ -70,7 +72,7 @@ class ring_watch {
   const host::any_driver& driver_;
   record_visible record_visible_;
   std::vector<adapter_state> adapters_;
-  std::map<std::uint64_t, range> writable_;  // by address
+  std::map<std::uint64_t, range> writable_;           // by address
   std::map<std::uint32_t, std::uint64_t> buffer_at_;  // buf_id -> address
   std::map<std::uint64_t, std::uint64_t> readable_;   // posted send ranges: address -> length
   struct sent {
@@ -79,8 +81,8 @@ class ring_watch {
     std::uint32_t length;
   };
   std::map<std::uint32_t, fifo<sent>> sent_;  // cid -> ranges in order
-  monitor dma1_{"I-DMA-1"}, dma2_{"I-DMA-2"}, dma4_{"I-DMA-4"}, q1_{"I-Q-1"}, q2_{"I-Q-2"}, q3_{"I-Q-3"}, q4_{"I-Q-4"},
-      lv2_{"I-LV-2"};
+  monitor dma1_{"I-DMA-1"}, dma2_{"I-DMA-2"}, dma4_{"I-DMA-4"}, q1_{"I-Q-1"}, q2_{"I-Q-2"}, q3_{"I-Q-3"},
+      q4_{"I-Q-4"}, lv2_{"I-LV-2"};
 };
 
 }  // namespace understudy::tb

@@ -59,7 +59,8 @@ pcie_config pcie_of(const scenario& s) {
 
 host_costs costs_of(const scenario& s) {
   const host_parameters& h = s.host;
-  return {h.mmio_write, h.cold_record, h.copy_per_byte, h.irq_entry, h.descriptor, h.socket_call, h.restore_connection};
+  return {h.mmio_write, h.cold_record, h.copy_per_byte,     h.irq_entry,
+          h.descriptor, h.socket_call, h.restore_connection};
 }
 
 l2_switch_config switch_of(const scenario& s, unsigned ports) {
@@ -88,7 +89,8 @@ eth_link_config adapter_link_of(const scenario& s) {
   return c;
 }
 
-host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip, std::uint32_t connections) {
+host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip,
+                              std::uint32_t connections) {
   host::driver_config c;
   c.odt_entries = 4096;
   c.pool_buffers = std::max(s.memory.pool_buffers, std::min(connections, 4096u));
@@ -112,6 +114,8 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac, const i
   return c;
 }
 
-std::string adapter_name(unsigned index) { return std::string(1, static_cast<char>('A' + index)); }
+std::string adapter_name(unsigned index) {
+  return std::string(1, static_cast<char>('A' + index));
+}
 
 }  // namespace understudy::tb

@@ -47,15 +47,17 @@ connections::connections(platform& p, const scenario& s, const replay_set& flows
       fan_(std::make_unique<fan>(std::move(observers), finished_)),
       host_clock_(*p.main.machine),
       twin_clock_(p.twin ? std::make_unique<cpu_clock>(*p.twin->machine) : nullptr) {
-  const replay_options options{s.workload.pace == "capture" ? replay_pace::capture : replay_pace::fast, 0, phase};
+  const replay_options options{s.workload.pace == "capture" ? replay_pace::capture : replay_pace::fast, 0,
+                               phase};
   ends_.reserve(flows.size());
   for (std::size_t i = 0; i < flows.size(); ++i) {
     clock_if& peer = is_twin_[i] ? static_cast<clock_if&>(*twin_clock_) : static_cast<clock_if&>(peer_clock_);
     clock_if& client = host_serves_ ? peer : static_cast<clock_if&>(host_clock_);
     clock_if& server = host_serves_ ? static_cast<clock_if&>(host_clock_) : peer;
     const auto n = static_cast<std::uint32_t>(i);
-    ends_.push_back({std::make_unique<replay_end>(flows[i], flow_role::client, n, client, options, fan_.get()),
-                     std::make_unique<replay_end>(flows[i], flow_role::server, n, server, options, fan_.get())});
+    ends_.push_back(
+        {std::make_unique<replay_end>(flows[i], flow_role::client, n, client, options, fan_.get()),
+         std::make_unique<replay_end>(flows[i], flow_role::server, n, server, options, fan_.get())});
   }
 }
 
@@ -98,12 +100,13 @@ void connections::listen() {
     for (std::size_t i = 0; i < ends_.size(); ++i) ports.insert(server_port(i));
     for (const std::uint16_t port : ports)
       platform_.main.machine->post([this, port, backlog] {
-        platform_.main.streams->listen(port, backlog, true, [this](stream& s, std::uint16_t peer) -> stream_user* {
-          const std::size_t i = static_cast<std::size_t>(peer) - first_client_port;
-          if (i >= ends_.size()) return nullptr;
-          ends_[i].server->attach(s);
-          return ends_[i].server.get();
-        });
+        platform_.main.streams->listen(
+            port, backlog, true, [this](stream& s, std::uint16_t peer) -> stream_user* {
+              const std::size_t i = static_cast<std::size_t>(peer) - first_client_port;
+              if (i >= ends_.size()) return nullptr;
+              ends_[i].server->attach(s);
+              return ends_[i].server.get();
+            });
       });
     return;
   }
@@ -111,10 +114,11 @@ void connections::listen() {
     replay_end* e = ends_[i].server.get();
     if (is_twin_[i]) {
       platform_.twin->machine->post([this, i, e] {
-        platform_.twin->streams->listen(server_port(i), 16, true, [e](stream& s, std::uint16_t) -> stream_user* {
-          e->attach(s);
-          return e;
-        });
+        platform_.twin->streams->listen(server_port(i), 16, true,
+                                        [e](stream& s, std::uint16_t) -> stream_user* {
+                                          e->attach(s);
+                                          return e;
+                                        });
       });
     } else {
       platform_.lwip->listen(server_port(i), [e](stream& s) -> stream_user* {

@@ -7,7 +7,8 @@ namespace understudy::tb {
 void failover_log::on_recovery(unsigned from, unsigned to, unsigned state, picos at) {
   log_.emit({event_kind::recovery_step, static_cast<std::uint16_t>(from), now_ps(), state, to});
   enum { fencing = 1, blocked, draining, rebuilding, loading, identity, running };
-  if (state == fencing && (results_.empty() || results_.back().unblock || results_.back().from != adapter_name(from))) {
+  if (state == fencing &&
+      (results_.empty() || results_.back().unblock || results_.back().from != adapter_name(from))) {
     failover_result r;
     r.from = adapter_name(from);
     r.detect = at;

@@ -1,4 +1,5 @@
-// Strikes the faults of a scenario when their triggers come: an instant, a share of the bytes, a number of events.
+// Strikes the faults of a scenario when their triggers come: an instant, a share of the bytes, a number of
+// events.
 #pragma once
 #include <functional>
 #include <vector>
@@ -13,8 +14,8 @@ namespace understudy::tb {
 
 class fault_schedule : public event_observer, public replay_observer {
  public:
-  // `strike(fault)` makes the fault happen and answers the adapter it struck; "none" if there was nobody to strike: the
-  // fault is not activated then. `expected`: bytes of the workload.
+  // `strike(fault)` makes the fault happen and answers the adapter it struck; "none" if there was nobody to
+  // strike: the fault is not activated then. `expected`: bytes of the workload.
   using strike = std::function<std::string(const fault_spec&)>;
   fault_schedule(const scenario& s, std::uint64_t expected, strike f);
 

@@ -5,8 +5,8 @@
 namespace understudy::tb {
 
 host_machine::host_machine(const sc_core::sc_module_name& name, const host_costs& costs, host_memory& memory,
-                           std::vector<pcie_port*> ports, l2_switch* fabric, std::vector<unsigned> switch_ports,
-                           recovery_watcher* watcher)
+                           std::vector<pcie_port*> ports, l2_switch* fabric,
+                           std::vector<unsigned> switch_ports, recovery_watcher* watcher)
     : sc_module(name),
       costs_(costs),
       memory_(memory),
@@ -99,11 +99,13 @@ void host_machine::cfg_write32(unsigned adapter, std::uint32_t offset, std::uint
 }
 
 std::uint32_t host_machine::port_cfg_read32(unsigned adapter, std::uint32_t offset) {
-  return blocking([&](pcie_port::host_done done) { ports_[adapter]->port_cfg_read(offset, std::move(done)); });
+  return blocking(
+      [&](pcie_port::host_done done) { ports_[adapter]->port_cfg_read(offset, std::move(done)); });
 }
 
 void host_machine::port_cfg_write32(unsigned adapter, std::uint32_t offset, std::uint32_t value) {
-  blocking([&](pcie_port::host_done done) { ports_[adapter]->port_cfg_write(offset, value, 0, std::move(done)); });
+  blocking(
+      [&](pcie_port::host_done done) { ports_[adapter]->port_cfg_write(offset, value, 0, std::move(done)); });
 }
 
 host::dma_region host_machine::dma_alloc(std::size_t bytes) {
@@ -111,7 +113,9 @@ host::dma_region host_machine::dma_alloc(std::size_t bytes) {
   return {r.cpu, r.iova, bytes};
 }
 
-void host_machine::dma_free(const host::dma_region& region) { memory_.release(region.iova); }
+void host_machine::dma_free(const host::dma_region& region) {
+  memory_.release(region.iova);
+}
 
 host::hal::msi_target host_machine::irq_attach(unsigned adapter, unsigned vector, handler h, void* context) {
   handlers_.at(adapter * vectors + vector) = {h, context};

@@ -17,11 +17,11 @@ namespace understudy::tb {
 
 // What host CPU work costs in simulated time. Sources: `understudy describe params`, group host.
 struct host_costs {
-  picos mmio_write = 100_ns;        // posted store to a device, until the CPU goes on
-  picos cold_record = 90_ns;        // a 64-byte line that a device has written
+  picos mmio_write = 100_ns;  // posted store to a device, until the CPU goes on
+  picos cold_record = 90_ns;  // a 64-byte line that a device has written
   picos copy_per_byte = 100_ps;
-  picos irq_entry = 1_us;           // from the message to the handler's first instruction
-  picos descriptor = 30_ns;         // 64 bytes composed and stored
+  picos irq_entry = 1_us;    // from the message to the handler's first instruction
+  picos descriptor = 30_ns;  // 64 bytes composed and stored
   picos socket_call = 150_ns;
   picos restore_connection = 500_ns;
 };
@@ -33,13 +33,15 @@ class recovery_watcher {
   virtual void on_recovery(unsigned from, unsigned to, unsigned state, picos at) = 0;
 };
 
-// The CPU runs tasks one after the other; each takes the time that its spend() calls and register accesses add up to.
-// Its effects on memory are instantaneous at its start, its doorbells leave when the CPU has got that far.
+// The CPU runs tasks one after the other; each takes the time that its spend() calls and register accesses
+// add up to. Its effects on memory are instantaneous at its start, its doorbells leave when the CPU has got
+// that far.
 class host_machine : public sc_core::sc_module, public host::hal {
  public:
   using task = inplace_function<void(), 48>;
 
-  // `ports[i]` is the port above adapter i; `fabric` the switch on whose port `switch_ports[i]` adapter i hangs (null: none).
+  // `ports[i]` is the port above adapter i; `fabric` the switch on whose port `switch_ports[i]` adapter i
+  // hangs (null: none).
   host_machine(const sc_core::sc_module_name& name, const host_costs& costs, host_memory& memory,
                std::vector<pcie_port*> ports, l2_switch* fabric, std::vector<unsigned> switch_ports,
                recovery_watcher* watcher);

@@ -1,12 +1,11 @@
 #include "tb/platform/host_streams.h"
 
-#include "tb/platform/host_machine.h"
-
 #include <algorithm>
 #include <cerrno>
 #include <vector>
 
 #include "host_sw/sockets/sockets.h"
+#include "tb/platform/host_machine.h"
 
 namespace understudy::tb {
 
@@ -158,8 +157,8 @@ int socket_streams::listen(std::uint16_t port, unsigned backlog, bool failover, 
   return 0;
 }
 
-stream* socket_streams::connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
-                                stream_user& user) {
+stream* socket_streams::connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port,
+                                bool failover, stream_user& user) {
   const int fd = sockets_.socket();
   if (fd < 0) return nullptr;
   sockets_.setsockopt(fd, host::socket_option::failover, failover);

@@ -1,13 +1,14 @@
-// Byte streams over the offload: what the replay speaks to on a host with an adapter. And what a host runs above the HAL: a
-// driver with streams on top. Ours are host::driver and socket_streams; a program that uses the platform may bring its own.
+// Byte streams over the offload: what the replay speaks to on a host with an adapter. And what a host runs
+// above the HAL: a driver with streams on top. Ours are host::driver and socket_streams; a program that uses
+// the platform may bring its own.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <memory>
 
 #include "host_sw/driver/driver.h"
-#include "model/core/inet.h"
 #include "host_sw/hal/hal.h"
+#include "model/core/inet.h"
 #include "tb/workload/stream.h"
 
 namespace understudy::tb {
@@ -37,6 +38,7 @@ struct host_software {
   std::unique_ptr<host_streams> streams;
 };
 // Stream users are called from handlers of the machine, never from inside a call to a stream.
-using host_software_factory = std::function<host_software(host::hal& machine, const host::driver_config& config)>;
+using host_software_factory =
+    std::function<host_software(host::hal& machine, const host::driver_config& config)>;
 
 }  // namespace understudy::tb

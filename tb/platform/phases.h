@@ -1,5 +1,5 @@
-// Opens the phases of a workload one after the other, each when everything of the one before has come to rest: nothing
-// unsaid, unheard, unacknowledged or under way.
+// Opens the phases of a workload one after the other, each when everything of the one before has come to
+// rest: nothing unsaid, unheard, unacknowledged or under way.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -15,7 +15,8 @@ class phases : public event_observer {
   static constexpr picos look_every = 250_us;
   static constexpr picos quiet = 1_ms;  // without a frame: longer than the reference scenario's delayed ACK
 
-  // `open` is the phase that is open, which the connections look at; `at_rest` hears of every phase that has come to rest.
+  // `open` is the phase that is open, which the connections look at; `at_rest` hears of every phase that has
+  // come to rest.
   phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& open,
          std::function<void(std::uint32_t)> at_rest);
 

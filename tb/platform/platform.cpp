@@ -57,7 +57,8 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
     p.checker = std::make_unique<protocol_checker>((name + "_tlm").c_str());
     eth_link_config link = prefix.empty() ? adapter_link_of(s) : peer_link_of(s);
     link.unit_a = unit;
-    p.link = std::make_unique<eth_link>((prefix.empty() ? "wire_" + name : "wire_twin").c_str(), link, log, s.seed);
+    p.link = std::make_unique<eth_link>((prefix.empty() ? "wire_" + name : "wire_twin").c_str(), link, log,
+                                        s.seed);
     p.switch_port = first_switch_port + i;
     p.device->dma.socket.bind(p.checker->target);
     p.checker->initiator.bind(p.port->dma);
@@ -78,8 +79,8 @@ void platform::add_host(host_side& h, const scenario& s, const std::string& name
     ports.push_back(p.port.get());
     switch_ports.push_back(p.switch_port);
   }
-  h.machine = std::make_unique<host_machine>(name.c_str(), costs_of(s), *h.memory, std::move(ports), fabric.get(),
-                                             std::move(switch_ports), watcher);
+  h.machine = std::make_unique<host_machine>(name.c_str(), costs_of(s), *h.memory, std::move(ports),
+                                             fabric.get(), std::move(switch_ports), watcher);
   host::driver_config config = driver_of(s, mac, ip, connections);
   if (&h != &main) {  // the far end is not under test: it never fails and is always sound
     config.heartbeat_us = 0;
@@ -106,7 +107,8 @@ void platform::start() {
 bool platform::started() const {
   for (const host::start_result& r : started_)
     if (r.error != host::driver_error::none)
-      throw std::runtime_error(std::string("the driver refuses an adapter: ") + host::name(r.error) + ": " + r.text);
+      throw std::runtime_error(std::string("the driver refuses an adapter: ") + host::name(r.error) + ": " +
+                               r.text);
   return started_.size() == expected_starts_;
 }
 

@@ -1,7 +1,8 @@
 // The whole arrangement of one simulation: a host with its adapters, a switch, and the peers.
 //
 //   driver - host_machine - pcie_port - adapter - eth_link - l2_switch - eth_link - lwip_peer
-//                         (one of each an adapter)                     \ eth_link - adapter of the twin's host
+//                         (one of each an adapter)                     \ eth_link - adapter of the twin's
+//                         host
 #pragma once
 #include <memory>
 #include <optional>
@@ -51,12 +52,13 @@ struct host_side {
 
 class platform {
  public:
-  // `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and sockets. Throws scenario_error.
+  // `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and sockets.
+  // Throws scenario_error.
   platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_lwip, bool with_twin,
            recovery_watcher* watcher, const host_software_factory& software = {});
 
-  // Have the drivers start, as the first thing their CPUs do. Throws std::runtime_error later, from done_starting(), if an
-  // adapter was refused.
+  // Have the drivers start, as the first thing their CPUs do. Throws std::runtime_error later, from
+  // done_starting(), if an adapter was refused.
   void start();
   // True once every driver has started; throws std::runtime_error with the driver's words if one was refused.
   bool started() const;
@@ -75,10 +77,11 @@ class platform {
   std::vector<std::pair<std::string, eth_link*>> links() const;
 
  private:
-  void add_slots(host_side& h, const scenario& s, const std::string& prefix, unsigned count, std::uint16_t first_unit,
-                 unsigned first_switch_port);
-  void add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac, const ip_address& ip,
-                std::uint32_t connections, recovery_watcher* watcher, const host_software_factory& software);
+  void add_slots(host_side& h, const scenario& s, const std::string& prefix, unsigned count,
+                 std::uint16_t first_unit, unsigned first_switch_port);
+  void add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac,
+                const ip_address& ip, std::uint32_t connections, recovery_watcher* watcher,
+                const host_software_factory& software);
   std::vector<host::start_result> started_;
   std::size_t expected_starts_ = 1;
 };

@@ -4,6 +4,8 @@
 
 namespace understudy::tb {
 
-run_result run_scenario(const scenario& s, const run_options& options) { return simulation(s, options).run(); }
+run_result run_scenario(const scenario& s, const run_options& options) {
+  return simulation(s, options).run();
+}
 
 }  // namespace understudy::tb

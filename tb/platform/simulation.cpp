@@ -39,7 +39,8 @@ std::vector<flow> flows_of(const scenario& s) {
   const std::uint32_t n = std::max(1u, s.workload.connections);
   const bool host_is_server = s.workload.side == "server";
   for (std::uint32_t i = 0; i < n; ++i) {
-    const std::uint64_t up = s.workload.direction == "down" ? 0 : s.workload.bytes;  // from the host behind the adapter
+    const std::uint64_t up =
+        s.workload.direction == "down" ? 0 : s.workload.bytes;  // from the host behind the adapter
     const std::uint64_t down = s.workload.direction == "up" ? 0 : s.workload.bytes;
     all.push_back(make_bulk_flow(host_is_server ? down : up, host_is_server ? up : down, 65536, pattern, i));
   }
@@ -58,9 +59,10 @@ std::vector<bool> twin_choice(const scenario& s, std::size_t n) {
 // Names of links in the capture file, in order.
 std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform& p, run_result& r) {
   if (!options.captures || options.out_dir.empty()) return nullptr;
-  auto writer = std::make_unique<pcapng_writer>((std::filesystem::path(options.out_dir) / "capture.pcapng").string(),
-                                                "Understudy", "understudy run");
-  for (const auto& [name, link] : p.links()) link->set_capture(writer.get(), writer->add_interface(name, link->config().rate));
+  auto writer = std::make_unique<pcapng_writer>(
+      (std::filesystem::path(options.out_dir) / "capture.pcapng").string(), "Understudy", "understudy run");
+  for (const auto& [name, link] : p.links())
+    link->set_capture(writer.get(), writer->add_interface(name, link->config().rate));
   r.files.push_back("capture.pcapng");
   return writer;
 }
@@ -78,21 +80,24 @@ simulation::simulation(const scenario& s, const run_options& options)
                 std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_, options.software),
       stalls_(flows_.size()),
       faults_(s, flows_.expected_bytes(), [this](const fault_spec& f) { return strike(f); }),
-      connections_(platform_, s, flows_, twin_, {&stalls_, &faults_}, s.workload.phases ? &open_phase_ : nullptr) {
+      connections_(platform_, s, flows_, twin_, {&stalls_, &faults_},
+                   s.workload.phases ? &open_phase_ : nullptr) {
   if (options.verbosity >= 2) {
     printer_ = std::make_unique<event_printer>(std::cerr);
     log_.subscribe(printer_.get());
   }
   log_.subscribe(&failovers_);
   if (s.monitors != "off") {
-    monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
-                                              static_cast<unsigned>(platform_.main.slots.size()), host_ip.v4_value());
+    monitors_ =
+        std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
+                                      static_cast<unsigned>(platform_.main.slots.size()), host_ip.v4_value());
   }
   log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
   if (s.workload.phases)
-    phases_ = std::make_unique<phases>(platform_, connections_, s.workload.phases, open_phase_, [this](std::uint32_t p) {
-      if (on_rest_) on_rest_(p);
-    });
+    phases_ = std::make_unique<phases>(platform_, connections_, s.workload.phases, open_phase_,
+                                       [this](std::uint32_t p) {
+                                         if (on_rest_) on_rest_(p);
+                                       });
 }
 
 std::string simulation::strike(const fault_spec& f) {
@@ -126,15 +131,17 @@ std::vector<std::uint64_t> simulation::state_at_rest() const {
   for (std::size_t i = 0; i < connections_.size(); ++i)
     for (const replay_end* e : {&connections_.client(i), &connections_.server(i)}) {
       const replay_end::counts t = e->tally();
-      v.insert(v.end(), {static_cast<std::uint64_t>(e->now_in()), e->written(), t.correct, t.corrupted, t.duplicated});
+      v.insert(v.end(),
+               {static_cast<std::uint64_t>(e->now_in()), e->written(), t.correct, t.corrupted, t.duplicated});
     }
   for (const host_side* h : {&platform_.main, platform_.twin ? &*platform_.twin : nullptr}) {
     if (!h) continue;
     std::vector<std::array<std::uint64_t, 6>> all;
     for (const host::shadow_facts& f : h->driver->shadows()) {
       const std::uint64_t ports = static_cast<std::uint64_t>(f.facts.local.port) << 16 | f.facts.peer.port;
-      all.push_back({ports, static_cast<std::uint64_t>(f.state), f.h_rcv.minus(f.facts.rcv_nxt), f.h_una.minus(f.facts.iss),
-                     f.h_post_end.minus(f.facts.iss), static_cast<std::uint64_t>(f.fin_tx) << 1 | f.fin_rx});
+      all.push_back({ports, static_cast<std::uint64_t>(f.state), f.h_rcv.minus(f.facts.rcv_nxt),
+                     f.h_una.minus(f.facts.iss), f.h_post_end.minus(f.facts.iss),
+                     static_cast<std::uint64_t>(f.fin_tx) << 1 | f.fin_rx});
     }
     std::sort(all.begin(), all.end());
     for (const auto& a : all) v.insert(v.end(), a.begin(), a.end());
@@ -181,7 +188,8 @@ bool simulation::only_time_wait() const {
 
 // Wait for the last FINs, then let every TIME_WAIT end at once: afterwards nothing may be left anywhere.
 void simulation::close_down() {
-  while (!only_time_wait() && now_ps() < s_.run.deadline && !stopped()) sc_core::sc_start(to_sc(closing_step));
+  while (!only_time_wait() && now_ps() < s_.run.deadline && !stopped())
+    sc_core::sc_start(to_sc(closing_step));
   result_.sim_time = now_ps();
   for (slot& p : platform_.main.slots) p.device->expire_time_wait();
   if (platform_.twin)
@@ -227,15 +235,19 @@ void simulation::judge() {
     why.push_back(plural(stuck, "end") + " of connections not finished at " +
                   std::to_string(now_ps() / 1_ms) + " ms; the first: " + first_stuck);
   const host::driver_error condition = platform_.main.driver->condition();
-  if (condition == host::driver_error::no_substitute) why.push_back("no substitute: the last adapter has failed");
-  else if (condition != host::driver_error::none) why.push_back(std::string("the driver gave up: ") + host::name(condition));
+  if (condition == host::driver_error::no_substitute)
+    why.push_back("no substitute: the last adapter has failed");
+  else if (condition != host::driver_error::none)
+    why.push_back(std::string("the driver gave up: ") + host::name(condition));
   if (!failovers_.settled()) why.push_back("a failover did not end");
   for (const fault_result& f : faults_.results())
-    if (!f.activated) why.push_back("fault " + std::to_string(f.id) + " (" + f.kind + ") was never activated");
+    if (!f.activated)
+      why.push_back("fault " + std::to_string(f.id) + " (" + f.kind + ") was never activated");
   if (monitors_)
     for (const monitor_result& m : monitors_->results())
       if (m.violations)
-        why.push_back(m.id + " violated " + std::to_string(m.violations) + (m.violations == 1 ? " time" : " times") + "; " + m.first);
+        why.push_back(m.id + " violated " + std::to_string(m.violations) +
+                      (m.violations == 1 ? " time" : " times") + "; " + m.first);
   if (!broken && !stuck && condition == host::driver_error::none && !stopped()) {
     for (const slot& p : platform_.main.slots)
       if (!p.device->dead() && !p.device->muted() && p.device->engine().connections())
@@ -253,9 +265,12 @@ void simulation::count() {
     result_.connections.opened += opened;
     result_.connections.completed += c.complete() && v.complete();
     const std::string why = std::string(c.why()) + v.why();
-    if (why.find("refused") != std::string::npos) ++result_.connections.refused;
-    else if (why.find("reset") != std::string::npos && opened) ++result_.connections.reset;
-    else if (!why.empty()) ++result_.connections.aborted;
+    if (why.find("refused") != std::string::npos)
+      ++result_.connections.refused;
+    else if (why.find("reset") != std::string::npos && opened)
+      ++result_.connections.reset;
+    else if (!why.empty())
+      ++result_.connections.aborted;
     for (const replay_end* e : {&c, &v}) {
       const replay_end::counts t = e->tally();
       result_.bytes.expected += t.expected;
@@ -287,9 +302,11 @@ void simulation::count() {
 
   result_.failovers = failovers_.results();
   result_.faults = faults_.results();
-  const bool intact = result_.bytes.lost + result_.bytes.duplicated + result_.bytes.corrupted + result_.connections.reset +
-                          result_.connections.aborted == 0;
-  for (fault_result& f : result_.faults) f.outcome = !f.activated ? "not activated" : intact ? "recovered" : "fatal";
+  const bool intact = result_.bytes.lost + result_.bytes.duplicated + result_.bytes.corrupted +
+                          result_.connections.reset + result_.connections.aborted ==
+                      0;
+  for (fault_result& f : result_.faults)
+    f.outcome = !f.activated ? "not activated" : intact ? "recovered" : "fatal";
   for (std::size_t m = 0; m < stalls_.marks() && m < result_.failovers.size(); ++m) {
     failover_result& f = result_.failovers[m];
     std::vector<picos> pauses = stalls_.stalls(m);
@@ -321,7 +338,8 @@ run_result simulation::run() {
   count();
   if (monitors_) {
     const byte_counts& b = result_.bytes;
-    monitors_->end_of_run({b.delivered, b.duplicated + b.corrupted, connections_.size() * 2, stuck_ends(), result_.stopped});
+    monitors_->end_of_run(
+        {b.delivered, b.duplicated + b.corrupted, connections_.size() * 2, stuck_ends(), result_.stopped});
     result_.monitors = monitors_->results();
   }
   judge();

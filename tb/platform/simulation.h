@@ -31,8 +31,8 @@ class simulation {
   void on_rest(std::function<void(std::uint32_t phase)> f) { on_rest_ = std::move(f); }
   // The adapters are up; the workload begins.
   void on_started(std::function<void()> f) { on_started_ = std::move(f); }
-  // What must be equal at a rest whatever happened before: stream offsets and states of every connection on both sides, owned
-  // buffers, monitors; not epoch, adapter, times or sequence bases.
+  // What must be equal at a rest whatever happened before: stream offsets and states of every connection on
+  // both sides, owned buffers, monitors; not epoch, adapter, times or sequence bases.
   std::vector<std::uint64_t> state_at_rest() const;
   // The adapter that serves, or `index`, dies now.
   void kill(unsigned index);
@@ -74,6 +74,5 @@ class simulation {
   std::function<void()> on_started_;
   std::unique_ptr<phases> phases_;
 };
-
 
 }  // namespace understudy::tb

@@ -52,7 +52,8 @@ constexpr parameter table[] = {
     {"workload.bytes", size, AT(workload.bytes), "1 B", "1024 GiB", "",
      "Made-up streams: bytes of each connection in each direction."},
     {"workload.phases", integer, AT(workload.phases), "0", "100000", "",
-     "Phases of the reference conversations, which fault campaigns use: everything comes to rest between two of them. 0: "
+     "Phases of the reference conversations, which fault campaigns use: everything comes to rest between two "
+     "of them. 0: "
      "none; else 8 or more, without a capture."},
     {"workload.direction", word, AT(workload.direction), "", "", "both|up|down",
      "Made-up streams: both ways, up (from the host behind the adapter to the peer) or down."},
@@ -224,8 +225,10 @@ constexpr parameter table[] = {
 
 constexpr fault_kind kinds[] = {
     {"kill", "The adapter stops at once: no frame, no bus request, no answer from then on."},
-    {"zombie", "The adapter's heartbeat stops and everything else goes on: to the host it looks dead, but it sends, receives and "
-               "writes host memory until it is fenced."},
+    {"zombie",
+     "The adapter's heartbeat stops and everything else goes on: to the host it looks dead, but it sends, "
+     "receives and "
+     "writes host memory until it is fenced."},
 };
 
 constexpr mutant mutant_table[] = {

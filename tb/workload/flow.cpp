@@ -80,14 +80,25 @@ flow make_echo_flow(std::uint64_t rounds, std::uint64_t request, std::uint64_t a
   return finish(std::move(f), said, pattern, connection);
 }
 
-flow make_reference_flow(std::uint32_t phases, const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
+flow make_reference_flow(std::uint32_t phases,
+                         const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
                          std::uint32_t connection) {
   constexpr auto up = flow_direction::client_to_server;
   constexpr auto down = flow_direction::server_to_client;
   constexpr std::uint64_t small = 100, spread = 3000, bulk = 20'000;
-  constexpr std::uint64_t beyond_windows = 80'000;  // more than lwIP's window, or a small receive buffer, takes
+  constexpr std::uint64_t beyond_windows =
+      80'000;  // more than lwIP's window, or a small receive buffer, takes
   constexpr picos unread = 3_ms;
-  enum role : std::uint32_t { plain_a, late, very_late, client_ends_first, server_ends_first, ends_early, slow_server, slow_client };
+  enum role : std::uint32_t {
+    plain_a,
+    late,
+    very_late,
+    client_ends_first,
+    server_ends_first,
+    ends_early,
+    slow_server,
+    slow_client
+  };
   const std::uint32_t kind = connection % 8;
   const std::uint32_t last = phases - 1;
 
@@ -115,11 +126,17 @@ flow make_reference_flow(std::uint32_t phases, const std::shared_ptr<const std::
     const bool is_bulk = p % 8 == kind;
     const bool is_stalled = p % 8 == 3 && p < last;
     if (p <= up_ends)
-      say(up, kind == slow_server && is_stalled ? beyond_windows : is_bulk ? bulk : size, p,
-          kind == slow_server && is_stalled ? unread : 0);
+      say(up,
+          kind == slow_server && is_stalled ? beyond_windows
+          : is_bulk                         ? bulk
+                                            : size,
+          p, kind == slow_server && is_stalled ? unread : 0);
     if (p <= down_ends)
-      say(down, kind == slow_client && is_stalled ? beyond_windows : is_bulk ? bulk : size / 2 + 1, p,
-          kind == slow_client && is_stalled ? unread : 0);
+      say(down,
+          kind == slow_client && is_stalled ? beyond_windows
+          : is_bulk                         ? bulk
+                                            : size / 2 + 1,
+          p, kind == slow_client && is_stalled ? unread : 0);
     if (p == std::min(up_ends, down_ends) && !f.closing.has_first) {
       f.closing.has_first = true;
       f.closing.first = down_ends < up_ends ? down : up;

@@ -56,7 +56,7 @@ struct turn {
   picos at = 0;              // first byte, after the flow's start
   picos gap = 0;             // since the last byte of the turn before, or since the flow's start
   std::uint32_t phase = 0;   // waits until this phase of the run is open (replay_options::phase)
-  picos read_delay = 0;      // the hearer lets this turn lie for so long before it reads: its window may close
+  picos read_delay = 0;  // the hearer lets this turn lie for so long before it reads: its window may close
 };
 
 // How a flow ends. The first closer sends its FIN after the first `after_turns` turns; turns beyond those (a
@@ -81,10 +81,11 @@ struct flow {
   bool had_rst = false;
   bool was_ipv6 = false;
   bool had_vlan = false;
-  bool was_cut = false;                // bytes beyond a hole were left out
-  picos start = 0;                     // its first packet, after the first packet of the capture
-  std::uint32_t open_phase = 0;                 // the connection is opened in this phase
-  std::array<std::uint32_t, 2> fin_phase{0, 0};  // each direction's FIN waits for this phase, by index_of(direction)
+  bool was_cut = false;          // bytes beyond a hole were left out
+  picos start = 0;               // its first packet, after the first packet of the capture
+  std::uint32_t open_phase = 0;  // the connection is opened in this phase
+  std::array<std::uint32_t, 2> fin_phase{
+      0, 0};                           // each direction's FIN waits for this phase, by index_of(direction)
   std::array<byte_stream, 2> streams;  // by index_of(direction)
   std::vector<turn> turns;
   flow_closing closing;
@@ -112,10 +113,12 @@ flow make_echo_flow(std::uint64_t rounds, std::uint64_t request, std::uint64_t a
                     const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
                     std::uint32_t connection);
 
-// The reference conversation number `connection` of a run in `phases` (at least 8) phases, for exhaustive fault campaigns:
-// both directions in every phase, one turn each; by its number it opens late, half-closes early, ends early, or lets a turn
-// lie unread until its window closes. Everything of a phase comes to rest before the next is opened.
-flow make_reference_flow(std::uint32_t phases, const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
+// The reference conversation number `connection` of a run in `phases` (at least 8) phases, for exhaustive
+// fault campaigns: both directions in every phase, one turn each; by its number it opens late, half-closes
+// early, ends early, or lets a turn lie unread until its window closes. Everything of a phase comes to rest
+// before the next is opened.
+flow make_reference_flow(std::uint32_t phases,
+                         const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
                          std::uint32_t connection);
 
 }  // namespace understudy::tb

@@ -62,7 +62,8 @@ bool replay_end::settled(std::uint32_t phase) const {
   if (turn_ < flow_.turns.size() && flow_.turns[turn_].phase <= phase) return false;
   const bool said_all = turn_ == flow_.turns.size();
   const auto ends_by = [&](flow_direction d) {
-    const bool last_said = said_all || (flow_.closing.has_first && flow_.closing.first == d && turn_ >= flow_.closing.after_turns);
+    const bool last_said = said_all || (flow_.closing.has_first && flow_.closing.first == d &&
+                                        turn_ >= flow_.closing.after_turns);
     return last_said && flow_.fin_phase[index_of(d)] <= phase;
   };
   return (shut_ || !ends_by(out_)) && (eof_ || !ends_by(hears()));

@@ -46,7 +46,8 @@ struct replay_options {
   // Pace capture: the instant that stands for the capture's first packet. A connection is then to be opened
   // at origin + flow.start; its turns are due at origin + flow.start + turn.at.
   picos origin = 0;
-  const std::uint32_t* phase = nullptr;  // the phase that is open: turns and FINs of later ones wait; null: all are open
+  const std::uint32_t* phase =
+      nullptr;  // the phase that is open: turns and FINs of later ones wait; null: all are open
 };
 
 // One end of one connection that speaks its side of a flow and checks the other side's bytes.

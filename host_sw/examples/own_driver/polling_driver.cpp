@@ -35,7 +35,14 @@ void point_at(Body& body, std::uint64_t at, std::uint32_t len) {
 class polling_driver::connection : public tb::stream {
  public:
   connection(polling_driver& d, const us_record& r, seq32 first_seq, const listener* l)
-      : d_(d), id(r.cid), iss(first_seq), una(first_seq), posted(first_seq + 1), rcv(r.rcv_nxt), edge(r.rcv_nxt), from(l) {
+      : d_(d),
+        id(r.cid),
+        iss(first_seq),
+        una(first_seq),
+        posted(first_seq + 1),
+        rcv(r.rcv_nxt),
+        edge(r.rcv_nxt),
+        from(l) {
     conn = r.u.conn;
     ring_ = d_.hal_.dma_alloc(std::bit_ceil(d_.config_.send_buffer));
   }
@@ -130,7 +137,8 @@ class polling_driver::connection : public tb::stream {
     e.u.rx.base_off = g.filled;
     e.u.rx.edge = g.edge.raw;
     g.posted = true;
-    for (auto* o : d_.observers_) o->on_post_buffer(d_.current_, buf_id{g.buffer}, iova{at}, g.len - g.filled);
+    for (auto* o : d_.observers_)
+      o->on_post_buffer(d_.current_, buf_id{g.buffer}, iova{at}, g.len - g.filled);
     d_.post(e);
   }
   void take_back(range& g) {
@@ -224,8 +232,10 @@ class polling_driver::connection : public tb::stream {
     }
     if (user && (ended || time_wait) && !told_end) {
       told_end = true;
-      if (error) user->on_error(error == ECONNRESET ? "reset" : error == ETIMEDOUT ? "timed out" : "error");
-      else user->on_closed();
+      if (error)
+        user->on_error(error == ECONNRESET ? "reset" : error == ETIMEDOUT ? "timed out" : "error");
+      else
+        user->on_closed();
     }
   }
 
@@ -253,7 +263,9 @@ class polling_driver::connection : public tb::stream {
   }
 
  private:
-  std::uint32_t place(seq32 s) const { return s.minus(iss + 1) & static_cast<std::uint32_t>(ring_.bytes - 1); }
+  std::uint32_t place(seq32 s) const {
+    return s.minus(iss + 1) & static_cast<std::uint32_t>(ring_.bytes - 1);
+  }
   polling_driver& d_;
   host::dma_region ring_;  // send bytes until they are acknowledged; a byte's place follows from its number
 
@@ -271,11 +283,14 @@ class polling_driver::connection : public tb::stream {
   int error = 0;
 };
 
-polling_driver::polling_driver(host::hal& machine, const host::driver_config& config) : hal_(machine), config_(config) {
+polling_driver::polling_driver(host::hal& machine, const host::driver_config& config)
+    : hal_(machine), config_(config) {
   units_.resize(machine.adapters());
 }
 
-polling_driver::~polling_driver() { hal_.timer_stop(poll_timer_); }
+polling_driver::~polling_driver() {
+  hal_.timer_stop(poll_timer_);
+}
 
 // ---------------------------------------------------------------- adapters
 
@@ -288,9 +303,12 @@ host::start_result polling_driver::bring_up(unsigned a) {
   unit& u = units_[a];
   hal_.cfg_write32(a, host::pci_command, host::pci_command_memory | host::pci_command_bus_master);
   if (read(a, US_REG_ID) != US_MAGIC) return {host::driver_error::wrong_magic, "US_REG_ID"};
-  if (read(a, US_REG_ABI_VERSION) >> 16 != US_ABI_MAJOR) return {host::driver_error::wrong_abi, "US_REG_ABI_VERSION"};
-  constexpr std::uint32_t needed = US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT;
-  if ((read(a, US_REG_FEATURES) & needed) != needed) return {host::driver_error::missing_feature, "US_REG_FEATURES"};
+  if (read(a, US_REG_ABI_VERSION) >> 16 != US_ABI_MAJOR)
+    return {host::driver_error::wrong_abi, "US_REG_ABI_VERSION"};
+  constexpr std::uint32_t needed =
+      US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT;
+  if ((read(a, US_REG_FEATURES) & needed) != needed)
+    return {host::driver_error::missing_feature, "US_REG_FEATURES"};
   u.idt = hal_.dma_alloc(ring_entries * US_ENTRY_BYTES);
   u.odt = hal_.dma_alloc(ring_entries * US_ENTRY_BYTES);
   u.beat = hal_.dma_alloc(sizeof(us_heartbeat));
@@ -414,7 +432,8 @@ std::uint32_t polling_driver::take_buffer() {
   return b;
 }
 
-int polling_driver::listen(std::uint16_t port, unsigned backlog, bool failover, tb::host_streams::acceptor accept) {
+int polling_driver::listen(std::uint16_t port, unsigned backlog, bool failover,
+                           tb::host_streams::acceptor accept) {
   if (listeners_.capacity() == 0) listeners_.reserve(1024);  // connections point at them
   if (listeners_.size() == listeners_.capacity()) return -ENOBUFS;
   listeners_.push_back({port, backlog, failover, std::move(accept)});
@@ -425,7 +444,8 @@ int polling_driver::listen(std::uint16_t port, unsigned backlog, bool failover, 
 // ---------------------------------------------------------------- the loop
 
 void polling_driver::poll_later() {
-  poll_timer_ = hal_.timer_start(poll_ns, [](void* self) { static_cast<polling_driver*>(self)->poll(); }, this);
+  poll_timer_ = hal_.timer_start(
+      poll_ns, [](void* self) { static_cast<polling_driver*>(self)->poll(); }, this);
 }
 
 void polling_driver::poll() {
@@ -446,7 +466,8 @@ void polling_driver::drain(unsigned a) {
   for (;;) {
     us_record r;
     std::memcpy(&r, u.odt.cpu + (u.next_record % ring_entries) * US_ENTRY_BYTES, sizeof r);
-    if (r.type == US_REC_NONE || r.number != u.next_record || r.crc != crc32c(&r, offsetof(us_record, crc))) return;
+    if (r.type == US_REC_NONE || r.number != u.next_record || r.crc != crc32c(&r, offsetof(us_record, crc)))
+      return;
     ++u.next_record;
     hal_.spend(host::work::read_cold_record, 1);
     if (r.epoch != u.epoch) {
@@ -497,7 +518,8 @@ void polling_driver::apply(unsigned a, const us_record& r) {
 
 // A peer's SYN is committed: from here on the connection survives its adapter.
 void polling_driver::begin(unsigned a, const us_record& r) {
-  const auto l = std::find_if(listeners_.begin(), listeners_.end(), [&](const listener& x) { return x.port == r.u.conn.local_port; });
+  const auto l = std::find_if(listeners_.begin(), listeners_.end(),
+                              [&](const listener& x) { return x.port == r.u.conn.local_port; });
   if (l == listeners_.end()) return;
   connections_.push_back(std::make_unique<connection>(*this, r, seq32{r.snd_una}, &*l));
   connection& c = *connections_.back();
@@ -577,7 +599,8 @@ void polling_driver::recover() {
     c->on_adapter = false;
     for (connection::range& g : c->ranges) c->take_back(g);
   }
-  if (to == no_adapter && condition_ == host::driver_error::none) condition_ = host::driver_error::no_substitute;
+  if (to == no_adapter && condition_ == host::driver_error::none)
+    condition_ = host::driver_error::no_substitute;
   if (condition_ != host::driver_error::none) {
     current_ = no_adapter;
     for (auto& [name, c] : by_cid_) c->end(ENETDOWN);

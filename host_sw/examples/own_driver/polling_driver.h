@@ -1,5 +1,5 @@
-// A driver without interrupts: one loop reads records, rings doorbells and wakes applications. Its own code throughout; of the
-// package it uses the ABI, the HAL and the platform's interfaces.
+// A driver without interrupts: one loop reads records, rings doorbells and wakes applications. Its own code
+// throughout; of the package it uses the ABI, the HAL and the platform's interfaces.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -115,7 +115,9 @@ class polling_streams : public tb::host_streams {
     return driver_.listen(port, backlog, failover, std::move(accept));
   }
   // This driver only listens.
-  tb::stream* connect(const ip_address&, std::uint16_t, std::uint16_t, bool, tb::stream_user&) override { return nullptr; }
+  tb::stream* connect(const ip_address&, std::uint16_t, std::uint16_t, bool, tb::stream_user&) override {
+    return nullptr;
+  }
 
  private:
   polling_driver& driver_;

@@ -32,7 +32,9 @@ struct ram : sc_core::sc_module {
   tlm_utils::simple_target_socket<ram> socket{"socket"};
   std::vector<std::uint8_t> bytes = std::vector<std::uint8_t>(1 << 20);
 
-  explicit ram(const sc_core::sc_module_name& name) : sc_module(name) { socket.register_b_transport(this, &ram::access); }
+  explicit ram(const sc_core::sc_module_name& name) : sc_module(name) {
+    socket.register_b_transport(this, &ram::access);
+  }
 
   void access(tlm::tlm_generic_payload& t, sc_core::sc_time& delay) {
     const std::uint64_t at = t.get_address();
@@ -138,7 +140,8 @@ struct tester : sc_core::sc_module, private eth_if {
     if (p.kind == frame_class::tcp && p.tcp.flags == (tcp_syn | tcp_ack) && p.tcp.ack == seq32{1001}) {
       syn_ack = true;
       const us_record r = host.record(0);
-      committed = r.type == US_REC_EMBRYO && r.crc == crc32c(&r, offsetof(us_record, crc)) && r.rcv_nxt == 1001;
+      committed =
+          r.type == US_REC_EMBRYO && r.crc == crc32c(&r, offsetof(us_record, crc)) && r.rcv_nxt == 1001;
     }
     return now_ps();
   }
@@ -147,8 +150,8 @@ struct tester : sc_core::sc_module, private eth_if {
     std::uint8_t f[60] = {};
     std::copy(our_mac.begin(), our_mac.end(), f);
     std::copy(peer_mac.begin(), peer_mac.end(), f + 6);
-    const std::uint8_t rest[] = {0x08, 0x00, 0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0, 0, 192, 0, 2, 2, 192, 0, 2, 1,
-                                 8,    0,    0,    0, 0, 1,  0, 1};
+    const std::uint8_t rest[] = {0x08, 0x00, 0x45, 0,   0, 28, 0, 1, 0, 0, 64, 1, 0, 0, 192,
+                                 0,    2,    2,    192, 0, 2,  1, 8, 0, 0, 0,  0, 1, 0, 1};
     std::copy(std::begin(rest), std::end(rest), f + 12);
     const auto sum = [](std::uint8_t* from, std::uint8_t* to, std::uint8_t* place) {  // RFC 1071
       std::uint32_t s = 0;

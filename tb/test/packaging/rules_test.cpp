@@ -28,7 +28,8 @@ std::string text_of(const fs::path& file) {
 std::vector<fs::path> files_under(const fs::path& folder, const std::vector<std::string>& endings) {
   std::vector<fs::path> all;
   for (const auto& e : fs::recursive_directory_iterator(folder))
-    if (e.is_regular_file() && std::find(endings.begin(), endings.end(), e.path().extension()) != endings.end())
+    if (e.is_regular_file() &&
+        std::find(endings.begin(), endings.end(), e.path().extension()) != endings.end())
       all.push_back(e.path());
   std::sort(all.begin(), all.end());
   return all;
@@ -47,8 +48,10 @@ struct verdict {
   std::vector<std::string> wrong;  // file: include
 };
 
-// Every include of the sources under `folder` for which `forbidden` holds; folders whose path contains `except` are left out.
-verdict judge(const fs::path& folder, const std::function<bool(const std::string&)>& forbidden, const std::string& except = {}) {
+// Every include of the sources under `folder` for which `forbidden` holds; folders whose path contains
+// `except` are left out.
+verdict judge(const fs::path& folder, const std::function<bool(const std::string&)>& forbidden,
+              const std::string& except = {}) {
   verdict v;
   for (const fs::path& f : files_under(folder, {".h", ".cpp", ".c"})) {
     if (!except.empty() && f.string().find(except) != std::string::npos) continue;
@@ -60,20 +63,30 @@ verdict judge(const fs::path& folder, const std::function<bool(const std::string
   return v;
 }
 
-bool starts_with(const std::string& s, const char* head) { return s.rfind(head, 0) == 0; }
+bool starts_with(const std::string& s, const char* head) {
+  return s.rfind(head, 0) == 0;
+}
 
 bool is_systemc(const std::string& i) {
   return i == "systemc" || i == "systemc.h" || i == "tlm" || i == "tlm.h" || starts_with(i, "sysc/") ||
          starts_with(i, "tlm_utils/") || starts_with(i, "tlm_core/");
 }
-bool is_model_but_abi(const std::string& i) { return starts_with(i, "model/") && !starts_with(i, "model/abi/"); }
-bool is_tb(const std::string& i) { return starts_with(i, "tb/"); }
+bool is_model_but_abi(const std::string& i) {
+  return starts_with(i, "model/") && !starts_with(i, "model/abi/");
+}
+bool is_tb(const std::string& i) {
+  return starts_with(i, "tb/");
+}
 bool is_above_core(const std::string& i) {
   return (starts_with(i, "model/") && !starts_with(i, "model/core/") && !starts_with(i, "model/abi/")) ||
          starts_with(i, "host_sw/") || is_tb(i);
 }
-bool is_above_model(const std::string& i) { return starts_with(i, "host_sw/") || is_tb(i); }
-bool is_project(const std::string& i) { return starts_with(i, "model/") || starts_with(i, "host_sw/") || is_tb(i); }
+bool is_above_model(const std::string& i) {
+  return starts_with(i, "host_sw/") || is_tb(i);
+}
+bool is_project(const std::string& i) {
+  return starts_with(i, "model/") || starts_with(i, "host_sw/") || is_tb(i);
+}
 
 void expect_clean(const verdict& v, std::size_t at_least) {
   EXPECT_GE(v.looked_at, at_least);
@@ -107,20 +120,30 @@ bool has_test(const std::set<std::string>& tests, const std::string& stem) {
 }
 
 TEST(rules, abi_includes_nothing_of_the_project_but_itself) {
-  expect_clean(judge(source / "model/abi", [](const std::string& i) { return is_project(i) && !starts_with(i, "model/abi/"); }), 3);
+  expect_clean(judge(source / "model/abi",
+                     [](const std::string& i) { return is_project(i) && !starts_with(i, "model/abi/"); }),
+               3);
 }
 
-TEST(rules, core_never_includes_systemc) { expect_clean(judge(source / "model/core", is_systemc), 60); }
+TEST(rules, core_never_includes_systemc) {
+  expect_clean(judge(source / "model/core", is_systemc), 60);
+}
 
-TEST(rules, core_includes_nothing_above_it) { expect_clean(judge(source / "model/core", is_above_core), 60); }
+TEST(rules, core_includes_nothing_above_it) {
+  expect_clean(judge(source / "model/core", is_above_core), 60);
+}
 
-TEST(rules, model_includes_neither_host_software_nor_test_bench) { expect_clean(judge(source / "model", is_above_model), 150); }
+TEST(rules, model_includes_neither_host_software_nor_test_bench) {
+  expect_clean(judge(source / "model", is_above_model), 150);
+}
 
 TEST(rules, host_software_sees_only_the_abi_of_the_model) {
   expect_clean(judge(source / "host_sw", is_model_but_abi, "/examples/"), 60);
 }
 
-TEST(rules, host_software_is_free_of_systemc) { expect_clean(judge(source / "host_sw", is_systemc, "/examples/"), 60); }
+TEST(rules, host_software_is_free_of_systemc) {
+  expect_clean(judge(source / "host_sw", is_systemc, "/examples/"), 60);
+}
 
 TEST(rules, nothing_outside_the_test_bench_includes_it) {
   expect_clean(judge(source / "host_sw", is_tb, "/examples/"), 60);
@@ -129,8 +152,12 @@ TEST(rules, nothing_outside_the_test_bench_includes_it) {
 
 TEST(rules, a_forbidden_include_is_found) {
   EXPECT_EQ(judge(scratch("#include <systemc>\n").path, is_systemc).wrong.size(), 1u);
-  EXPECT_EQ(judge(scratch("  # include \"tlm_utils/simple_target_socket.h\"\n").path, is_systemc).wrong.size(), 1u);
-  EXPECT_EQ(judge(scratch("#include \"model/core/fifo.h\"\n#include \"model/abi/ids.h\"\n").path, is_model_but_abi).wrong.size(), 1u);
+  EXPECT_EQ(
+      judge(scratch("  # include \"tlm_utils/simple_target_socket.h\"\n").path, is_systemc).wrong.size(), 1u);
+  EXPECT_EQ(
+      judge(scratch("#include \"model/core/fifo.h\"\n#include \"model/abi/ids.h\"\n").path, is_model_but_abi)
+          .wrong.size(),
+      1u);
   EXPECT_EQ(judge(scratch("#include \"tb/platform/run.h\"\n").path, is_tb).wrong.size(), 1u);
   EXPECT_EQ(judge(scratch("// #include <systemc>\n").path, is_systemc).wrong.size(), 0u);
 }
@@ -143,7 +170,8 @@ TEST(rules, every_core_block_and_every_rtl_module_has_a_test_of_its_stem) {
     const std::string stem = f.stem().string();
     if (!fs::exists(fs::path(f).replace_extension(".h"))) {
       const auto includes = includes_of(f);
-      EXPECT_TRUE(std::any_of(includes.begin(), includes.end(), [](const std::string& i) { return i.ends_with("_impl.h"); }))
+      EXPECT_TRUE(std::any_of(includes.begin(), includes.end(),
+                              [](const std::string& i) { return i.ends_with("_impl.h"); }))
           << f << " has neither a header nor a block that it is part of";
       continue;
     }
@@ -183,7 +211,8 @@ package_list packages() {
 std::set<std::string> names_under(const std::string& page, const std::string& heading) {
   const std::size_t begin = page.find(heading);
   if (begin == std::string::npos) return {};
-  const std::string part = page.substr(begin + heading.size(), page.find("\n## ", begin + heading.size()) - begin - heading.size());
+  const std::string part = page.substr(begin + heading.size(),
+                                       page.find("\n## ", begin + heading.size()) - begin - heading.size());
   std::set<std::string> names;
   std::istringstream lines(part);
   for (std::string line; std::getline(lines, line);) {
@@ -209,7 +238,8 @@ TEST(rules, demo_and_check_install_from_the_list) {
   EXPECT_NE(text_of(source / "check").find("install_packages check"), std::string::npos);
   for (const char* script : {"demo", "check", "cmake/stages.sh", ".ci/run"})
     for (const char* name : {"libsystemc-dev", "verilator"})
-      EXPECT_EQ(text_of(source / script).find(name), std::string::npos) << script << " names a package itself";
+      EXPECT_EQ(text_of(source / script).find(name), std::string::npos)
+          << script << " names a package itself";
 }
 
 }  // namespace
