@@ -84,11 +84,11 @@ enum us_register {
 #undef US_X
 };
 
-#define US_CONTROL_ENABLE (1u << 0) /* fetch descriptors, write records, beat; rings must be set up before \
-                                     */
-#define US_CONTROL_RX_ENABLE                                                                    \
-  (1u << 1) /* accept frames. Clear (after reset): every frame is dropped, nothing is answered. \
-               Setting it on an adapter that holds restored connections kicks each of them. */
+/* ENABLE: fetch descriptors, write records, beat; the rings must be set up before.
+ * RX_ENABLE: accept frames. Clear (after reset): every frame is dropped, nothing is answered. Setting it on
+ * an adapter that holds restored connections kicks each of them. */
+#define US_CONTROL_ENABLE (1u << 0)
+#define US_CONTROL_RX_ENABLE (1u << 1)
 #define US_CONTROL_RESET (1u << 2) /* write 1: back to the state after power-on */
 
 #define US_STATUS_READY (1u << 0)
