@@ -73,6 +73,7 @@ adapter::connection_buffers& adapter::buffers(cid c) {
     receive_store_.clear(b.rx);
     send_store_.clear(b.tx);
     b.generation = c.generation();
+    b.reads = 0;
     b.acked_dirty = false;
   }
   return b;

@@ -81,6 +81,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     list_store<send_range>::list tx;
     seq32 tx_end;  // after the newest range
     std::uint32_t generation = 0;
+    std::uint32_t reads = 0;   // DMA reads of its send ranges under way
+    seq32 read_floor;          // lowest number among them: the host must keep what lies at or above it
     bool acked_dirty = false;  // send progress not yet recorded
   };
   struct out_slot {
@@ -91,6 +93,10 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     std::uint32_t reads = 0;  // DMA reads still under way
     bool failed = false;
     picos ready_at = 0;
+  };
+  struct ended_connection {
+    cid c;
+    us_record record;
   };
   struct received {
     frame_ref frame;
@@ -131,6 +137,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
              bool fin) override;
   void changed(cid c, change what, us_status status) override;
   void record_acked();
+  void note_acked(cid c);
+  void read_done(cid c);
   void committed(cid c, seq32 rcv_nxt);
   us_record connection_record(cid c, const tcp_view& v, us_record_type type) const;
   us_record stream_record(cid c, const tcp_view& v, us_record_type type) const;
@@ -183,6 +191,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   fifo<receive_buffer> pool_;
   std::vector<deferred_grant> deferred_grants_;
   std::vector<cid> acked_;
+  std::vector<ended_connection> ended_;  // over, but DMA reads of their send ranges are under way
   bool acked_scheduled_ = false;
 
   fifo<received> rx_fifo_;  // in the order of arrival; rx_at_engine_ of them have passed the pipeline

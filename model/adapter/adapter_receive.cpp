@@ -125,6 +125,9 @@ us_record adapter::stream_record(cid c, const tcp_view& v, us_record_type type) 
   r.snd_una = v.hard.snd_una.raw;
   r.snd_wnd = v.snd_wnd;
   r.rcv_adv = v.hard.rcv_adv.raw;
+  // What a DMA read may still touch is not given back to the host, acknowledged or not (I-DMA-1).
+  const connection_buffers& b = connections_[c.index()];
+  if (b.generation == c.generation() && b.reads && b.read_floor.before(v.hard.snd_una)) r.snd_una = b.read_floor.raw;
   return r;
 }
 
@@ -233,14 +236,7 @@ void adapter::changed(cid c, change what, us_status status) {
         if ((s.begin + s.length).after(v.hard.snd_una)) break;
         send_store_.pop(b.tx);
       }
-      if (!b.acked_dirty) {
-        b.acked_dirty = true;
-        acked_.push_back(c);
-      }
-      if (!acked_scheduled_) {
-        acked_scheduled_ = true;
-        agenda_.in(config_.acked_record_age, [this] { record_acked(); });
-      }
+      note_acked(c);
       break;
     case change::time_wait:
       step(US_REC_TIME_WAIT);
@@ -252,12 +248,45 @@ void adapter::changed(cid c, change what, us_status status) {
       us_record r = stream_record(c, v, type);
       r.u.end.status = status;
       step(type);
-      output_.push(r, false);
+      if (b.reads) {
+        ended_.push_back({c, r});
+      } else {
+        output_.push(r, false);
+      }
       receive_store_.clear(b.rx);
       send_store_.clear(b.tx);
       b.acked_dirty = false;
       break;
     }
+  }
+}
+
+void adapter::note_acked(cid c) {
+  connection_buffers& b = buffers(c);
+  if (!b.acked_dirty) {
+    b.acked_dirty = true;
+    acked_.push_back(c);
+  }
+  if (!acked_scheduled_) {
+    acked_scheduled_ = true;
+    agenda_.in(config_.acked_record_age, [this] { record_acked(); });
+  }
+}
+
+// A DMA read of the connection's send ranges has ended: with the last, the host may hear what was held back for it.
+void adapter::read_done(cid c) {
+  connection_buffers& b = connections_[c.index()];
+  if (b.generation != c.generation() || --b.reads) return;
+  if (engine_->known(c)) {
+    if (b.read_floor.before(engine_->view(c).hard.snd_una)) note_acked(c);
+    return;
+  }
+  for (std::size_t i = 0; i < ended_.size(); ++i) {
+    if (ended_[i].c != c) continue;
+    us_record r = ended_[i].record;
+    ended_.erase(ended_.begin() + static_cast<std::ptrdiff_t>(i));
+    output_.push(r, false);
+    return;
   }
 }
 

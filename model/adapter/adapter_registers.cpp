@@ -204,6 +204,7 @@ void adapter::reset() {
   pool_.clear();
   deferred_grants_.clear();
   acked_.clear();
+  ended_.clear();
   acked_scheduled_ = false;
   rx_fifo_.clear();
   rx_at_engine_ = 0;

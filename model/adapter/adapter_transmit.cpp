@@ -45,10 +45,13 @@ void adapter::send(const send_request& r) {
     if (at.before(s.begin) || !at.before(end)) return true;
     const std::uint32_t n = std::min(left, end.minus(at));
     ++slot.reads;
+    connection_buffers& b = buffers(r.connection);
+    if (b.reads++ == 0 || at.before(b.read_floor)) b.read_floor = at;
     dma.read(s.at + at.minus(s.begin), n, slot.frame.data() + (r.length - left), slot.frame,
              [this, index](bool ok) {
                out_slot& done = *slots_[index];
                done.failed = done.failed || !ok;
+               read_done(done.request.connection);
                if (--done.reads == 0) {
                  done.ready_at = now_ps() + config_.tx_latency;
                  start_transmit();

@@ -335,7 +335,7 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
       } else {
         rx4_.checked();
       }
-      if (seq32{d.u.restore.snd_max}.before(c->highest_sent)) {
+      if (c->syn_out && seq32{d.u.restore.snd_max}.before(c->highest_sent)) {
         tx3_.violated(event, now,
                       fmt::format("connection {:#x} is restored with snd_max {}, bytes up to {} were sent",
                                   d.cid, d.u.restore.snd_max, c->highest_sent.raw));
@@ -360,7 +360,16 @@ void connection_watch::on_take_back(buf_id b) {
 void connection_watch::on_send_posted(cid id, seq32 seq_end, iova at, std::uint32_t length) {
   connection* c = by_cid(id.raw);
   if (!c) return;
-  c->pieces.push_back({seq_end - length, length, at.raw});
+  const seq32 begin = seq_end - length;
+  while (!c->pieces.empty() && (c->pieces.back().begin + c->pieces.back().length).after(begin)) {
+    send_piece& last = c->pieces.back();  // posted again, to a substitute
+    if (last.begin.before(begin)) {
+      last.length = begin.minus(last.begin);
+      break;
+    }
+    c->pieces.pop_back();
+  }
+  c->pieces.push_back({begin, length, at.raw});
   c->posted_end = seq_end;
 }
 

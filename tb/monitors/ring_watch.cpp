@@ -198,8 +198,20 @@ int ring_watch::owner_of(buf_id b) const {
 }
 
 void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length) {
+  // A substitute is given again what was posted before: the new range takes the place of the old ones.
+  const seq32 begin = seq_end - length;
+  fifo<sent>& ranges = sent_[c.raw];
+  while (!ranges.empty() && ranges.back().end.after(begin)) {
+    const sent last = ranges.pop_back();
+    readable_.erase(last.at);
+    const seq32 last_begin = last.end - last.length;
+    if (!last_begin.before(begin)) continue;
+    ranges.push_back({begin, last.at, begin.minus(last_begin)});
+    readable_[last.at] = begin.minus(last_begin);
+    break;
+  }
   readable_[at.raw] = length;
-  sent_[c.raw].push_back({seq_end, at.raw, length});
+  ranges.push_back({seq_end, at.raw, length});
 }
 
 void ring_watch::on_send_freed(cid c, seq32 below) {
