@@ -28,6 +28,8 @@ class connection_watch {
   void on_connection_end(cid c);
   // From this instant no adapter but `to` may send for the host; `from` is fenced.
   void on_takeover(unsigned from);
+  // A recovery is under way from FENCING to RUNNING: `substitute` is not to say a word.
+  void on_recovery(bool under_way, unsigned substitute);
 
   std::vector<const monitor*> monitors() const;
 
@@ -100,6 +102,7 @@ class connection_watch {
   std::uint64_t last_buffer_begin_ = 1, last_buffer_end_ = 0;
   std::uint32_t last_buffer_ = 0;
   std::vector<bool> fenced_;
+  int silent_ = -1;  // the substitute of the recovery that is under way
   monitor rx1_{"I-RX-1"}, rx2_{"I-RX-2"}, rx4_{"I-RX-4"}, rx5_{"I-RX-5"}, rx6_{"I-RX-6"}, rx7_{"I-RX-7"};
   monitor tx1_{"I-TX-1"}, tx2_{"I-TX-2"}, tx3_{"I-TX-3"}, tx4_{"I-TX-4"}, tx5_{"I-TX-5"};
   monitor dma3_{"I-DMA-3"}, dma5_{"I-DMA-5"};

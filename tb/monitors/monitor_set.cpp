@@ -59,6 +59,7 @@ void monitor_set::on_event(const event& e) {
   if (e.kind != event_kind::recovery_step) return;
   constexpr std::uint64_t fencing = 1, blocked = 2, running = 7;
   if (e.a == fencing && recovery_began_ == never) recovery_began_ = e.at;
+  connections_.on_recovery(e.a != running, static_cast<unsigned>(e.b));
   if (e.a == blocked) {
     rings_.on_fenced(e.unit);
     connections_.on_takeover(e.unit);

@@ -14,8 +14,9 @@ constexpr mac_address twin_mac{0x02, 0, 0, 0, 0, 0x03};
 }  // namespace
 
 platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool with_lwip, bool with_twin,
-                   recovery_watcher* watcher, const host_software_factory& software)
-    : log(l) {
+                   recovery_watcher* watcher, const host_software_factory& software,
+                   const std::string& waves_dir)
+    : log(l), waves_dir_(waves_dir) {
   const unsigned adapters = s.topology.adapters;
   fabric = std::make_unique<l2_switch>("switch", switch_of(s, adapters + with_lwip + with_twin));
   unsigned port = adapters;
@@ -53,6 +54,7 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
     const auto unit = static_cast<std::uint16_t>(first_unit + i);
     const std::string name = prefix + adapter_name(i);
     p.port = std::make_unique<pcie_port>((name + "_port").c_str(), pcie_of(s), *h.memory, log, unit);
+    if (!waves_dir_.empty() && prefix.empty()) config.checksum_vcd = waves_dir_ + "/waves_" + name + ".vcd";
     p.device = std::make_unique<adapter>((name + "_adapter").c_str(), config, log, unit);
     p.checker = std::make_unique<protocol_checker>((name + "_tlm").c_str());
     eth_link_config link = prefix.empty() ? adapter_link_of(s) : peer_link_of(s);

@@ -52,10 +52,10 @@ struct host_side {
 
 class platform {
  public:
-  // `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and sockets.
+  // `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and sockets. `waves_dir`: where blocks in RTL write waveforms; empty: none.
   // Throws scenario_error.
   platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_lwip, bool with_twin,
-           recovery_watcher* watcher, const host_software_factory& software = {});
+           recovery_watcher* watcher, const host_software_factory& software = {}, const std::string& waves_dir = {});
 
   // Have the drivers start, as the first thing their CPUs do. Throws std::runtime_error later, from
   // done_starting(), if an adapter was refused.
@@ -77,6 +77,7 @@ class platform {
   std::vector<std::pair<std::string, eth_link*>> links() const;
 
  private:
+  std::string waves_dir_;
   void add_slots(host_side& h, const scenario& s, const std::string& prefix, unsigned count,
                  std::uint16_t first_unit, unsigned first_switch_port);
   void add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac,

@@ -8,6 +8,7 @@
 #include <systemc>
 
 #include "tb/platform/configure.h"
+#include "tb/report/files.h"
 #include "tb/workload/capture.h"
 
 namespace understudy::tb {
@@ -77,7 +78,8 @@ simulation::simulation(const scenario& s, const run_options& options)
       failovers_(log_, [this] { return platform_.main.driver->connections(); }),
       platform_(s, log_, static_cast<std::uint32_t>(flows_.size()),
                 std::find(twin_.begin(), twin_.end(), false) != twin_.end(),
-                std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_, options.software),
+                std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_, options.software,
+                options.waves && !s.adapter.rtl.empty() ? options.out_dir : std::string()),
       stalls_(flows_.size()),
       faults_(s, flows_.expected_bytes(), [this](const fault_spec& f) { return strike(f); }),
       connections_(platform_, s, flows_, twin_, {&stalls_, &faults_},
@@ -85,6 +87,10 @@ simulation::simulation(const scenario& s, const run_options& options)
   if (options.verbosity >= 2) {
     printer_ = std::make_unique<event_printer>(std::cerr);
     log_.subscribe(printer_.get());
+  }
+  if (options.timeline && !options.out_dir.empty()) {
+    timeline_ = std::make_unique<timeline>(static_cast<unsigned>(platform_.main.slots.size()));
+    log_.subscribe(timeline_.get());
   }
   log_.subscribe(&failovers_);
   if (s.monitors != "off") {
@@ -333,6 +339,14 @@ run_result simulation::run() {
   result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result_.stopped = stopped();
   if (capture_) capture_->close();
+  if (timeline_) {
+    write_whole((std::filesystem::path(options_.out_dir) / "timeline.json").string(), timeline_->finish());
+    result_.files.push_back("timeline.json");
+  }
+  if (options_.waves && !s_.adapter.rtl.empty()) {
+    for (std::size_t i = 0; i < platform_.main.slots.size(); ++i)
+      result_.files.push_back("waves_" + adapter_name(static_cast<unsigned>(i)) + ".vcd");
+  }
   result_.trace_hash = log_.hash();
   result_.events = log_.count();
   count();

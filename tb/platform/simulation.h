@@ -13,6 +13,7 @@
 #include "tb/platform/phases.h"
 #include "tb/platform/platform.h"
 #include "tb/platform/run.h"
+#include "tb/platform/timeline.h"
 #include "tb/workload/stall_log.h"
 
 namespace understudy::tb {
@@ -64,6 +65,7 @@ class simulation {
   std::uint32_t open_phase_ = 0;
   connections connections_;
   std::unique_ptr<event_printer> printer_;
+  std::unique_ptr<timeline> timeline_;
   std::unique_ptr<pcapng_writer> capture_;
   struct mark {
     std::uint64_t retransmitted_bytes;
