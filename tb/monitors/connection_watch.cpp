@@ -57,7 +57,7 @@ void connection_watch::frame_in(const wire_segment& s) {
   const std::uint64_t k = key(s.destination_port, s.source_ip, s.source_port);
   if (s.syn && !s.has_ack) {  // a new incarnation, unless it is the SYN that we know
     connection& c = connections_[k];
-    if (!(c.syn_in && c.irs == s.seq)) c = connection{};
+    if (c.over || !(c.syn_in && c.irs == s.seq)) c = connection{};
   }
   const auto it = connections_.find(k);
   if (it == connections_.end()) return;
@@ -89,7 +89,7 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
   const std::uint64_t k = key(s.source_port, s.destination_ip, s.destination_port);
   if (s.syn && !s.has_ack) {
     connection& c = connections_[k];
-    if (!(c.syn_out && c.iss == s.seq)) c = connection{};
+    if (c.over || !(c.syn_out && c.iss == s.seq)) c = connection{};
   }
   const auto it = connections_.find(k);
   if (it == connections_.end() || s.rst) return;
@@ -107,6 +107,14 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
     if (c.syn_out && s.seq != c.iss)
       tx3_.violated(e.number, e.at, fmt::format("{}: SYN sent again with another ISS", name(c, s)));
     if (!c.syn_out) {
+      const auto [last, first] = last_iss_.try_emplace(k, s.seq);
+      if (!first && last->second == s.seq) {
+        tx6_.violated(e.number, e.at,
+                      fmt::format("{}: the tuple opens again with ISS {}", name(c, s), s.seq.raw));
+      } else if (!first) {
+        tx6_.checked();
+      }
+      last->second = s.seq;
       c.iss = s.seq;
       c.highest_sent = s.seq + 1;
       if (c.pieces.empty()) c.posted_end = s.seq + 1;
@@ -329,6 +337,7 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
     case US_OP_RESTORE: {
       connection* c = by_cid(d.cid);
       if (!c) break;
+      c->pieces.clear();  // posted anew
       const seq32 rcv_nxt{d.u.restore.rcv_nxt};
       if (rcv_nxt != c->committed || (c->ack_sent && rcv_nxt.before(c->highest_ack))) {
         rx4_.violated(
@@ -401,7 +410,10 @@ void connection_watch::on_connection_end(cid id) {
   const auto k = key_of_.find(id.raw);
   if (k == key_of_.end()) return;
   const auto c = connections_.find(k->second);
-  if (c != connections_.end() && c->second.id == id.raw) c->second.pieces.clear();
+  if (c != connections_.end() && c->second.id == id.raw) {
+    c->second.pieces.clear();
+    c->second.over = true;
+  }
   key_of_.erase(k);
 }
 
@@ -414,7 +426,7 @@ void connection_watch::on_takeover(unsigned from) {
 }
 
 std::vector<const monitor*> connection_watch::monitors() const {
-  return {&rx1_, &rx2_, &rx4_, &rx5_, &rx6_, &rx7_, &tx1_, &tx2_, &tx3_, &tx4_, &tx5_, &dma3_, &dma5_};
+  return {&rx1_, &rx2_, &rx4_, &rx5_, &rx6_, &rx7_, &tx1_, &tx2_, &tx3_, &tx4_, &tx5_, &tx6_, &dma3_, &dma5_};
 }
 
 }  // namespace understudy::tb

@@ -1,5 +1,5 @@
 // Every connection of the host, judged at the wire against what is truly visible in host memory.
-// I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 5; I-DMA-3, 5.
+// I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 6; I-DMA-3, 5.
 #pragma once
 #include <map>
 #include <string>
@@ -42,6 +42,7 @@ class connection_watch {
   struct connection {
     std::uint32_t id = cid::none_raw;  // none: no record has named it
     bool is_protected = false;
+    bool over = false;  // the driver has let it go: a SYN opens the tuple again
     bool syn_in = false, syn_out = false, established = false;
     seq32 irs, iss;
     std::uint8_t our_scale = 0, peer_scale = 0;
@@ -101,10 +102,11 @@ class connection_watch {
   std::map<std::uint64_t, std::uint32_t> buffer_at_;  // first posted address -> buf_id
   std::uint64_t last_buffer_begin_ = 1, last_buffer_end_ = 0;
   std::uint32_t last_buffer_ = 0;
+  std::unordered_map<std::uint64_t, seq32> last_iss_;  // of each tuple, beyond the end of its connections
   std::vector<bool> fenced_;
   int silent_ = -1;  // the substitute of the recovery that is under way
   monitor rx1_{"I-RX-1"}, rx2_{"I-RX-2"}, rx4_{"I-RX-4"}, rx5_{"I-RX-5"}, rx6_{"I-RX-6"}, rx7_{"I-RX-7"};
-  monitor tx1_{"I-TX-1"}, tx2_{"I-TX-2"}, tx3_{"I-TX-3"}, tx4_{"I-TX-4"}, tx5_{"I-TX-5"};
+  monitor tx1_{"I-TX-1"}, tx2_{"I-TX-2"}, tx3_{"I-TX-3"}, tx4_{"I-TX-4"}, tx5_{"I-TX-5"}, tx6_{"I-TX-6"};
   monitor dma3_{"I-DMA-3"}, dma5_{"I-DMA-5"};
 };
 

@@ -23,6 +23,7 @@ constexpr monitor_sentence sentences[] = {
      "Nothing leaves beyond the send bound that the host can recover; a substitute gets no lower bound."},
     {"I-TX-4", "Nothing but a probe leaves beyond the peer's window."},
     {"I-TX-5", "TSval never goes back in a connection, across adapters too."},
+    {"I-TX-6", "A tuple that opens again has another initial sequence number."},
     {"I-DMA-1", "Every DMA hits memory that the driver has posted to that adapter."},
     {"I-DMA-2", "Nothing of an adapter happens after its fence; the host takes no record of an older epoch."},
     {"I-DMA-3", "One adapter sends for a connection; another only after the first is fenced."},
@@ -104,6 +105,7 @@ void monitor_set::on_connection_end(cid c, int) {
 
 void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t) {
   connections_.on_descriptor(adapter, d, log_.count(), now_ps());
+  if (d.opcode == US_OP_RESTORE) rings_.on_restored(cid{d.cid});
 }
 
 void monitor_set::end_of_run(const application_outcome& o) {

@@ -34,6 +34,9 @@ ring_watch::adapter_state& ring_watch::state(unsigned adapter) {
 void ring_watch::on_event(const event& e) {
   if (e.unit >= adapters_.size()) return;
   switch (e.kind) {
+    case event_kind::fault:
+      adapters_[e.unit].faulty = true;
+      break;
     case event_kind::write_visible:
       write_visible(e);
       break;
@@ -252,7 +255,7 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
   ++a.consumed;
   if (a.visible_at.empty()) return;
   const picos waited = now - a.visible_at.pop_front();
-  if (!a.fenced && waited > wakeup_deadline) {
+  if (!a.fenced && !a.faulty && waited > wakeup_deadline) {
     lv2_.violated(log.count(), now,
                   fmt::format("record {} of adapter {} waited {} us for the driver", r.number,
                               letter(adapter), waited / 1_us));
@@ -269,7 +272,7 @@ void ring_watch::on_fenced(unsigned adapter) {
 void ring_watch::end_of_run(std::uint64_t events, picos now) {
   for (std::size_t i = 0; i < adapters_.size(); ++i) {
     adapter_state& a = adapters_[i];
-    if (!a.fenced && !a.visible_at.empty() && now - a.visible_at.front() > wakeup_deadline)
+    if (!a.fenced && !a.faulty && !a.visible_at.empty() && now - a.visible_at.front() > wakeup_deadline)
       lv2_.violated(events, now,
                     fmt::format("adapter {}: {} records never reached the driver",
                                 letter(static_cast<unsigned>(i)), a.visible_at.size()));

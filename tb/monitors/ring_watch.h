@@ -35,6 +35,8 @@ class ring_watch {
   void on_record(unsigned adapter, const us_record& r, const event_log& log);
   // The connection is over: its send ranges are the host's again.
   void on_connection_end(cid c);
+  // A substitute gets the connection: what the old adapter could read is posted anew.
+  void on_restored(cid c) { on_connection_end(c); }
   // The adapter is dead or fenced: nothing of it may land any more; what it had announced the drain consumes.
   void on_fenced(unsigned adapter);
   void end_of_run(std::uint64_t events, picos now);
@@ -48,6 +50,7 @@ class ring_watch {
     host::ring_facts rings;
     bool known = false;  // rings read from the driver
     bool fenced = false;
+    bool faulty = false;               // struck by a fault: it need not wake anybody any more
     std::uint32_t records_issued = 0;  // TLPs into the output table
     std::uint32_t records_visible = 0;
     std::uint32_t head = 0;      // ODT_HEAD at the device

@@ -43,6 +43,7 @@ connections::connections(platform& p, const scenario& s, const replay_set& flows
     : platform_(p),
       host_serves_(s.workload.side == "server"),
       flows_(flows),
+      in_round_(flows.size() / s.workload.rounds),
       is_twin_(std::move(is_twin)),
       fan_(std::make_unique<fan>(std::move(observers), finished_)),
       host_clock_(*p.main.machine),
@@ -65,15 +66,24 @@ connections::~connections() = default;
 
 // The host listens where the recorded server did; a peer has a port for each connection, which names it.
 std::uint16_t connections::server_port(std::size_t i) const {
-  if (!host_serves_) return static_cast<std::uint16_t>(first_server_port + i);
+  if (!host_serves_) return static_cast<std::uint16_t>(first_server_port + i % in_round_);
   const std::uint16_t recorded = flows_[i].server.port;
   return recorded ? recorded : std::uint16_t{80};
 }
 
 void connections::open(picos stagger) {
   listen();
-  for (std::size_t i = 0; i < ends_.size(); ++i)
-    if (flows_[i].open_phase == 0) agenda_.in(20_us + i * stagger, [this, i] { open_one(i); });
+  open_round(stagger);
+}
+
+void connections::open_next_round(picos stagger) {
+  ++round_;
+  open_round(stagger);
+}
+
+void connections::open_round(picos stagger) {
+  for (std::size_t i = round_ * in_round_; i < begun(); ++i)
+    if (flows_[i].open_phase == 0) agenda_.in(20_us + i % in_round_ * stagger, [this, i] { open_one(i); });
 }
 
 void connections::open_phase(std::uint32_t p) {
@@ -93,38 +103,34 @@ void connections::open_phase(std::uint32_t p) {
   }
 }
 
+stream_user* connections::accept(std::size_t i, stream& s) {
+  if (i >= in_round_) return nullptr;
+  replay_end& e = *ends_[round_ * in_round_ + i].server;
+  e.attach(s);
+  return &e;
+}
+
 void connections::listen() {
-  const auto backlog = static_cast<unsigned>(ends_.size() + 16);
+  const auto backlog = static_cast<unsigned>(in_round_ + 16);
   if (host_serves_) {
     std::set<std::uint16_t> ports;
-    for (std::size_t i = 0; i < ends_.size(); ++i) ports.insert(server_port(i));
+    for (std::size_t i = 0; i < in_round_; ++i) ports.insert(server_port(i));
     for (const std::uint16_t port : ports)
       platform_.main.machine->post([this, port, backlog] {
-        platform_.main.streams->listen(
-            port, backlog, true, [this](stream& s, std::uint16_t peer) -> stream_user* {
-              const std::size_t i = static_cast<std::size_t>(peer) - first_client_port;
-              if (i >= ends_.size()) return nullptr;
-              ends_[i].server->attach(s);
-              return ends_[i].server.get();
-            });
+        platform_.main.streams->listen(port, backlog, true, [this](stream& s, std::uint16_t peer) {
+          return accept(static_cast<std::size_t>(peer) - first_client_port, s);
+        });
       });
     return;
   }
-  for (std::size_t i = 0; i < ends_.size(); ++i) {
-    replay_end* e = ends_[i].server.get();
+  for (std::size_t i = 0; i < in_round_; ++i) {
     if (is_twin_[i]) {
-      platform_.twin->machine->post([this, i, e] {
+      platform_.twin->machine->post([this, i] {
         platform_.twin->streams->listen(server_port(i), 16, true,
-                                        [e](stream& s, std::uint16_t) -> stream_user* {
-                                          e->attach(s);
-                                          return e;
-                                        });
+                                        [this, i](stream& s, std::uint16_t) { return accept(i, s); });
       });
     } else {
-      platform_.lwip->listen(server_port(i), [e](stream& s) -> stream_user* {
-        e->attach(s);
-        return e;
-      });
+      platform_.lwip->listen(server_port(i), [this, i](stream& s) { return accept(i, s); });
     }
   }
 }

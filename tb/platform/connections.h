@@ -40,8 +40,12 @@ class connections {
 
   ~connections();
 
-  // Listen, then open every connection of phase 0, one each `stagger`. Call when the platform has started.
+  // Listen, then open every connection of the first round and of phase 0, one each `stagger`. Call when the
+  // platform has started.
   void open(picos stagger);
+  // Open the connections of the next round, between the same addresses and ports as before. Call when nothing
+  // is left of this one.
+  void open_next_round(picos stagger);
   // Phase `p` is open now: open its connections, let all others go on.
   void open_phase(std::uint32_t p);
 
@@ -50,6 +54,8 @@ class connections {
   const replay_end& server(std::size_t i) const { return *ends_[i].server; }
   const flow& flow_of(std::size_t i) const { return flows_[i]; }
   bool is_twin(std::size_t i) const { return is_twin_[i]; }
+  // Connections opened so far, those that wait for their turn included.
+  std::size_t begun() const { return (round_ + 1) * in_round_; }
   // Ends that reached complete or broken, of 2 * size().
   std::size_t finished() const { return finished_; }
 
@@ -64,12 +70,19 @@ class connections {
 
   void listen();
   void open_one(std::size_t i);
+  void open_round(picos stagger);
+  // Attach `s` to the server of the connection that has place `i` in its round.
+  stream_user* accept(std::size_t i, stream& s);
   std::uint16_t server_port(std::size_t i) const;
-  std::uint16_t client_port(std::size_t i) const { return static_cast<std::uint16_t>(first_client_port + i); }
+  std::uint16_t client_port(std::size_t i) const {
+    return static_cast<std::uint16_t>(first_client_port + i % in_round_);
+  }
 
   platform& platform_;
   bool host_serves_;
   const replay_set& flows_;
+  std::size_t in_round_;  // connections of a round
+  std::size_t round_ = 0;
   std::vector<bool> is_twin_;
   std::unique_ptr<fan> fan_;
   cpu_clock host_clock_;

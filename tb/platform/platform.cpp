@@ -19,6 +19,10 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
     : log(l), waves_dir_(waves_dir) {
   const unsigned adapters = s.topology.adapters;
   fabric = std::make_unique<l2_switch>("switch", switch_of(s, adapters + with_lwip + with_twin));
+  fabric->on_port([this](unsigned n, bool up) {  // a port that is down gives no carrier
+    for (slot& x : main.slots)
+      if (x.switch_port == n) x.link->set_up(eth_link::side_b, up);
+  });
   unsigned port = adapters;
   add_slots(main, s, "", adapters, 0, 0);
   add_host(main, s, "host", host_mac, host_ip, connections, watcher, software);

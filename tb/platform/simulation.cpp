@@ -51,9 +51,13 @@ std::vector<flow> flows_of(const scenario& s) {
 // Which connections have the twin as their peer: `twins` of `n`, spread evenly.
 std::vector<bool> twin_choice(const scenario& s, std::size_t n) {
   std::vector<bool> twin(n, s.peer == "twin");
-  const std::size_t k = std::min<std::size_t>(s.topology.twin_connections, n);
+  const std::size_t in_round = n / s.workload.rounds;
+  const std::size_t k = std::min<std::size_t>(s.topology.twin_connections, in_round);
   if (s.peer != "twin")
-    for (std::size_t i = 0; i < n; ++i) twin[i] = (i + 1) * k / n != i * k / n;
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t place = i % in_round;
+      twin[i] = (place + 1) * k / in_round != place * k / in_round;
+    }
   return twin;
 }
 
@@ -73,10 +77,10 @@ std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform
 simulation::simulation(const scenario& s, const run_options& options)
     : s_(s),
       options_(options),
-      flows_(flows_of(s), s.workload.connections),
+      flows_(flows_of(s), s.workload.connections, s.workload.rounds),
       twin_(twin_choice(s, flows_.size())),
       failovers_(log_, [this] { return platform_.main.driver->connections(); }),
-      platform_(s, log_, static_cast<std::uint32_t>(flows_.size()),
+      platform_(s, log_, static_cast<std::uint32_t>(flows_.size() / s.workload.rounds),
                 std::find(twin_.begin(), twin_.end(), false) != twin_.end(),
                 std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_, options.software,
                 options.waves && !s.adapter.rtl.empty() ? options.out_dir : std::string()),
@@ -165,7 +169,7 @@ std::uint64_t simulation::violations() const {
   return n;
 }
 
-void simulation::run_workload() {
+void simulation::start() {
   platform_.start();
   while (!platform_.started()) {
     sc_core::sc_start(to_sc(slice));
@@ -174,7 +178,10 @@ void simulation::run_workload() {
   if (on_started_) on_started_();
   connections_.open(stagger);
   if (phases_) phases_->start();
-  const std::size_t ends = connections_.size() * 2;
+}
+
+void simulation::run_round() {
+  const std::size_t ends = connections_.begun() * 2;
   const double expected = static_cast<double>(flows_.expected_bytes());
   while (connections_.finished() < ends && now_ps() < s_.run.deadline && !stopped()) {
     sc_core::sc_start(to_sc(slice));
@@ -334,8 +341,13 @@ run_result simulation::run() {
   result_.seed = s_.seed;
   capture_ = open_capture(options_, platform_, result_);
   const auto begin = std::chrono::steady_clock::now();
-  run_workload();
-  close_down();
+  start();
+  for (std::uint32_t round = 1;; ++round) {
+    run_round();
+    close_down();
+    if (round == s_.workload.rounds || connections_.finished() < connections_.begun() * 2 || stopped()) break;
+    connections_.open_next_round(stagger);
+  }
   result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result_.stopped = stopped();
   if (capture_) capture_->close();

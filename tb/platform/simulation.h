@@ -41,7 +41,8 @@ class simulation {
   std::uint64_t violations() const;
 
  private:
-  void run_workload();
+  void start();
+  void run_round();
   void close_down();
   std::string strike(const fault_spec& f);
   void note_fault(unsigned index);

@@ -51,6 +51,10 @@ constexpr parameter table[] = {
      "captured repeats them."},
     {"workload.bytes", size, AT(workload.bytes), "1 B", "1024 GiB", "",
      "Made-up streams: bytes of each connection in each direction."},
+    {"workload.rounds", integer, AT(workload.rounds), "1", "1000", "",
+     "How often the workload is run. Each round opens the same connections between the same ports again, "
+     "after every TIME_WAIT "
+     "of the one before."},
     {"workload.phases", integer, AT(workload.phases), "0", "100000", "",
      "Phases of the reference conversations, which fault campaigns use: everything comes to rest between two "
      "of them. 0: "

@@ -41,6 +41,7 @@ struct workload_parameters {
   std::string pace = "fast";         // "fast", "capture"
   std::uint32_t connections = 0;     // 0: as captured; without a capture: one
   std::uint64_t bytes = 1024 * 1024;
+  std::uint32_t rounds = 1;
   std::uint32_t phases = 0;
   std::string direction = "both";  // "both", "up" (adapter to peer), "down"
 };

@@ -246,12 +246,14 @@ std::string replay_end::describe() const {
   return fmt::format("{}: turn {} of {} waits for {}; {}", who, turn_ + 1, flow_.turns.size(), what, done);
 }
 
-replay_set::replay_set(std::vector<flow> flows, std::size_t connections) : flows_(std::move(flows)) {
+replay_set::replay_set(std::vector<flow> flows, std::size_t connections, std::size_t rounds)
+    : flows_(std::move(flows)) {
   if (flows_.empty()) throw std::invalid_argument("a replay needs at least one flow");
   const std::size_t have = flows_.size();
   const std::size_t want = connections == 0 ? have : connections;
-  chosen_.reserve(want);
-  for (std::size_t i = 0; i < want; ++i) chosen_.push_back(want < have ? i * have / want : i % have);
+  chosen_.reserve(want * rounds);
+  for (std::size_t r = 0; r < rounds; ++r)
+    for (std::size_t i = 0; i < want; ++i) chosen_.push_back(want < have ? i * have / want : i % have);
   for (std::size_t i : chosen_) expected_ += flows_[i].bytes();
 }
 

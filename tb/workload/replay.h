@@ -161,8 +161,8 @@ class replay_set {
  public:
   // `connections` 0: each flow once. More than there are flows: the flows again from the first, round and
   // round. Fewer: that many, spread evenly over the capture so that the mix is kept. Throws
-  // std::invalid_argument if `flows` is empty.
-  replay_set(std::vector<flow> flows, std::size_t connections);
+  // std::invalid_argument if `flows` is empty. All of that `rounds` times, round behind round.
+  replay_set(std::vector<flow> flows, std::size_t connections, std::size_t rounds = 1);
 
   std::size_t size() const { return chosen_.size(); }
   const flow& operator[](std::size_t connection) const { return flows_[chosen_[connection]]; }

@@ -1,0 +1,104 @@
+// The defaults of a scenario are those of the parts that it configures.
+#include "tb/platform/configure.h"
+
+#include <gtest/gtest.h>
+
+namespace understudy::tb {
+namespace {
+
+TEST(configure, the_adapter_of_a_default_scenario_is_a_default_adapter) {
+  const adapter_config a = adapter_of(scenario{});
+  const adapter_config d;
+  EXPECT_EQ(a.tcp.max_connections, d.tcp.max_connections);
+  EXPECT_EQ(a.tcp.mtu, d.tcp.mtu);
+  EXPECT_EQ(a.tcp.timestamps, d.tcp.timestamps);
+  EXPECT_EQ(a.tcp.window_scaling, d.tcp.window_scaling);
+  EXPECT_EQ(a.tcp.wscale, d.tcp.wscale);
+  EXPECT_EQ(a.tcp.rto_initial, d.tcp.rto_initial);
+  EXPECT_EQ(a.tcp.msl, d.tcp.msl);
+  EXPECT_EQ(a.tcp.reassembly_bytes, d.tcp.reassembly_bytes);
+  EXPECT_EQ(a.dma.mps, d.dma.mps);
+  EXPECT_EQ(a.dma.mrrs, d.dma.mrrs);
+  EXPECT_EQ(a.dma.tags, d.dma.tags);
+  EXPECT_EQ(a.dma.issue_time, d.dma.issue_time);
+  EXPECT_EQ(a.clock_period, d.clock_period);
+  EXPECT_EQ(a.checksum_bytes, d.checksum_bytes);
+  EXPECT_EQ(a.checksum_rtl, d.checksum_rtl);
+  EXPECT_EQ(a.rx_latency, d.rx_latency);
+  EXPECT_EQ(a.tx_latency, d.tx_latency);
+  EXPECT_EQ(a.rx_fifo_bytes, d.rx_fifo_bytes);
+  EXPECT_EQ(a.dma_backlog_bytes, d.dma_backlog_bytes);
+  EXPECT_EQ(a.register_access, d.register_access);
+  EXPECT_EQ(a.descriptor_time, d.descriptor_time);
+  EXPECT_EQ(a.descriptors_a_fetch, d.descriptors_a_fetch);
+  EXPECT_EQ(a.interrupt_moderation, d.interrupt_moderation);
+  EXPECT_EQ(a.acked_record_age, d.acked_record_age);
+  EXPECT_EQ(a.proof, d.proof);
+  EXPECT_EQ(a.trusted_delay, d.trusted_delay);
+  EXPECT_EQ(a.flushes_in_flight, d.flushes_in_flight);
+}
+
+TEST(configure, the_adapter_of_a_default_scenario_is_no_mutant) {
+  const adapter_config a = adapter_of(scenario{});
+  EXPECT_FALSE(a.mutant_record_before_payload);
+  EXPECT_FALSE(a.mutant_lost_wakeup);
+  EXPECT_FALSE(a.tcp.mutants.ack_before_commit);
+  EXPECT_FALSE(a.tcp.mutants.snd_max_reset);
+  EXPECT_FALSE(a.tcp.mutants.shrink_window);
+  EXPECT_FALSE(a.tcp.mutants.tsval_regress);
+  EXPECT_FALSE(a.tcp.mutants.reuse_isn);
+  const host::driver_mutants m = driver_of(scenario{}, {}, ip_address::v4(10, 0, 0, 1), 1).mutants;
+  EXPECT_FALSE(m.no_fence || m.no_block || m.snd_max_reset || m.free_before_ack);
+}
+
+TEST(configure, each_mutant_reaches_the_part_that_has_it) {
+  scenario s;
+  s.mutants = {"ack_before_commit", "record_before_payload", "snd_max_reset",   "no_fence",  "no_block",
+               "shrink_window",     "tsval_regress",         "free_before_ack", "reuse_isn", "lost_wakeup"};
+  const adapter_config a = adapter_of(s);
+  EXPECT_TRUE(a.mutant_record_before_payload && a.mutant_lost_wakeup && a.tcp.mutants.ack_before_commit &&
+              a.tcp.mutants.snd_max_reset && a.tcp.mutants.shrink_window && a.tcp.mutants.tsval_regress &&
+              a.tcp.mutants.reuse_isn);
+  const host::driver_mutants m = driver_of(s, {}, ip_address::v4(10, 0, 0, 1), 1).mutants;
+  EXPECT_TRUE(m.no_fence && m.no_block && m.snd_max_reset && m.free_before_ack);
+}
+
+TEST(configure, the_bus_of_a_default_scenario_is_a_default_bus) {
+  const pcie_config a = pcie_of(scenario{});
+  const pcie_config d;
+  EXPECT_EQ(a.link.generation, d.link.generation);
+  EXPECT_EQ(a.link.lanes, d.link.lanes);
+  EXPECT_EQ(a.link.mps, d.link.mps);
+  EXPECT_EQ(a.link.mrrs, d.link.mrrs);
+  EXPECT_EQ(a.link.rcb, d.link.rcb);
+  EXPECT_EQ(a.ideal, d.ideal);
+  EXPECT_EQ(a.propagation, d.propagation);
+  EXPECT_EQ(a.read_latency, d.read_latency);
+  EXPECT_EQ(a.write_latency, d.write_latency);
+  EXPECT_EQ(a.mmio_latency, d.mmio_latency);
+  EXPECT_EQ(a.completion_timeout, d.completion_timeout);
+}
+
+TEST(configure, the_switch_and_the_host_of_a_default_scenario_are_default_ones) {
+  const l2_switch_config a = switch_of(scenario{}, 7);
+  const l2_switch_config d;
+  EXPECT_EQ(a.ports, 7u);
+  EXPECT_EQ(a.latency, d.latency);
+  EXPECT_EQ(a.queue_bytes, d.queue_bytes);
+  EXPECT_EQ(a.hold_bytes, d.hold_bytes);
+  const host_costs c = costs_of(scenario{});
+  const host_costs e;
+  EXPECT_EQ(c.mmio_write, e.mmio_write);
+  EXPECT_EQ(c.cold_record, e.cold_record);
+  EXPECT_EQ(c.copy_per_byte, e.copy_per_byte);
+  EXPECT_EQ(c.irq_entry, e.irq_entry);
+  EXPECT_EQ(c.descriptor, e.descriptor);
+  EXPECT_EQ(c.socket_call, e.socket_call);
+  EXPECT_EQ(c.restore_connection, e.restore_connection);
+  const eth_link_config l = peer_link_of(scenario{});
+  const eth_link_config f;
+  EXPECT_EQ(l.rate, f.rate);
+}
+
+}  // namespace
+}  // namespace understudy::tb
