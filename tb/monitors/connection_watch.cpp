@@ -84,8 +84,9 @@ void connection_watch::frame_in(const wire_segment& s) {
 
 void connection_watch::frame_out(const event& e, const wire_segment& s) {
   if (silent_ == static_cast<int>(e.unit))
-    dma3_.violated(e.number, e.at, fmt::format("adapter {} sends port {} to {} before it serves", static_cast<char>('A' + e.unit),
-                                               s.source_port, s.destination_port));
+    dma3_.violated(e.number, e.at,
+                   fmt::format("adapter {} sends port {} to {} before it serves",
+                               static_cast<char>('A' + e.unit), s.source_port, s.destination_port));
   const std::uint64_t k = key(s.source_port, s.destination_ip, s.destination_port);
   if (s.syn && !s.has_ack) {
     connection& c = connections_[k];
