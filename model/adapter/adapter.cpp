@@ -15,9 +15,10 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
       config_(config),
       log_(log),
       unit_(unit),
-      checksum_(!config.checksum_rtl            ? make_checksum_twin(config.checksum_bytes)
-                : config.checksum_vcd.empty() ? make_checksum_rtl(config.checksum_bytes)
-                                              : make_checksum_rtl_traced(config.checksum_vcd, config.checksum_bytes)),
+      checksum_(!config.checksum_rtl ? make_checksum_twin(config.checksum_bytes)
+                : config.checksum_vcd.empty()
+                    ? make_checksum_rtl(config.checksum_bytes)
+                    : make_checksum_rtl_traced(config.checksum_vcd, config.checksum_bytes)),
       engine_(new tcp_engine(config.tcp, *this)),
       output_(
           config_, dma, agenda_, [this](cid c, seq32 rcv_nxt) { committed(c, rcv_nxt); },

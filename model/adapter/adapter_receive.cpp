@@ -127,7 +127,8 @@ us_record adapter::stream_record(cid c, const tcp_view& v, us_record_type type) 
   r.rcv_adv = v.hard.rcv_adv.raw;
   // What a DMA read may still touch is not given back to the host, acknowledged or not (I-DMA-1).
   const connection_buffers& b = connections_[c.index()];
-  if (b.generation == c.generation() && b.reads && b.read_floor.before(v.hard.snd_una)) r.snd_una = b.read_floor.raw;
+  if (b.generation == c.generation() && b.reads && b.read_floor.before(v.hard.snd_una))
+    r.snd_una = b.read_floor.raw;
   return r;
 }
 
@@ -273,7 +274,8 @@ void adapter::note_acked(cid c) {
   }
 }
 
-// A DMA read of the connection's send ranges has ended: with the last, the host may hear what was held back for it.
+// A DMA read of the connection's send ranges has ended: with the last, the host may hear what was held back
+// for it.
 void adapter::read_done(cid c) {
   connection_buffers& b = connections_[c.index()];
   if (b.generation != c.generation() || --b.reads) return;

@@ -52,10 +52,11 @@ struct host_side {
 
 class platform {
  public:
-  // `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and sockets. `waves_dir`: where blocks in RTL write waveforms; empty: none.
-  // Throws scenario_error.
+  // `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and sockets.
+  // `waves_dir`: where blocks in RTL write waveforms; empty: none. Throws scenario_error.
   platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_lwip, bool with_twin,
-           recovery_watcher* watcher, const host_software_factory& software = {}, const std::string& waves_dir = {});
+           recovery_watcher* watcher, const host_software_factory& software = {},
+           const std::string& waves_dir = {});
 
   // Have the drivers start, as the first thing their CPUs do. Throws std::runtime_error later, from
   // done_starting(), if an adapter was refused.

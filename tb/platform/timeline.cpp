@@ -12,20 +12,24 @@
 namespace understudy::tb {
 
 namespace {
-double us(picos t) { return static_cast<double>(t) / 1e6; }
+double us(picos t) {
+  return static_cast<double>(t) / 1e6;
+}
 constexpr double slice_us = 0.001;  // events are instants: a nanosecond is what the eye needs
 }  // namespace
 
 void timeline::slice(const event& e, track t, const std::string& name) {
   fmt::format_to(std::back_inserter(text_),
-                 "{{\"ph\":\"X\",\"pid\":{},\"tid\":{},\"ts\":{:.6f},\"dur\":{},\"name\":\"{}\",\"args\":{{\"event\":{}}}}},\n", e.unit,
-                 static_cast<unsigned>(t), us(e.at), slice_us, name, e.number);
+                 "{{\"ph\":\"X\",\"pid\":{},\"tid\":{},\"ts\":{:.6f},\"dur\":{},\"name\":\"{}\",\"args\":{{"
+                 "\"event\":{}}}}},\n",
+                 e.unit, static_cast<unsigned>(t), us(e.at), slice_us, name, e.number);
 }
 
 void timeline::arrow(char phase, std::uint64_t id, const event& e, track t) {
   fmt::format_to(std::back_inserter(text_),
-                 "{{\"ph\":\"{}\",\"id\":{},\"pid\":{},\"tid\":{},\"ts\":{:.6f},\"name\":\"cause\",\"cat\":\"cause\"{}}},\n", phase, id,
-                 e.unit, static_cast<unsigned>(t), us(e.at), phase == 'f' ? ",\"bp\":\"e\"" : "");
+                 "{{\"ph\":\"{}\",\"id\":{},\"pid\":{},\"tid\":{},\"ts\":{:.6f},\"name\":\"cause\",\"cat\":"
+                 "\"cause\"{}}},\n",
+                 phase, id, e.unit, static_cast<unsigned>(t), us(e.at), phase == 'f' ? ",\"bp\":\"e\"" : "");
 }
 
 void timeline::on_event(const event& e) {
@@ -33,9 +37,10 @@ void timeline::on_event(const event& e) {
   pending& p = e.unit < pending_.size() ? pending_[e.unit] : none;
   switch (e.kind) {
     case event_kind::mmio_write:
-      slice(e, doorbell, e.a == US_REG_IDT_TAIL   ? "IDT_TAIL"
-                         : e.a == US_REG_ODT_HEAD ? "ODT_HEAD"
-                                                  : fmt::format("write {:#x}", e.a));
+      slice(e, doorbell,
+            e.a == US_REG_IDT_TAIL   ? "IDT_TAIL"
+            : e.a == US_REG_ODT_HEAD ? "ODT_HEAD"
+                                     : fmt::format("write {:#x}", e.a));
       if (e.a == US_REG_IDT_TAIL) {
         p.doorbell_flow = ++next_flow_;
         arrow('s', p.doorbell_flow, e, doorbell);
@@ -82,10 +87,11 @@ void timeline::on_event(const event& e) {
     case event_kind::frame_in: {
       const auto s = read_segment(e.data, e.length);
       const char* way = e.kind == event_kind::frame_out ? "out" : "in";
-      slice(e, wire, s ? fmt::format("{} {}>{} seq {} len {}{}{}{}{}", way, s->source_port, s->destination_port, s->seq.raw,
-                                     s->payload_length, s->syn ? " SYN" : "", s->fin ? " FIN" : "", s->rst ? " RST" : "",
-                                     s->has_ack ? fmt::format(" ACK {}", s->ack.raw) : "")
-                       : fmt::format("{} {} bytes", way, e.a));
+      slice(e, wire,
+            s ? fmt::format("{} {}>{} seq {} len {}{}{}{}{}", way, s->source_port, s->destination_port,
+                            s->seq.raw, s->payload_length, s->syn ? " SYN" : "", s->fin ? " FIN" : "",
+                            s->rst ? " RST" : "", s->has_ack ? fmt::format(" ACK {}", s->ack.raw) : "")
+              : fmt::format("{} {} bytes", way, e.a));
       if (p.commit_flow && s && s->has_ack && e.kind == event_kind::frame_out) {
         arrow('f', p.commit_flow, e, wire);
         p.commit_flow = 0;
@@ -93,7 +99,8 @@ void timeline::on_event(const event& e) {
       break;
     }
     case event_kind::recovery_step: {
-      constexpr const char* names[] = {"ACTIVE", "FENCING", "BLOCKED", "DRAINING", "REBUILDING", "LOADING", "IDENTITY", "RUNNING"};
+      constexpr const char* names[] = {"ACTIVE",     "FENCING", "BLOCKED",  "DRAINING",
+                                       "REBUILDING", "LOADING", "IDENTITY", "RUNNING"};
       slice(e, recovery, e.a < std::size(names) ? names[e.a] : "?");
       break;
     }
@@ -106,15 +113,18 @@ void timeline::on_event(const event& e) {
 }
 
 std::string timeline::finish() {
-  constexpr const char* tracks[] = {"", "doorbells", "descriptors", "DMA", "commit", "interrupts", "engine", "wire", "recovery"};
+  constexpr const char* tracks[] = {"",           "doorbells", "descriptors", "DMA",     "commit",
+                                    "interrupts", "engine",    "wire",        "recovery"};
   for (unsigned unit = 0; unit < pending_.size(); ++unit) {
-    fmt::format_to(std::back_inserter(text_),
-                   "{{\"ph\":\"M\",\"pid\":{},\"name\":\"process_name\",\"args\":{{\"name\":\"adapter {}\"}}}},\n", unit,
-                   adapter_name(unit));
+    fmt::format_to(
+        std::back_inserter(text_),
+        "{{\"ph\":\"M\",\"pid\":{},\"name\":\"process_name\",\"args\":{{\"name\":\"adapter {}\"}}}},\n", unit,
+        adapter_name(unit));
     for (unsigned t = 1; t < std::size(tracks); ++t)
-      fmt::format_to(std::back_inserter(text_),
-                     "{{\"ph\":\"M\",\"pid\":{},\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":\"{}\"}}}},\n", unit, t,
-                     tracks[t]);
+      fmt::format_to(
+          std::back_inserter(text_),
+          "{{\"ph\":\"M\",\"pid\":{},\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":\"{}\"}}}},\n",
+          unit, t, tracks[t]);
   }
   text_.erase(text_.size() - 2);  // the last comma
   text_ += "\n]}\n";

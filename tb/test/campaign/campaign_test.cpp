@@ -10,7 +10,9 @@ namespace {
 std::string plan(const std::string& mode, const std::string& more) {
   std::filesystem::create_directories(test_folder());
   const std::string path = (test_folder() / "plan.toml").string();
-  std::ofstream(path) << "mode = \"" << mode << "\"\nscenario = \"" << scenario_file("reference.toml") << "\"\n" << more;
+  std::ofstream(path) << "mode = \"" << mode << "\"\nscenario = \"" << scenario_file("reference.toml")
+                      << "\"\n"
+                      << more;
   return path;
 }
 
@@ -34,7 +36,8 @@ void refused(const std::string& arguments, const std::string& because) {
 }
 
 TEST(campaign, every_selected_crash_point_recovers_and_controls_equal_the_golden_run) {
-  const program_run r = campaign(plan("crash_points", "stride = 997\ncontrol_share = 0.1\ntail_share = 0.1\n"), "out");
+  const program_run r =
+      campaign(plan("crash_points", "stride = 997\ncontrol_share = 0.1\ntail_share = 0.1\n"), "out");
   ASSERT_EQ(r.status, 0) << r.output;
   EXPECT_GE(r.result["golden_events"], 10'000);
   EXPECT_GE(r.result["points"], 100);
@@ -64,18 +67,22 @@ TEST(campaign, shards_split_without_overlap_and_merge_idempotently) {
   const program_run one = campaign(p, "one", "--shard 1/2");
   const program_run two = campaign(p, "two", "--shard 2/2");
   ASSERT_EQ(one.status + two.status, 0);
-  EXPECT_EQ(one.result["injections"].get<int>() + two.result["injections"].get<int>(), whole.result["injections"].get<int>());
+  EXPECT_EQ(one.result["injections"].get<int>() + two.result["injections"].get<int>(),
+            whole.result["injections"].get<int>());
   const auto at = [](const char* n) { return quoted((test_folder() / n / "results.sqlite").string()); };
-  const std::string merge = quoted(US_PROGRAM) + " campaign merge " + quoted((test_folder() / "all.sqlite").string()) + " " +
-                            at("one") + " " + at("two") + " --json";
+  const std::string merge = quoted(US_PROGRAM) + " campaign merge " +
+                            quoted((test_folder() / "all.sqlite").string()) + " " + at("one") + " " +
+                            at("two") + " --json";
   const auto fresh = [](const program_run& r) { return nlohmann::json::parse(r.output)["new"].get<int>(); };
   EXPECT_EQ(fresh(shell(merge)), whole.result["injections"].get<int>());
   EXPECT_EQ(fresh(shell(merge)), 0);
 }
 
-// Negative control: a defect that only a failover shows. The golden run holds, injections do not, and replay says so again.
+// Negative control: a defect that only a failover shows. The golden run holds, injections do not, and replay
+// says so again.
 TEST(campaign, a_defect_of_the_recovery_is_found_and_replayed_by_its_id) {
-  const program_run r = campaign(plan("crash_points", "stride = 4001\nset = ['mutants=[\"snd_max_reset\"]']\n"), "out");
+  const program_run r =
+      campaign(plan("crash_points", "stride = 4001\nset = ['mutants=[\"snd_max_reset\"]']\n"), "out");
   ASSERT_EQ(r.status, 1) << r.output;
   ASSERT_GT(r.result["not_allowed"], 0);
   const std::string id = r.result["failures"][0].get<std::string>().substr(0, 20);
@@ -89,8 +96,8 @@ TEST(campaign, a_defect_of_the_recovery_is_found_and_replayed_by_its_id) {
 }
 
 TEST(campaign, a_golden_run_that_fails_is_refused) {
-  refused("campaign " + quoted(plan("crash_points", "set = ['mutants=[\"ack_before_commit\"]']\n")) + " --out " +
-              quoted((test_folder() / "out").string()),
+  refused("campaign " + quoted(plan("crash_points", "set = ['mutants=[\"ack_before_commit\"]']\n")) +
+              " --out " + quoted((test_folder() / "out").string()),
           "the golden run does not hold");
 }
 
@@ -100,7 +107,8 @@ TEST(campaign, bad_plans_get_one_line_and_status_2) {
   refused("campaign " + quoted(plan("crash_points", "site = 3\n")) + out, "site: is unknown");
   refused("campaign " + quoted(plan("crash_points", "stride = 0\n")) + out, "stride: is not a whole number");
   refused("campaign " + quoted(plan("mutants", "")) + out, "the fault space is empty");
-  refused("campaign " + quoted(plan("crash_points", "set = [\"topology.adapters=1\"]\n")) + out, "nobody could take over");
+  refused("campaign " + quoted(plan("crash_points", "set = [\"topology.adapters=1\"]\n")) + out,
+          "nobody could take over");
   refused("campaign " + quoted(plan("crash_points", "stride = 4001\n")) + " --shard 3/2" + out, "--shard");
   refused("campaign /nowhere/plan.toml" + out, "cannot be opened");
   refused("replay fi1-0000000000000000 --db /nowhere.sqlite", "no such file");
@@ -108,8 +116,10 @@ TEST(campaign, bad_plans_get_one_line_and_status_2) {
 
 TEST(campaign, a_database_of_something_else_is_refused) {
   std::filesystem::create_directories(test_folder() / "out");
-  std::ofstream(test_folder() / "out" / "results.sqlite") << "not a database, only text that is long enough to be looked at";
-  refused("campaign " + quoted(plan("crash_points", "stride = 40001\n")) + " --out " + quoted((test_folder() / "out").string()),
+  std::ofstream(test_folder() / "out" / "results.sqlite")
+      << "not a database, only text that is long enough to be looked at";
+  refused("campaign " + quoted(plan("crash_points", "stride = 40001\n")) + " --out " +
+              quoted((test_folder() / "out").string()),
           "results.sqlite");
 }
 
