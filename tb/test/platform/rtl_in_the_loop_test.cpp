@@ -1,0 +1,61 @@
+// With the Verilated checksum block in the adapter's place of its twin: the same bytes, frames and result;
+// only times differ, by the block's cycles.
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <map>
+
+#include "tb/test/platform/event_text.h"
+#include "tb/test/platform/program.h"
+
+namespace understudy::tb {
+namespace {
+
+TEST(rtl_in_the_loop, gives_the_same_frames_and_bytes_within_bounded_cycles) {
+  std::filesystem::create_directories(test_folder());
+  std::map<std::string, program_run> runs;
+  std::map<std::string, std::vector<event_line>> events;
+  for (const std::string rtl : {"", "\"checksum\""}) {
+    const auto text = test_folder() / "events.txt";
+    runs[rtl] =
+        run_program(scenario_file("hello.toml"), {"adapter.rtl=[" + rtl + "]"}, "--captures off -v -v", text);
+    ASSERT_EQ(runs[rtl].status, 0) << runs[rtl].reasons();
+    events[rtl] = read_events(text);
+    std::filesystem::remove(text);
+  }
+  const program_run& twin = runs[""];
+  const program_run& rtl = runs["\"checksum\""];
+  EXPECT_EQ(twin.result["bytes"], rtl.result["bytes"]);
+  EXPECT_EQ(twin.result["connections"], rtl.result["connections"]);
+  // Frame by frame: the same segments leave in the same order.
+  const auto frames = [](const std::vector<event_line>& all) {
+    std::vector<event_line> f;
+    for (const event_line& e : all)
+      if (e.kind == "frame_out" && e.unit == 0) f.push_back(e);
+    return f;
+  };
+  const auto a = frames(events[""]);
+  const auto b = frames(events["\"checksum\""]);
+  ASSERT_GT(a.size(), 100u);
+  ASSERT_EQ(a.size(), b.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(a[i].rest, b[i].rest) << i;
+    worst = std::max(worst, std::abs(a[i].us - b[i].us));
+  }
+  constexpr double cycle_us = 0.0025;
+  constexpr double cycles_a_frame = 8;  // that the twin may be off
+  std::cout << a.size() << " frames, largest difference " << worst / cycle_us << " cycles\n";
+  EXPECT_LE(worst, cycle_us * cycles_a_frame * static_cast<double>(a.size()));
+}
+
+TEST(rtl_in_the_loop, survives_a_failover) {
+  const program_run twin = run_program(scenario_file("failover.toml"));
+  const program_run rtl = run_program(scenario_file("failover.toml"), {"adapter.rtl=[\"checksum\"]"});
+  ASSERT_EQ(rtl.status, 0) << rtl.reasons();
+  EXPECT_EQ(twin.result["bytes"], rtl.result["bytes"]);
+  EXPECT_EQ(twin.result["connections"], rtl.result["connections"]);
+}
+
+}  // namespace
+}  // namespace understudy::tb
