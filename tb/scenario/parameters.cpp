@@ -19,10 +19,9 @@ using enum parameter_type;
 constexpr parameter table[] = {
     {"seed", integer, AT(seed), "0", "9223372036854775807", "",
      "Root of every random stream of the run: the same seed gives the same run, bit for bit."},
-    {"peer", word, AT(peer), "", "", "lwip|twin|responder",
-     "Who speaks TCP at the far end: lwIP (an independent TCP: MSS 1460, 64 KiB windows, no SACK, no "
-     "timestamps), a second "
-     "adapter with its driver, or a stateless responder for very many connections."},
+    {"peer", word, AT(peer), "", "", "lwip|twin",
+     "Who speaks TCP at the far end: lwIP (an independent TCP: MSS 1460, 64 KiB windows, no SACK, no timestamps), or a second "
+     "adapter with its driver."},
     {"monitors", word, AT(monitors), "", "", "all|off",
      "Invariant monitors; off only to measure what they cost, which the result then says."},
     {"mutants", word_list, AT(mutants), "", "",
@@ -219,8 +218,6 @@ constexpr parameter table[] = {
      "Period of the adapter's heartbeat, in whole microseconds. Detection takes up to (misses + 1) periods."},
     {"failover.misses", integer, AT(failover.misses), "1", "1000", "",
      "Heartbeats missed in a row before the adapter counts as dead."},
-    {"failover.fence_timeout", time, AT(failover.fence_timeout), "1 us", "10 s", "",
-     "How long one way of fencing is tried before the next, harder one."},
 
     {"run.deadline", time, AT(run.deadline), "1 us", "100000 s", "",
      "Simulated time after which the run fails and names the connections that are stuck."},

@@ -52,7 +52,7 @@ std::string nearest(std::string_view word, std::span<const std::string_view> kno
 
 // The value of `p` in `s` as a scenario file would write it: `"5 us"`, `true`, `["checksum"]`.
 std::string value_text(const parameter& p, const scenario& s);
-// "5 us" to "10 s"; lwip, twin or responder; true or false.
+// "5 us" to "10 s"; lwip or twin; true or false.
 std::string allowed_text(const parameter& p);
 // Key and value of every parameter of `s` that differs from the default.
 std::vector<std::pair<std::string, std::string>> changed_parameters(const scenario& s);

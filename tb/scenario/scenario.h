@@ -118,7 +118,6 @@ struct failover_parameters {
   std::uint64_t hold_bytes = 16 * 1024 * 1024;
   picos heartbeat = 100_us;
   std::uint32_t misses = 3;
-  picos fence_timeout = 1_ms;
 };
 
 struct run_parameters {
@@ -129,7 +128,7 @@ struct scenario {
   std::string path;  // of the file, as given; empty: none, all defaults
   std::uint64_t seed = 1;
   std::string peer =
-      "lwip";  // "lwip", "twin", "responder": of every connection but topology.twin_connections
+      "lwip";  // "lwip", "twin": of every connection but topology.twin_connections
   topology_parameters topology;
   workload_parameters workload;
   wire_parameters wire;

@@ -72,12 +72,12 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
        "s.toml:2: topology.adapters: 17 is out of range, allowed: an integer from 1 to 16"},
       {"topology = 3\n", "s.toml:1: topology: unknown key, allowed: what `understudy describe params` lists"},
       {"peer = \"lwpi\"\n",
-       "s.toml:1: peer: \"lwpi\" is unknown (nearest: \"lwip\"), allowed: \"lwip\", \"twin\", \"responder\""},
-      {"peer = 5\n", "s.toml:1: peer: 5 has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
+       "s.toml:1: peer: \"lwpi\" is unknown (nearest: \"lwip\"), allowed: \"lwip\", \"twin\""},
+      {"peer = 5\n", "s.toml:1: peer: 5 has the wrong type, allowed: \"lwip\", \"twin\""},
       {"[peer]\na = 1\n",
-       "s.toml:1: peer: a table has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
+       "s.toml:1: peer: a table has the wrong type, allowed: \"lwip\", \"twin\""},
       {"peer = 1979-05-27\n",
-       "s.toml:1: peer: a date or time has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
+       "s.toml:1: peer: a date or time has the wrong type, allowed: \"lwip\", \"twin\""},
       {"wire.rate = \"10 Gbps\"\n",
        "s.toml:1: wire.rate: \"10 Gbps\" has an unknown unit, allowed: \"1 Mb/s\" to \"1.6 Tb/s\" (units "
        "b/s, kb/s, Mb/s, Gb/s, "
@@ -216,8 +216,8 @@ TEST_F(load, set_errors_say_set_in_place_of_file_and_line) {
       {"wire.delay=\"5 xs\"",
        "--set: wire.delay: \"5 xs\" has an unknown unit, allowed: \"0 ps\" to \"10 s\" (units ps, ns, us, "
        "ms, s)"},
-      {"peer=linux", "--set: peer: \"linux\" is unknown, allowed: \"lwip\", \"twin\", \"responder\""},
-      {"peer=", "--set: peer: \"\" is unknown, allowed: \"lwip\", \"twin\", \"responder\""},
+      {"peer=linux", "--set: peer: \"linux\" is unknown, allowed: \"lwip\", \"twin\""},
+      {"peer=", "--set: peer: \"\" is unknown, allowed: \"lwip\", \"twin\""},
       {"mutants=no_fence",
        "--set: mutants: no_fence is not TOML, allowed: a list of \"ack_before_commit\", "
        "\"record_before_payload\", "
@@ -238,10 +238,10 @@ TEST_F(load, set_errors_say_set_in_place_of_file_and_line) {
 TEST_F(load, set_takes_strings_as_they_stand_and_everything_else_as_toml) {
   write("s.toml", "peer = \"twin\"\nwire.impair = \"loss 1%\"\n[[fault]]\nkind = \"kill\"\nat_event = 7\n");
   scenario s =
-      load_scenario("s.toml", {"peer=responder", "wire.impair=delay 5us = odd", "wire.rate=\"25 Gb/s\"",
+      load_scenario("s.toml", {"peer=twin", "wire.impair=delay 5us = odd", "wire.rate=\"25 Gb/s\"",
                                "mutants=[\"no_fence\", \"no_block\"]", "adapter.nagle=true",
                                "failover.hold_bytes=0", "topology.adapters=3", "fault=[]"});
-  EXPECT_EQ(s.peer, "responder");
+  EXPECT_EQ(s.peer, "twin");
   EXPECT_EQ(s.wire.impair, "delay 5us = odd");
   EXPECT_EQ(s.wire.rate, 25'000'000'000u);
   EXPECT_EQ(s.mutants, (std::vector<std::string>{"no_fence", "no_block"}));
