@@ -163,7 +163,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   adapter_config config_;
   event_log& log_;
   std::uint16_t unit_;
-  agenda agenda_{"agenda"};
+  agenda agenda_;
   config_space config_space_;
   std::unique_ptr<checksum_unit> checksum_;
   std::unique_ptr<tcp_engine> engine_;

@@ -159,13 +159,17 @@ void dma_engine::wake(picos delay) {
   });
 }
 
+void dma_engine::wake_if_work() {
+  if (!posted_.empty() || !reads_waiting_.empty()) wake(0);
+}
+
 // One request, then come back when the link and the engine are free again.
 void dma_engine::step() {
   if (stopped_ || !bus_master_ || request_phase_open_) return;
   const bool issued = reads_turn_ ? (issue_read() || issue_posted()) : (issue_posted() || issue_read());
   if (!issued) return;
   reads_turn_ = !reads_turn_;
-  if (!posted_.empty() || !reads_waiting_.empty()) wake(0);
+  wake_if_work();
 }
 
 bool dma_engine::issue_posted() {
@@ -306,7 +310,7 @@ void dma_engine::answered(transaction& t) {
     t.release();
     if (stopped_) return;
     d(ok);
-    wake(0);
+    wake_if_work();
     return;
   }
   const std::uint32_t j = t.job;
@@ -320,7 +324,7 @@ void dma_engine::answered(transaction& t) {
     free_jobs_.push_back(j);
     if (d && !stopped_) d(all_ok);
   }
-  if (!stopped_) wake(0);
+  wake_if_work();
 }
 
 }  // namespace understudy

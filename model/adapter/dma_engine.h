@@ -98,6 +98,7 @@ class dma_engine : public sc_core::sc_module {
                                      sc_core::sc_time& delay);
   void step();
   void wake(picos delay);
+  void wake_if_work();
   bool issue_posted();
   bool issue_read();
   void issue(transaction& t);
@@ -105,7 +106,7 @@ class dma_engine : public sc_core::sc_module {
   std::uint32_t new_read_job();
 
   dma_config config_;
-  agenda agenda_{"agenda"};
+  agenda agenda_;
   fifo<posted> posted_;
   fifo<std::uint32_t> reads_waiting_;  // indices into jobs_
   std::vector<read_job> jobs_;

@@ -115,7 +115,7 @@ class eth_link : public sc_core::sc_module {
   std::array<bool, 2> up_{true, true};
   capture_sink* sink_ = nullptr;
   unsigned interface_ = 0;
-  agenda agenda_{"agenda"};
+  agenda agenda_;
 };
 
 }  // namespace understudy

@@ -98,7 +98,7 @@ class l2_switch : public sc_core::sc_module {
   std::uint64_t held_bytes_ = 0;
   std::uint64_t order_ = 0;
   std::function<void(unsigned, bool)> on_port_;
-  agenda agenda_{"agenda"};
+  agenda agenda_;
 };
 
 }  // namespace understudy

@@ -246,7 +246,7 @@ class pcie_port : public sc_core::sc_module {
   const std::uint16_t unit_;
   const bits_per_second rate_;
   const std::uint64_t dllp_interval_;  // bytes of TLPs received for each ACK and UpdateFC
-  agenda agenda_{"agenda"};
+  agenda agenda_;
 
   bool plugged_ = true, disabled_ = false, powered_ = true;
   direction up_link_, down_link_;

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/core/fifo.h"
 #include "model/net/frame_ring.h"
 #include "model/sim/agenda.h"
 #include "tb/peers/lwip_time.h"
@@ -114,7 +115,7 @@ struct lwip_peer::impl : eth_if {
 
   lwip_peer_config config;
   eth_socket eth{"out", "in", *this};
-  agenda work{"agenda"};
+  agenda work;
   struct netif nif {};
   counters count;
   std::deque<connection> connections;
@@ -226,8 +227,7 @@ struct lwip_peer::impl::connection final : stream {
     pcb = nullptr;
   }
   void drop_received() {
-    for (pbuf* p : received) pbuf_free(p);
-    received.clear();
+    while (!received.empty()) pbuf_free(received.pop_front());
     consumed = 0;
   }
   void schedule() {
@@ -318,7 +318,7 @@ struct lwip_peer::impl::connection final : stream {
   tcp_pcb* pcb;
   stream_user* user;
   listener* from = nullptr;  // to be asked for the user
-  std::deque<pbuf*> received;
+  fifo<pbuf*> received;
   u16_t consumed = 0;  // of the first
   const char* error = nullptr;
   bool opened = false, open_told = false;

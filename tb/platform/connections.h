@@ -29,7 +29,7 @@ class free_clock : public clock_if {
   void call_at(picos t, callback f) override { agenda_.at(t, std::move(f)); }
 
  private:
-  agenda agenda_{"free_clock"};
+  agenda agenda_;
 };
 
 class connections {
@@ -88,7 +88,7 @@ class connections {
   cpu_clock host_clock_;
   std::unique_ptr<cpu_clock> twin_clock_;
   free_clock peer_clock_;
-  agenda agenda_{"openings"};
+  agenda agenda_;
   std::vector<ends> ends_;
   std::size_t finished_ = 0;
 };

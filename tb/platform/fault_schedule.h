@@ -36,7 +36,7 @@ class fault_schedule : public event_observer, public replay_observer {
   std::vector<bool> fired_;
   std::uint64_t delivered_ = 0;
   bool any_at_event_ = false;
-  agenda agenda_{"faults"};
+  agenda agenda_;
 };
 
 }  // namespace understudy::tb

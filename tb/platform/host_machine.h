@@ -103,7 +103,7 @@ class host_machine : public sc_core::sc_module, public host::hal {
   std::vector<std::uint32_t> free_later_;
   std::vector<timer> timers_;
   std::vector<std::uint32_t> free_timers_;
-  agenda agenda_{"agenda"};
+  agenda agenda_;
   sc_core::sc_event work_{"work"};
   sc_core::sc_event answered_{"answered"};
   bool answer_pending_ = false;

@@ -33,7 +33,7 @@ class phases : public event_observer {
   std::uint32_t& open_;
   std::function<void(std::uint32_t)> at_rest_;
   picos last_frame_ = 0;
-  agenda agenda_{"phases"};
+  agenda agenda_;
 };
 
 }  // namespace understudy::tb

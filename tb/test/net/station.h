@@ -33,7 +33,7 @@ class test_station : public sc_core::sc_module, public eth_if {
   }
 
   eth_socket eth{"out", "in", *this};
-  agenda work{"agenda"};
+  agenda work;
   std::vector<arrival> arrivals;
   std::function<void(const frame_ref&)> on_frame;
 

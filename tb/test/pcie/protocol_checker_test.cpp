@@ -93,7 +93,7 @@ class checker : public testing::Test {
   initiator_end from{"from"};
   target_end to{"to"};
   protocol_checker check{"check"};
-  agenda later{"later"};
+  agenda later;
   tlm::tlm_generic_payload first, second;
   unsigned char data[8] = {};
 };

@@ -1,0 +1,83 @@
+// The one queue behind all agendas: one SC_METHOD and one event for the whole model, so that an instant costs
+// SystemC's scheduler one timed notification, however many blocks have something to do then.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <systemc>
+#include <utility>
+#include <vector>
+
+#include "model/core/inplace_function.h"
+#include "model/core/units.h"
+
+namespace understudy {
+
+class agenda;
+
+// Simulated time now, as plain picoseconds (every platform keeps SystemC's default resolution of 1 ps).
+inline picos now_ps() {
+  return sc_core::sc_time_stamp().value();
+}
+inline sc_core::sc_time to_sc(picos t) {
+  return sc_core::sc_time::from_value(t);
+}
+
+class agenda_queue : public sc_core::sc_module {
+ public:
+  // The queue of this process; made by the first call, which must come during elaboration. Never destroyed.
+  static agenda_queue& shared();
+
+  template <typename F>
+  void enter(const agenda& owner, picos t, F&& a) {
+    const picos now = running_ ? now_ : now_ps();
+    if (t < now) t = now;
+    const std::uint32_t slot = take_slot();
+    at(slot).emplace(std::forward<F>(a));
+    insert({static_cast<uint128>(t) << 64 | ++order_, &owner, slot});
+    if (!running_ && t < armed_) arm(t, now);
+  }
+  // Forget everything of `owner`.
+  void drop(const agenda& owner);
+
+ private:
+  using action = inplace_function<void(), 72>;
+  static constexpr std::uint32_t chunk_slots = 64;
+  struct entry {
+    uint128 key;  // instant, then order of entry
+    const agenda* owner;
+    std::uint32_t slot;
+    picos at() const { return static_cast<picos>(key >> 64); }
+  };
+
+  explicit agenda_queue(const sc_core::sc_module_name& name);
+  SC_HAS_PROCESS(agenda_queue);
+
+  action& at(std::uint32_t slot) { return chunks_[slot / chunk_slots][slot % chunk_slots]; }
+  std::uint32_t take_slot() {
+    if (free_.empty()) grow();
+    const std::uint32_t slot = free_.back();
+    free_.pop_back();
+    return slot;
+  }
+  void grow();
+  void insert(const entry& e);
+  void remove_first();
+  void sink(std::size_t hole, const entry& e);
+  void arm(picos t, picos now) {
+    armed_ = t;
+    wake_.notify(
+        to_sc(t - now));  // an earlier notification takes the place of a later one (IEEE 1666 5.10.8)
+  }
+  void run();
+
+  sc_core::sc_event wake_{"wake"};
+  std::vector<entry> heap_;                        // four children to a node: the earliest first
+  std::vector<std::unique_ptr<action[]>> chunks_;  // actions stay where they are while they run
+  std::vector<std::uint32_t> free_;
+  std::uint64_t order_ = 0;
+  picos armed_ = never;
+  picos now_ = 0;  // while running
+  bool running_ = false;
+};
+
+}  // namespace understudy
