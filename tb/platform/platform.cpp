@@ -60,14 +60,18 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
     p.port = std::make_unique<pcie_port>((name + "_port").c_str(), pcie_of(s), *h.memory, log, unit);
     if (!waves_dir_.empty() && prefix.empty()) config.checksum_vcd = waves_dir_ + "/waves_" + name + ".vcd";
     p.device = std::make_unique<adapter>((name + "_adapter").c_str(), config, log, unit);
-    p.checker = std::make_unique<protocol_checker>((name + "_tlm").c_str());
     eth_link_config link = prefix.empty() ? adapter_link_of(s) : peer_link_of(s);
     link.unit_a = unit;
     p.link = std::make_unique<eth_link>((prefix.empty() ? "wire_" + name : "wire_twin").c_str(), link, log,
                                         s.seed);
     p.switch_port = first_switch_port + i;
-    p.device->dma.socket.bind(p.checker->target);
-    p.checker->initiator.bind(p.port->dma);
+    if (s.monitors == "off") {
+      p.device->dma.socket.bind(p.port->dma);
+    } else {
+      p.checker = std::make_unique<protocol_checker>((name + "_tlm").c_str());
+      p.device->dma.socket.bind(p.checker->target);
+      p.checker->initiator.bind(p.port->dma);
+    }
     p.port->mmio.bind(p.device->mmio);
     p.port->cfg.bind(p.device->cfg);
     p.device->ethernet.bind(p.link->a);

@@ -36,8 +36,8 @@ inline constexpr ip_address twin_ip = ip_address::v4(10, 0, 0, 3);
 struct slot {
   std::unique_ptr<pcie_port> port;
   std::unique_ptr<adapter> device;
-  std::unique_ptr<protocol_checker> checker;
-  std::unique_ptr<eth_link> link;  // side a: the adapter
+  std::unique_ptr<protocol_checker> checker;  // none with monitors = "off"
+  std::unique_ptr<eth_link> link;             // side a: the adapter
   unsigned switch_port = 0;
 };
 
