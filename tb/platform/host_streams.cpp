@@ -93,6 +93,7 @@ class socket_streams : public host_streams {
   std::vector<acceptor> acceptors_;  // by fd
   std::vector<unsigned> pending_;    // events by fd
   std::vector<int> ready_;
+  std::vector<int> delivering_;  // by the dispatch() that runs
   bool scheduled_ = false;
 };
 
@@ -109,9 +110,8 @@ void socket_streams::notified(void* context, int fd, unsigned events) {
 
 void socket_streams::dispatch() {
   scheduled_ = false;
-  std::vector<int> now;
-  now.swap(ready_);
-  for (const int fd : now) {
+  delivering_.swap(ready_);
+  for (const int fd : delivering_) {
     const auto i = static_cast<std::size_t>(fd);
     const unsigned events = std::exchange(pending_[i], 0u);
     if (i < acceptors_.size() && acceptors_[i]) {
@@ -133,6 +133,7 @@ void socket_streams::dispatch() {
       if (by_fd_[i]->done()) sockets_.close(fd);
     }
   }
+  delivering_.clear();
 }
 
 socket_stream& socket_streams::new_stream(int fd, stream_user* user) {

@@ -1,0 +1,87 @@
+// Once a transfer runs, nothing on the way of a frame allocates: adapter, PCIe, driver, sockets, switch and
+// wires.
+//
+// What is counted is C++'s operator new. The far end of the first test is a second adapter with a driver of
+// its own, so that both directions of the path are counted; lwIP, the far end of the second, has its memory
+// from the C library, which is not counted.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "tb/platform/run.h"
+#include "tb/scenario/load.h"
+
+namespace {
+std::uint64_t allocations = 0;
+}
+
+void* operator new(std::size_t n) {
+  ++allocations;
+  if (void* p = std::malloc(n)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
+
+namespace understudy::tb {
+namespace {
+
+// Queues grow to their largest size once: a few of them may do so late.
+constexpr std::uint64_t late_growth = 64;
+
+void expect_no_allocation_in_steady_state(const char* peer, const char* direction) {
+  const scenario s = load_scenario(
+      US_SOURCE_DIR "/traces/scenarios/bulk.toml",
+      {std::string("peer=\"") + peer + "\"", std::string("workload.direction=\"") + direction + "\"",
+       "workload.bytes=\"8 MiB\"", "monitors=\"off\""});
+  run_options options;
+  options.captures = false;
+  std::uint64_t early = 0, late = 0;
+  double from = 0, to = 0;
+  options.progress = [&](double fraction, picos) {
+    if (fraction >= 0.3 && early == 0) {
+      early = allocations;
+      from = fraction;
+    }
+    if (fraction <= 0.95) {
+      late = allocations;
+      to = fraction;
+    }
+  };
+  const run_result r = run_scenario(s, options);
+  std::printf("%llu frames, %llu allocations in all, %llu of them from %.0f %% to %.0f %% of the bytes\n",
+              static_cast<unsigned long long>(r.frames), static_cast<unsigned long long>(allocations),
+              static_cast<unsigned long long>(late - early), from * 100, to * 100);
+  EXPECT_TRUE(r.held());
+  EXPECT_GT(r.frames, 20000u);
+  ASSERT_GT(early, 0u);
+  ASSERT_GT(to - from, 0.4) << "the run is too short to have a steady state";
+  EXPECT_LE(late - early, late_growth);
+}
+
+TEST(frame_path_allocation_test, two_adapters_send_and_receive_without_allocating) {
+  expect_no_allocation_in_steady_state("twin", "both");
+}
+
+TEST(frame_path_allocation_test, an_adapter_sends_to_lwip_without_allocating) {
+  expect_no_allocation_in_steady_state("lwip", "up");
+}
+
+TEST(frame_path_allocation_test, an_adapter_receives_from_lwip_without_allocating) {
+  expect_no_allocation_in_steady_state("lwip", "down");
+}
+
+TEST(frame_path_allocation_test, an_allocation_is_counted) {
+  const std::uint64_t before = allocations;
+  ::operator delete(::operator new(1));
+  EXPECT_EQ(allocations, before + 1);
+}
+
+}  // namespace
+}  // namespace understudy::tb
