@@ -20,7 +20,8 @@ constexpr parameter table[] = {
     {"seed", integer, AT(seed), "0", "9223372036854775807", "",
      "Root of every random stream of the run: the same seed gives the same run, bit for bit."},
     {"peer", word, AT(peer), "", "", "lwip|twin",
-     "Who speaks TCP at the far end: lwIP (an independent TCP: MSS 1460, 64 KiB windows, no SACK, no timestamps), or a second "
+     "Who speaks TCP at the far end: lwIP (an independent TCP: MSS 1460, 64 KiB windows, no SACK, no "
+     "timestamps), or a second "
      "adapter with its driver."},
     {"monitors", word, AT(monitors), "", "", "all|off",
      "Invariant monitors; off only to measure what they cost, which the result then says."},

@@ -127,8 +127,7 @@ struct run_parameters {
 struct scenario {
   std::string path;  // of the file, as given; empty: none, all defaults
   std::uint64_t seed = 1;
-  std::string peer =
-      "lwip";  // "lwip", "twin": of every connection but topology.twin_connections
+  std::string peer = "lwip";  // "lwip", "twin": of every connection but topology.twin_connections
   topology_parameters topology;
   workload_parameters workload;
   wire_parameters wire;

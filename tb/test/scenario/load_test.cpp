@@ -74,8 +74,7 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
       {"peer = \"lwpi\"\n",
        "s.toml:1: peer: \"lwpi\" is unknown (nearest: \"lwip\"), allowed: \"lwip\", \"twin\""},
       {"peer = 5\n", "s.toml:1: peer: 5 has the wrong type, allowed: \"lwip\", \"twin\""},
-      {"[peer]\na = 1\n",
-       "s.toml:1: peer: a table has the wrong type, allowed: \"lwip\", \"twin\""},
+      {"[peer]\na = 1\n", "s.toml:1: peer: a table has the wrong type, allowed: \"lwip\", \"twin\""},
       {"peer = 1979-05-27\n",
        "s.toml:1: peer: a date or time has the wrong type, allowed: \"lwip\", \"twin\""},
       {"wire.rate = \"10 Gbps\"\n",
@@ -237,10 +236,9 @@ TEST_F(load, set_errors_say_set_in_place_of_file_and_line) {
 
 TEST_F(load, set_takes_strings_as_they_stand_and_everything_else_as_toml) {
   write("s.toml", "peer = \"twin\"\nwire.impair = \"loss 1%\"\n[[fault]]\nkind = \"kill\"\nat_event = 7\n");
-  scenario s =
-      load_scenario("s.toml", {"peer=twin", "wire.impair=delay 5us = odd", "wire.rate=\"25 Gb/s\"",
-                               "mutants=[\"no_fence\", \"no_block\"]", "adapter.nagle=true",
-                               "failover.hold_bytes=0", "topology.adapters=3", "fault=[]"});
+  scenario s = load_scenario("s.toml", {"peer=twin", "wire.impair=delay 5us = odd", "wire.rate=\"25 Gb/s\"",
+                                        "mutants=[\"no_fence\", \"no_block\"]", "adapter.nagle=true",
+                                        "failover.hold_bytes=0", "topology.adapters=3", "fault=[]"});
   EXPECT_EQ(s.peer, "twin");
   EXPECT_EQ(s.wire.impair, "delay 5us = odd");
   EXPECT_EQ(s.wire.rate, 25'000'000'000u);
