@@ -10,7 +10,7 @@ namespace {
 // A dword access inside `size` bytes: what a register file takes (anything else is answered as hardware
 // would).
 bool dword_access(tlm::tlm_generic_payload& t, std::uint64_t size) {
-  if (t.get_address() + 4 > size || t.get_address() % 4 != 0) {
+  if (t.get_address() > size - 4 || t.get_address() % 4 != 0) {
     t.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
     return false;
   }

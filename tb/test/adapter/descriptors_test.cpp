@@ -1,0 +1,223 @@
+// Input descriptors and output records: what is refused, what waits, what is ignored.
+#include "tb/test/adapter/adapter_rig.h"
+
+namespace understudy::tb {
+namespace {
+
+us_idt_entry descriptor(us_opcode op, std::uint32_t cid = US_NO_CID) {
+  us_idt_entry e{};
+  e.opcode = op;
+  e.cid = cid;
+  return e;
+}
+
+// Post `e`, and expect one REFUSED record with `status`.
+void expect_refused(adapter_rig& g, const us_idt_entry& e, us_status status, const char* what) {
+  const std::uint32_t index = g.tail;
+  g.post(e);
+  g.ring();
+  const auto records = g.take_records();
+  ASSERT_EQ(records.size(), 1u) << what;
+  EXPECT_EQ(records[0].type, US_REC_REFUSED) << what;
+  EXPECT_EQ(records[0].u.end.status, static_cast<std::uint32_t>(status)) << what;
+  EXPECT_EQ(records[0].u.end.index, index) << what;
+  EXPECT_EQ(records[0].u.end.opcode, e.opcode) << what;
+  EXPECT_EQ(records[0].epoch, 7) << what;
+  g.ring_odt();
+}
+
+TEST(descriptor, that_is_wrong_is_refused_by_a_record_and_the_next_one_is_executed) {
+  adapter_rig g;
+  g.bring_up();
+  std::uint32_t expected = 0;
+  const auto refused = [&](const us_idt_entry& e, us_status s, const char* what) {
+    expect_refused(g, e, s, what);
+    ++expected;
+  };
+  refused(descriptor(static_cast<us_opcode>(US_OP_OPCODES)), US_ERR_BAD_OPCODE, "opcode 11");
+  refused(descriptor(static_cast<us_opcode>(255)), US_ERR_BAD_OPCODE, "opcode 255");
+  refused(descriptor(US_OP_SEND, 5), US_ERR_BAD_CID, "connection that is not there");
+  refused(descriptor(US_OP_POST_RX, 0x7fffffff), US_ERR_BAD_CID, "connection beyond the table");
+  refused(descriptor(US_OP_LISTEN), US_ERR_BAD_ADDRESS, "address that was not set");
+  us_idt_entry e = descriptor(US_OP_SET_ADDRESS);
+  e.u.set_address.addr_index = US_ADDRESSES;
+  refused(e, US_ERR_BAD_ADDRESS, "address index");
+  e.u.set_address.addr_index = 0;
+  e.u.set_address.prefix_len = 129;
+  refused(e, US_ERR_BAD_ADDRESS, "prefix");
+  e = descriptor(US_OP_CONNECT);
+  e.u.connect.addr_index = 3;
+  refused(e, US_ERR_BAD_ADDRESS, "address of a CONNECT");
+  for (const std::uint32_t length : {0u, (1u << 20) + 1, 0xffffffffu}) {
+    e = descriptor(US_OP_POST_POOL);
+    e.u.rx.len = length;
+    refused(e, US_ERR_BAD_LENGTH, "length of a buffer");
+  }
+  e = descriptor(US_OP_RESTORE, 0);
+  e.u.restore.state = US_TCP_LISTEN;
+  refused(e, US_ERR_BAD_STATE, "state");
+  e = descriptor(US_OP_RESTORE, 0x7fffffff);
+  e.u.restore.state = US_TCP_ESTABLISHED;
+  refused(e, US_ERR_BAD_CID, "restore beyond the table");
+  // Checksum and index are wrong in a way that post() cannot say.
+  g.post_address();
+  --g.tail;
+  us_idt_entry broken;
+  std::memcpy(&broken, g.idt.cpu + (g.tail & (g.idt_entries - 1)) * US_ENTRY_BYTES, sizeof broken);
+  broken.u.set_address.mac[0] ^= 1;
+  g.post_as_it_is(broken);
+  g.ring();
+  auto records = g.take_records();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].u.end.status, static_cast<std::uint32_t>(US_ERR_BAD_CRC));
+  us_idt_entry stale = descriptor(US_OP_NOP);
+  stale.index16 = static_cast<std::uint16_t>(g.tail - g.idt_entries);
+  stale.crc = crc32c(&stale, offsetof(us_idt_entry, crc));
+  g.post_as_it_is(stale);
+  g.ring();
+  records = g.take_records();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].u.end.status, static_cast<std::uint32_t>(US_ERR_BAD_SEQUENCE));
+  expected += 2;
+  EXPECT_EQ(g.read(US_REG_REFUSED_COMMANDS), expected);
+  g.post_address();
+  g.post_listen(80);
+  g.ring();
+  EXPECT_EQ(g.read(US_REG_REFUSED_COMMANDS), expected);
+  EXPECT_EQ(g.read(US_REG_IDT_HEAD), g.tail);
+  g.expect_no_report();
+}
+
+TEST(descriptor, of_every_kind_with_any_content_is_executed_or_refused) {
+  adapter_rig g(adapter_config{}, 256, 1024);
+  g.bring_up();
+  g.post_address();
+  g.ring();
+  rng dice(11, "descriptors");
+  std::uint64_t posted = 1;
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 100; ++i, ++posted) {
+      us_idt_entry e;
+      auto* bytes = reinterpret_cast<std::uint8_t*>(&e);
+      for (std::size_t b = 0; b < sizeof e; ++b)
+        bytes[b] = static_cast<std::uint8_t>(dice.chance(0.5) ? 0 : dice.next());
+      e.opcode = static_cast<std::uint8_t>(dice.below(US_OP_OPCODES + 2));
+      if (dice.chance(0.7)) e.cid = static_cast<std::uint32_t>(dice.below(16));
+      g.post(e);
+    }
+    g.ring(100_us);
+    g.take_records();
+    g.ring_odt();
+  }
+  g.run(1_ms);
+  EXPECT_EQ(posted, g.dev.counters().descriptors);
+  EXPECT_EQ(g.read(US_REG_IDT_HEAD), g.tail);
+}
+
+TEST(doorbell, beyond_the_ring_or_backwards_is_ignored) {
+  adapter_rig g;
+  g.bring_up();
+  for (int i = 0; i < 4; ++i) g.post(descriptor(US_OP_NOP));
+  g.ring();
+  EXPECT_EQ(g.read(US_REG_IDT_HEAD), 4u);
+  for (const std::uint32_t bad : {4u + 65u, 3u, 0u, 0xffffffffu}) {
+    g.write(US_REG_IDT_TAIL, bad);
+    g.run(50_us);
+    EXPECT_EQ(g.read(US_REG_IDT_HEAD), 4u) << bad;
+  }
+  for (const std::uint32_t bad : {1u, 64u, 0xffffffffu})
+    g.write(US_REG_ODT_HEAD, bad);  // nothing was written yet
+  expect_refused(g, descriptor(static_cast<us_opcode>(77)), US_ERR_BAD_OPCODE, "still serving");
+  EXPECT_EQ(g.read(US_REG_IDT_HEAD), 5u);
+  g.expect_no_report();
+}
+
+TEST(output_ring, that_is_full_stalls_records_and_goes_on_in_order) {
+  adapter_rig g(adapter_config{}, 64, 16);
+  g.bring_up();
+  for (int i = 0; i < 40; ++i) g.post(descriptor(static_cast<us_opcode>(99)));
+  g.ring(200_us);
+  EXPECT_GT(g.dev.record_counters().stalled, 0u);
+  EXPECT_EQ(g.dev.record_counters().records, 16u);
+  std::vector<std::uint32_t> refused;
+  for (int round = 0; round < 10; ++round) {
+    for (const us_record& r : g.take_records())
+      if (r.type == US_REC_REFUSED) refused.push_back(r.u.end.index);
+    g.ring_odt();
+    g.run(50_us);
+  }
+  ASSERT_EQ(refused.size(), 40u);
+  for (std::uint32_t i = 0; i < 40; ++i) EXPECT_EQ(refused[i], i);
+  g.expect_no_report();
+}
+
+TEST(interrupt, is_raised_for_records_and_moderated) {
+  adapter_config c;
+  adapter_rig g(c, 64, 64);
+  g.bring_up();
+  for (int i = 0; i < 3; ++i) {
+    g.post(descriptor(static_cast<us_opcode>(99)));
+    g.ring();
+  }
+  EXPECT_EQ(g.interrupts.size(), 1u) << "not armed again before ODT_HEAD";
+  g.take_records();
+  g.ring_odt();
+  g.post(descriptor(static_cast<us_opcode>(99)));
+  g.ring();
+  EXPECT_EQ(g.interrupts, (std::vector<std::uint32_t>{US_VECTOR_RECORDS, US_VECTOR_RECORDS}));
+  const auto at = g.events.of(event_kind::interrupt);
+  ASSERT_EQ(at.size(), 2u);
+  EXPECT_GE(at[1].at - at[0].at, c.interrupt_moderation);
+}
+
+TEST(interrupt, that_is_masked_is_not_sent) {
+  adapter_rig g;
+  g.bring_up();
+  g.write(US_MSIX_TABLE + 12, 1);
+  g.post(descriptor(static_cast<us_opcode>(99)));
+  g.ring();
+  EXPECT_EQ(g.take_records().size(), 1u);
+  EXPECT_TRUE(g.interrupts.empty());
+}
+
+TEST(bus_master, that_is_off_keeps_every_request_in) {
+  adapter_rig g;
+  g.bring_up();
+  g.write(US_REG_HEARTBEAT_US, 20);
+  g.run(100_us);
+  g.cfg_write(config_space::command, 0x2);
+  const std::size_t before = g.events.of(event_kind::tlp_up).size();
+  g.post(descriptor(static_cast<us_opcode>(99)));
+  g.ring(500_us);
+  std::size_t dma = 0;
+  const auto up = g.events.of(event_kind::tlp_up);
+  for (std::size_t i = before; i < up.size(); ++i)
+    dma += up[i].b >> 32 <= static_cast<std::uint64_t>(tlp_type::memory_read);
+  EXPECT_EQ(dma, 0u);
+  EXPECT_EQ(g.read(US_REG_ID), US_MAGIC) << "registers still answer";
+  EXPECT_TRUE(g.take_records().empty());
+  g.cfg_write(config_space::command, 0x6);
+  g.run(50_us);
+  EXPECT_EQ(g.take_records().size(), 1u);
+  g.expect_no_report();
+}
+
+TEST(descriptor_table, that_is_not_in_memory_is_fatal) {
+  adapter_rig g;
+  g.bring_up();
+  g.write(US_REG_CONTROL, US_CONTROL_RESET);
+  g.cfg_write(config_space::command, 0x6);
+  g.write(US_REG_IDT_BASE_HI, 0x7777);
+  g.write(US_REG_IDT_SIZE, 64);
+  g.write(US_REG_ODT_BASE_LO, static_cast<std::uint32_t>(g.odt.iova));
+  g.write(US_REG_ODT_BASE_HI, static_cast<std::uint32_t>(g.odt.iova >> 32));
+  g.write(US_REG_ODT_SIZE, 64);
+  g.write(US_REG_CONTROL, US_CONTROL_ENABLE);
+  g.write(US_REG_IDT_TAIL, 1);
+  g.run(100_us);
+  EXPECT_TRUE(g.read(US_REG_STATUS) & US_STATUS_FATAL);
+  EXPECT_EQ(g.read(US_REG_IDT_HEAD), 0u);
+}
+
+}  // namespace
+}  // namespace understudy::tb

@@ -1,0 +1,254 @@
+// From the wire to host memory: the life of a received byte, and every frame that is no good.
+#include <iostream>
+
+#include "model/core/rng.h"
+#include "tb/test/adapter/adapter_rig.h"
+
+namespace understudy::tb {
+namespace {
+
+constexpr std::uint16_t http = 80;
+
+void serve(adapter_rig& g) {
+  g.bring_up();
+  g.post_address();
+  g.post_listen(http);
+  for (int i = 0; i < 8; ++i) g.post_pool();
+  g.ring(50_us);
+  g.introduce_peer();
+}
+
+TEST(reception, commits_payload_before_its_record_before_its_ack) {
+  adapter_rig g;
+  serve(g);
+  seq32 iss;
+  ASSERT_TRUE(g.establish(http, 5000, seq32{1000}, &iss));
+  const auto opening = g.take_records();
+  ASSERT_EQ(opening.size(), 2u);
+  EXPECT_EQ(opening[0].type, US_REC_EMBRYO);
+  EXPECT_EQ(opening[1].type, US_REC_ESTABLISHED);
+  g.ring_odt();
+  const std::size_t before = g.events.all.size();
+  g.wire.send(g.segment_from_peer(http, 5000, seq32{1001}, iss + 1, tcp_ack | tcp_psh, 1460));
+  g.wire.send(g.segment_from_peer(http, 5000, seq32{1001 + 1460}, iss + 1, tcp_ack | tcp_psh, 1460));
+  g.run(50_us);
+  const auto records = g.take_records();
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[1].rcv_nxt, 1001u + 2920);
+  const auto& buffer = g.buffers[records[0].u.data.buf_id];
+  for (std::uint32_t i = 0; i < 2920; ++i) ASSERT_EQ(buffer.cpu[i], static_cast<std::uint8_t>(1001 + i)) << i;
+  std::uint64_t payload = 0, record = 0, ack = 0;
+  for (std::size_t i = before; i < g.events.all.size(); ++i) {
+    const event& e = g.events.all[i];
+    if (e.kind == event_kind::write_visible && e.a >= buffer.iova && e.a < buffer.iova + 2920)
+      payload = e.number;
+    if (e.kind == event_kind::write_visible && e.a >= g.odt.iova && e.a < g.odt.iova + 4096)
+      record = e.number;
+    if (e.kind == event_kind::frame_out && !ack) ack = e.number;
+  }
+  EXPECT_GT(payload, 0u);
+  EXPECT_GT(record, payload);
+  EXPECT_GT(ack, record);
+  const auto acks = g.take_segments();
+  ASSERT_EQ(acks.size(), 1u);
+  EXPECT_EQ(acks[0].ack, seq32{1001 + 2920});
+  g.expect_no_report();
+}
+
+TEST(dma, splits_at_mps_and_at_pages) {
+  adapter_rig g;
+  serve(g);
+  seq32 iss;
+  ASSERT_TRUE(g.establish(http, 5000, seq32{1000}, &iss));
+  seq32 at{1001};
+  for (int i = 0; i < 10; ++i, at += 1460)
+    g.wire.send(g.segment_from_peer(http, 5000, at, iss + 1, tcp_ack, 1460));
+  g.run(200_us);
+  std::uint64_t bytes = 0;
+  bool full = false;
+  const auto& buffer = g.buffers[0];
+  for (const event& e : g.events.of(event_kind::tlp_up)) {
+    if (e.b >> 32 != static_cast<std::uint64_t>(tlp_type::memory_write)) continue;
+    const auto length = static_cast<std::uint32_t>(e.b);
+    EXPECT_LE(length, 256u);
+    EXPECT_EQ(e.a / 4096, (e.a + length - 1) / 4096) << "crosses a page";
+    full = full || length == 256;
+    if (e.a >= buffer.iova && e.a < buffer.iova + 16 * 1024) bytes += length;
+  }
+  EXPECT_TRUE(full);
+  EXPECT_EQ(bytes, 14600u);
+  g.expect_no_report();
+}
+
+TEST(reception, that_is_blocked_drops_and_answers_nothing) {
+  adapter_rig g;
+  g.bring_up(0);
+  g.post_address();
+  g.post_listen(http);
+  g.ring();
+  for (int i = 0; i < 10; ++i)
+    g.wire.send(g.segment_from_peer(http, static_cast<std::uint16_t>(5000 + i), seq32{1}, seq32{0}, tcp_syn));
+  g.wire.send(make_arp_request(peer_mac, peer_ip, adapter_ip));
+  g.run(100_us);
+  EXPECT_TRUE(g.wire.arrivals.empty());
+  EXPECT_EQ(g.read(US_REG_DROPPED_BLOCKED), 11u);
+  g.expect_no_report();
+}
+
+// The adapter goes on to serve: a new connection is accepted and gets its ACK.
+void expect_serving(adapter_rig& g, std::uint16_t peer_port) {
+  g.take_records();
+  g.ring_odt();
+  g.post_pool();
+  g.ring();
+  g.introduce_peer();
+  seq32 iss;
+  ASSERT_TRUE(g.establish(http, peer_port, seq32{77}, &iss));
+  g.take_segments();
+  g.wire.send(g.segment_from_peer(http, peer_port, seq32{78}, iss + 1, tcp_ack | tcp_psh, 100));
+  g.wire.send(g.segment_from_peer(http, peer_port, seq32{178}, iss + 1, tcp_ack | tcp_psh, 100));
+  g.run(100_ms);
+  bool acknowledged = false;
+  for (const segment& s : g.take_segments()) acknowledged = acknowledged || s.ack == seq32{278};
+  EXPECT_TRUE(acknowledged);
+}
+
+TEST(bad_frame, cut_at_any_length_is_dropped_and_counted) {
+  adapter_rig g;
+  serve(g);
+  const frame_ref whole = g.segment_from_peer(http, 6000, seq32{1}, seq32{0}, tcp_syn);
+  const std::uint32_t length = whole.size();
+  const std::uint64_t before = g.dev.counters().frames_in;
+  for (std::uint32_t n = 0; n < length; ++n) {
+    g.wire.send(frame_ref::copy_of(whole.data(), n));
+    g.run(2_us);
+  }
+  g.run(100_us);
+  const adapter_counters& c = g.dev.counters();
+  EXPECT_EQ(c.frames_in - before, length);
+  EXPECT_EQ(c.dropped_bad + c.dropped_not_ours, length);
+  EXPECT_EQ(g.dev.engine().connections(), 0u);
+  expect_serving(g, 6001);
+  g.expect_no_report();
+}
+
+TEST(bad_frame, with_a_lying_length_or_option_is_dropped_and_counted) {
+  adapter_rig g;
+  serve(g);
+  // Byte, value: IP version and header length, total length, TCP data offset, option kinds and lengths. The
+  // checksums are made right again, so that nothing but the lie is wrong.
+  struct lie {
+    std::uint32_t at;
+    std::uint8_t value;
+  };
+  std::vector<lie> lies;
+  for (const int v : {0x00, 0x44, 0x4f, 0x55, 0x65, 0xff}) lies.push_back({14, static_cast<std::uint8_t>(v)});
+  for (const int v : {1, 5, 255}) lies.push_back({16, static_cast<std::uint8_t>(v)});  // total length, high
+  for (const int v : {0, 19, 20, 39}) lies.push_back({17, static_cast<std::uint8_t>(v)});     // low
+  for (const int v : {0x00, 0x40, 0xf0}) lies.push_back({46, static_cast<std::uint8_t>(v)});  // data offset
+  for (const int v : {0, 1, 200, 255})
+    lies.push_back({55, static_cast<std::uint8_t>(v)});  // length of the MSS option
+  std::uint64_t sent = 0;
+  const std::uint64_t before = g.dev.counters().dropped_bad + g.dev.counters().dropped_not_ours;
+  for (const lie& l : lies) {
+    const frame_ref whole = g.segment_from_peer(http, 6000, seq32{1}, seq32{0}, tcp_syn);
+    frame_ref f = frame_ref::copy_of(whole.data(), whole.size());
+    f.data()[l.at] = l.value;
+    const auto sum = [&f](std::uint32_t from, std::uint32_t to, std::uint32_t start) {
+      std::uint32_t s = start;
+      for (std::uint32_t i = from; i < to; ++i) s += i % 2 == from % 2 ? f.data()[i] << 8 : f.data()[i];
+      while (s >> 16) s = (s & 0xffff) + (s >> 16);
+      return ~s & 0xffff;
+    };
+    const auto put = [&f](std::uint32_t at, std::uint32_t v) {
+      f.data()[at] = static_cast<std::uint8_t>(v >> 8);
+      f.data()[at + 1] = static_cast<std::uint8_t>(v);
+    };
+    put(24, 0);
+    put(24, sum(14, 34, 0));
+    put(50, 0);
+    const std::uint32_t l4 = whole.size() - 34;
+    put(50, sum(34, whole.size(), 6 + l4 + 0x0a00 + 0x0009 + 0x0a00 + 0x0001));
+    g.wire.send(f);
+    ++sent;
+    g.run(5_us);
+  }
+  g.run(100_us);
+  EXPECT_EQ(g.dev.counters().dropped_bad + g.dev.counters().dropped_not_ours - before, sent);
+  EXPECT_EQ(g.dev.engine().connections(), 0u);
+  expect_serving(g, 6001);
+  g.expect_no_report();
+}
+
+TEST(bad_frame, of_a_hundred_thousand_mutations_breaks_nothing) {
+  adapter_config config;
+  config.tcp.max_connections = 256;
+  adapter_rig g(config, 64, 1024);
+  serve(g);
+  seq32 iss;
+  ASSERT_TRUE(g.establish(http, 5000, seq32{1000}, &iss));
+  constexpr std::uint64_t seed = 4711;
+  std::cout << "seed " << seed << '\n';
+  rng dice(seed, "mutations");
+  constexpr unsigned rounds = 1000, in_round = 100;
+  for (unsigned round = 0; round < rounds; ++round) {
+    for (unsigned i = 0; i < in_round; ++i) {
+      frame_ref seed_frame;
+      switch (dice.below(5)) {
+        case 0:
+          seed_frame = g.segment_from_peer(http, static_cast<std::uint16_t>(6000 + dice.below(64)),
+                                           seq32{static_cast<std::uint32_t>(dice.next())}, seq32{0}, tcp_syn);
+          break;
+        case 1:
+          seed_frame =
+              g.segment_from_peer(http, 5000, seq32{1001 + static_cast<std::uint32_t>(dice.below(4096))},
+                                  iss + 1, tcp_ack, static_cast<std::uint32_t>(dice.below(1461)));
+          break;
+        case 2:
+          seed_frame = g.segment_from_peer(static_cast<std::uint16_t>(dice.next()), 5000, seq32{1}, iss,
+                                           static_cast<std::uint8_t>(dice.next()), 10);
+          break;
+        case 3:
+          seed_frame = make_arp_request(peer_mac, peer_ip, adapter_ip);
+          break;
+        default:
+          seed_frame = make_arp_reply(peer_mac, peer_ip, adapter_mac, adapter_ip);
+      }
+      frame_ref f = frame_ref::copy_of(seed_frame.data(), seed_frame.size());
+      const std::uint64_t changes = dice.below(4);
+      for (std::uint64_t k = 0; k < changes; ++k) {
+        const std::uint64_t most = dice.chance(0.8) ? std::min<std::uint64_t>(f.size(), 74) : f.size();
+        f.data()[dice.below(most)] = static_cast<std::uint8_t>(dice.next());
+      }
+      if (dice.chance(0.2))
+        f = frame_ref::copy_of(f.data(), static_cast<std::uint32_t>(dice.below(f.size() + 1)));
+      g.wire.send(std::move(f));
+    }
+    g.run(150_us);
+    g.take_records();
+    g.ring_odt();
+    if (round % 50 == 0) {
+      g.wire.arrivals.clear();
+      g.events.all.clear();
+      g.heard = 0;
+    }
+  }
+  g.run(1_ms);
+  const adapter_counters& c = g.dev.counters();
+  EXPECT_GE(c.frames_in, std::uint64_t{rounds} * in_round);
+  EXPECT_GT(c.dropped_bad, 10000u);
+  std::cout << c.frames_in << " frames in, " << c.dropped_bad << " bad, " << c.dropped_not_ours
+            << " not ours, " << c.dropped_overflow << " overflowed, " << g.dev.engine().connections()
+            << " connections\n";
+  g.wire.arrivals.clear();
+  g.heard = 0;
+  // Half-open leftovers time out, and the adapter serves on.
+  g.run(200_s);
+  g.take_records();
+  g.ring_odt();
+  expect_serving(g, 4000);
+  g.expect_no_report();
+}
+
+}  // namespace
+}  // namespace understudy::tb

@@ -1,0 +1,179 @@
+// BAR 0 and configuration space of the adapter, as the bus sees them.
+#include "tb/test/adapter/adapter_rig.h"
+
+namespace understudy::tb {
+namespace {
+
+enum class access { ro, rw, wo };
+struct reg {
+  const char* name;
+  std::uint32_t offset;
+  access how;
+  std::uint32_t reset;
+};
+constexpr reg registers[] = {
+#define US_X(name, offset, how, reset, text) {#name, offset, access::how, reset},
+    US_REGISTERS(US_X)
+#undef US_X
+};
+
+// One access by b_transport, without a bus.
+tlm::tlm_response_status access_status(adapter_rig& g, bool configuration, std::uint64_t address,
+                                       std::uint32_t length, bool write = false, bool enables = false) {
+  tlm::tlm_generic_payload p;
+  std::uint8_t data[64] = {};
+  std::uint8_t be[4] = {0xff, 0xff, 0xff, 0xff};
+  p.set_command(write ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND);
+  p.set_address(address);
+  p.set_data_ptr(data);
+  p.set_data_length(length);
+  p.set_streaming_width(length);
+  if (enables) {
+    p.set_byte_enable_ptr(be);
+    p.set_byte_enable_length(4);
+  }
+  sc_core::sc_time t;
+  auto& socket = configuration ? g.port.cfg : g.port.mmio;
+  socket->b_transport(p, t);
+  return p.get_response_status();
+}
+
+TEST(registers, have_the_reset_values_of_the_definition) {
+  adapter_rig g;
+  unsigned looked_at = 0;
+  for (const reg& r : registers) {
+    ++looked_at;
+    const std::uint32_t v = g.read(r.offset);
+    if (r.offset == US_REG_FEATURES) {
+      EXPECT_EQ(v & (US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT),
+                US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT);
+    } else if (r.offset == US_REG_STATUS) {
+      EXPECT_EQ(v, US_STATUS_READY | US_STATUS_RX_BLOCKED);
+    } else if (r.offset == US_REG_MAX_CONNECTIONS) {
+      EXPECT_EQ(v, adapter_config{}.tcp.max_connections);
+    } else {
+      EXPECT_EQ(v, r.reset) << r.name;
+    }
+  }
+  EXPECT_GT(looked_at, 20u);
+  g.expect_no_report();
+}
+
+TEST(registers, keep_what_is_written_if_they_may_be_written) {
+  adapter_rig g;
+  for (const reg& r : registers) {
+    if (r.offset == US_REG_CONTROL || r.offset == US_REG_IDT_TAIL || r.offset == US_REG_ODT_HEAD) continue;
+    const std::uint32_t before = g.read(r.offset);
+    g.write(r.offset, 0x1234'5640);
+    const std::uint32_t after = g.read(r.offset);
+    EXPECT_EQ(after, r.how == access::rw ? 0x1234'5640u : r.how == access::ro ? before : 0u) << r.name;
+  }
+  g.expect_no_report();
+}
+
+TEST(registers, refuse_what_is_not_an_aligned_dword) {
+  adapter_rig g;
+  g.run(1_us);
+  for (const bool configuration : {false, true}) {
+    EXPECT_EQ(access_status(g, configuration, 0, 4), tlm::TLM_OK_RESPONSE);
+    EXPECT_EQ(access_status(g, configuration, 2, 4), tlm::TLM_ADDRESS_ERROR_RESPONSE);
+    EXPECT_EQ(access_status(g, configuration, 4094, 4), tlm::TLM_ADDRESS_ERROR_RESPONSE);
+    EXPECT_EQ(access_status(g, configuration, 4096, 4), tlm::TLM_ADDRESS_ERROR_RESPONSE);
+    EXPECT_EQ(access_status(g, configuration, ~std::uint64_t{0} - 3, 4), tlm::TLM_ADDRESS_ERROR_RESPONSE);
+    EXPECT_EQ(access_status(g, configuration, 0, 1), tlm::TLM_BURST_ERROR_RESPONSE);
+    EXPECT_EQ(access_status(g, configuration, 0, 8), tlm::TLM_BURST_ERROR_RESPONSE);
+    EXPECT_EQ(access_status(g, configuration, 0, 4, true, true), tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
+  }
+  g.expect_no_report();
+}
+
+TEST(registers, of_a_dead_adapter_answer_nothing) {
+  adapter_rig g;
+  g.run(1_us);
+  g.dev.kill();
+  EXPECT_EQ(access_status(g, false, 0, 4), tlm::TLM_GENERIC_ERROR_RESPONSE);
+  EXPECT_EQ(access_status(g, true, 0, 4), tlm::TLM_GENERIC_ERROR_RESPONSE);
+  EXPECT_EQ(g.read(US_REG_ID), 0xffffffffu);
+}
+
+TEST(registers, size_the_bar_by_all_ones) {
+  adapter_rig g;
+  g.cfg_write(config_space::bar0, 0xffffffff);
+  EXPECT_EQ(g.cfg_read(config_space::bar0) & ~15u, ~(US_BAR0_SIZE - 1));
+  EXPECT_EQ(g.cfg_read(0), US_PCI_DEVICE << 16 | US_PCI_VENDOR);
+}
+
+TEST(registers, enable_with_unusable_tables_is_fatal_and_does_nothing) {
+  adapter_rig g(adapter_config{}, 64, 64);
+  g.cfg_write(config_space::command, 0x6);
+  for (const std::uint32_t size : {0u, 8u, 48u, 131072u}) {
+    g.write(US_REG_CONTROL, US_CONTROL_RESET);
+    g.write(US_REG_IDT_SIZE, size);
+    g.write(US_REG_ODT_SIZE, 64);
+    g.write(US_REG_CONTROL, US_CONTROL_ENABLE);
+    EXPECT_TRUE(g.read(US_REG_STATUS) & US_STATUS_FATAL) << size;
+    EXPECT_EQ(g.read(US_REG_CONTROL), 0u) << size;
+  }
+  g.write(US_REG_CONTROL, US_CONTROL_RESET);
+  EXPECT_FALSE(g.read(US_REG_STATUS) & US_STATUS_FATAL);
+  g.expect_no_report();
+}
+
+TEST(registers, reset_brings_back_the_state_after_power_on) {
+  adapter_rig g;
+  g.bring_up();
+  g.post_address();
+  g.post_listen(80);
+  g.ring();
+  g.write(US_REG_CONTROL, US_CONTROL_RESET);
+  for (const reg& r : registers) {
+    if (r.offset == US_REG_FEATURES || r.offset == US_REG_STATUS || r.offset == US_REG_MAX_CONNECTIONS)
+      continue;
+    EXPECT_EQ(g.read(r.offset), r.reset) << r.name;
+  }
+  EXPECT_EQ(g.read(US_REG_STATUS), US_STATUS_READY | US_STATUS_RX_BLOCKED);
+  g.expect_no_report();
+}
+
+TEST(heartbeat, counts_in_host_memory_at_its_period) {
+  adapter_rig g;
+  g.bring_up(0);
+  const auto beat = [&] {
+    us_heartbeat h;
+    std::memcpy(&h, g.heartbeat.cpu, sizeof h);
+    return h;
+  };
+  g.run(500_us);
+  EXPECT_EQ(beat().count, 0u);
+  g.write(US_REG_HEARTBEAT_US, 100);
+  g.run(1000_us);
+  EXPECT_GE(beat().count, 10u);
+  EXPECT_LE(beat().count, 11u);
+  EXPECT_EQ(beat().epoch, 7);
+  EXPECT_EQ(beat().status, US_STATUS_READY | US_STATUS_RX_BLOCKED);
+  const std::uint32_t last = beat().count;
+  g.write(US_REG_HEARTBEAT_US, 0);
+  g.run(1000_us);
+  EXPECT_LE(beat().count, last + 1);
+  g.expect_no_report();
+}
+
+TEST(heartbeat, of_a_zombie_stops_and_everything_else_goes_on) {
+  adapter_rig g;
+  g.bring_up();
+  g.write(US_REG_HEARTBEAT_US, 50);
+  g.run(200_us);
+  g.dev.mute_heartbeat();
+  g.run(100_us);
+  us_heartbeat h;
+  std::memcpy(&h, g.heartbeat.cpu, sizeof h);
+  g.run(1000_us);
+  EXPECT_EQ(std::memcmp(&h, g.heartbeat.cpu, sizeof h), 0);
+  EXPECT_EQ(g.read(US_REG_ID), US_MAGIC);
+  g.post_address();
+  g.ring();
+  EXPECT_EQ(g.read(US_REG_IDT_HEAD), 1u);
+}
+
+}  // namespace
+}  // namespace understudy::tb
