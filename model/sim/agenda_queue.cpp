@@ -28,6 +28,11 @@ void agenda_queue::grow() {
 }
 
 void agenda_queue::insert(const entry& e) {
+  if (first_is_done_) {
+    first_is_done_ = false;
+    sink(0, e);
+    return;
+  }
   std::size_t hole = heap_.size();
   heap_.push_back(e);
   while (hole > 0) {
@@ -39,7 +44,9 @@ void agenda_queue::insert(const entry& e) {
   heap_[hole] = e;
 }
 
-void agenda_queue::remove_first() {
+void agenda_queue::remove_done() {
+  if (!first_is_done_) return;
+  first_is_done_ = false;
   const entry last = heap_.back();
   heap_.pop_back();
   if (!heap_.empty()) sink(0, last);
@@ -62,6 +69,7 @@ void agenda_queue::sink(std::size_t hole, const entry& e) {
 }
 
 void agenda_queue::drop(const agenda& owner) {
+  remove_done();
   for (const entry& e : heap_) {
     if (e.owner != &owner) continue;
     at(e.slot) = action{};
@@ -77,9 +85,10 @@ void agenda_queue::run() {
   now_ = now_ps();
   while (!heap_.empty() && heap_.front().at() <= now_) {
     const std::uint32_t slot = heap_.front().slot;
-    remove_first();
     action& a = at(slot);
+    first_is_done_ = true;
     a();
+    remove_done();
     a = action{};
     free_.push_back(slot);
   }

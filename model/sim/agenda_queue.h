@@ -61,7 +61,7 @@ class agenda_queue : public sc_core::sc_module {
   }
   void grow();
   void insert(const entry& e);
-  void remove_first();
+  void remove_done();
   void sink(std::size_t hole, const entry& e);
   void arm(picos t, picos now) {
     armed_ = t;
@@ -78,6 +78,8 @@ class agenda_queue : public sc_core::sc_module {
   picos armed_ = never;
   picos now_ = 0;  // while running
   bool running_ = false;
+  // The action of the first entry has begun: the next entry takes its place, which spares a removal.
+  bool first_is_done_ = false;
 };
 
 }  // namespace understudy
