@@ -338,7 +338,6 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
     case US_OP_RESTORE: {
       connection* c = by_cid(d.cid);
       if (!c) break;
-      c->pieces.clear();  // posted anew
       const seq32 rcv_nxt{d.u.restore.rcv_nxt};
       if (rcv_nxt != c->committed || (c->ack_sent && rcv_nxt.before(c->highest_ack))) {
         rx4_.violated(

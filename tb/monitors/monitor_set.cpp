@@ -105,7 +105,6 @@ void monitor_set::on_connection_end(cid c, int) {
 
 void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t) {
   connections_.on_descriptor(adapter, d, log_.count(), now_ps());
-  if (d.opcode == US_OP_RESTORE) rings_.on_restored(cid{d.cid});
 }
 
 void monitor_set::end_of_run(const application_outcome& o) {

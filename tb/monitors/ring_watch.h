@@ -35,8 +35,6 @@ class ring_watch {
   void on_record(unsigned adapter, const us_record& r, const event_log& log);
   // The connection is over: its send ranges are the host's again.
   void on_connection_end(cid c);
-  // A substitute gets the connection: what the old adapter could read is posted anew.
-  void on_restored(cid c) { on_connection_end(c); }
   // The adapter is dead or fenced: nothing of it may land any more; what it had announced the drain consumes.
   void on_fenced(unsigned adapter);
   void end_of_run(std::uint64_t events, picos now);
