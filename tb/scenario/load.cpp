@@ -202,7 +202,7 @@ bool is_group(std::string_view prefix) {
 
 void read_table(const toml::table& t, const std::string& prefix, const place& at, reading& r) {
   for (const auto& [k, n] : in_order(t)) {
-    const std::string key = prefix.empty() ? k : prefix + "." + k;
+    const std::string key = prefix.empty() ? k : fmt::format("{}.{}", prefix, k);
     if (key == "fault")
       read_faults(*n, at, r);
     else if (n->is_table() && is_group(key))

@@ -219,7 +219,7 @@ std::string replay_end::describe() const {
     who += fmt::format(", recorded from {} port {} to {} port {}", flow_.client.address, flow_.client.port,
                        flow_.server.address, flow_.server.port);
   who += ')';
-  const auto of = [this](std::uint64_t done, const byte_stream& all, flow_direction d) {
+  const auto of = [](std::uint64_t done, const byte_stream& all, flow_direction d) {
     return fmt::format("{} of {} bytes {}", done, all.size(), text_of(d));
   };
   const std::string done =
