@@ -42,7 +42,8 @@ class fork_server : public event_observer {
   void on_event(const event& e) override {
     switch (role_) {
       case role::server:
-        while (next_ < points_.size() && points_[next_].k == e.number) fork_off(points_[next_++]);
+        while (role_ == role::server && next_ < points_.size() && points_[next_].k == e.number)
+          fork_off(points_[next_++]);  // a child comes back here in another role
         break;
       case role::first_fault:
         second_faults(e);
