@@ -1,6 +1,6 @@
 // Inside the TCP engine: what its parts share. tcp_engine.cpp holds the host's commands, tcp_input.cpp the
-// processing of segments, tcp_output.cpp sending and acknowledging, tcp_congestion.cpp loss and round trips,
-// tcp_timers.cpp time.
+// processing of segments, tcp_guard.cpp which of them are believed, tcp_output.cpp sending and acknowledging,
+// tcp_congestion.cpp loss and round trips, tcp_timers.cpp time.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -14,6 +14,11 @@
 #include "model/core/timer_wheel.h"
 
 namespace understudy {
+
+// Timestamps are compared by signed distance (RFC 7323 5.2).
+inline bool ts_before(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a - b) < 0;
+}
 
 struct tcp_engine::impl {
   using conn = tcp_connection;
@@ -63,10 +68,6 @@ struct tcp_engine::impl {
   void syn_sent_input(picos now, index i, const segment& s);
   void input(picos now, index i, const segment& s, const frame_ref& f);
   bool reused_by_syn(const conn& c, const segment& s) const;
-  bool timestamp_ok(picos now, index i, const segment& s);
-  bool in_window(const conn& c, const segment& s) const;
-  void out_of_window(picos now, index i, const segment& s);
-  void reset_input(picos now, index i, const segment& s);
   void establish(picos now, index i, const segment& s);
   // False: the segment is done with, perhaps the connection too.
   bool ack_input(picos now, index i, const segment& s);
@@ -75,6 +76,17 @@ struct tcp_engine::impl {
   void answered(index i);
   void text_input(picos now, index i, const segment& s, const frame_ref& f);
   void accept_slice(picos now, index i, const payload_slice& s);
+
+  // ---- guard
+  bool timestamp_ok(picos now, index i, const segment& s);
+  bool in_window(const conn& c, const segment& s) const;
+  bool ack_plausible(const conn& c, seq32 ack) const;
+  bool ack_heard_outside(const conn& c, const segment& s) const;
+  void out_of_window(picos now, index i, const segment& s);
+  void answer_unacceptable(picos now, index i, const segment& s);
+  void challenge(picos now, index i);
+  void reset_input(picos now, index i, const segment& s);
+  void syn_input(picos now, index i, const segment& s);
 
   // ---- output
   // The number that segments acknowledge: what is committed, or what is accepted if the connection is not
@@ -90,13 +102,13 @@ struct tcp_engine::impl {
   bool window_update_due(const conn& c) const;
   void request_ack(index i);
   void must_ack(index i);
-  void challenge(picos now, index i);
   void decide_ack(picos now, index i);
   void send_syn(picos now, index i, bool again);
   void output(picos now, index i);
   void transmit(picos now, index i, std::uint32_t length, bool fin);
   void probe(index i);
   void retransmit_first(index i);
+  seq32 empty_ack_seq(const conn& c, seq32 next) const;
   bool fill_segment(picos now, const tcp_env::send_request& r, index i, segment& out);
   std::uint16_t advertise(conn& c, bool syn);
 

@@ -1,16 +1,9 @@
-// Processing of received segments: RFC 9293 3.10.7, with RFC 5961 (blind attacks) and RFC 7323 (timestamps).
+// Processing of received segments: RFC 9293 3.10.7. Which of them are believed is in tcp_guard.cpp.
 #include "model/core/tcp_impl.h"
 
 namespace understudy {
 
 namespace {
-
-bool ts_before(std::uint32_t a, std::uint32_t b) {
-  return static_cast<std::int32_t>(a - b) < 0;
-}
-
-// Timestamps older than this are worthless (RFC 7323 5.5).
-constexpr std::uint32_t ts_outdated_ms = 24u * 24 * 3600 * 1000;
 
 constexpr std::uint16_t default_mss = 536;  // RFC 9293 3.7.1
 constexpr std::uint8_t most_duplicates_owed = 3;
@@ -161,62 +154,6 @@ bool tcp_engine::impl::reused_by_syn(const conn& c, const segment& s) const {
   return s.seq.after(c.rcv_nxt);
 }
 
-// RFC 7323 5: protection against wrapped sequence numbers, and what to echo.
-bool tcp_engine::impl::timestamp_ok(picos now, index i, const segment& s) {
-  conn& c = table.at(i);
-  if (!c.has_ts() || s.flags & tcp_rst) return true;
-  if (!s.options.has_ts) {
-    ++counters.paws_drops;
-    return false;
-  }
-  if (c.ts_valid && ts_before(s.options.tsval, c.ts_recent)) {
-    if (clock_ms(now) - c.ts_recent_ms < ts_outdated_ms) {
-      ++counters.paws_drops;
-      must_ack(i);
-      return false;
-    }
-    c.ts_valid = false;
-  }
-  return true;
-}
-
-bool tcp_engine::impl::in_window(const conn& c, const segment& s) const {
-  const seq32 edge = later(c.rcv_adv, c.rcv_nxt);
-  if (s.length() == 0) return s.seq.after_eq(c.rcv_nxt) && s.seq.before_eq(edge);
-  if ((s.seq + s.length()).before_eq(c.rcv_nxt)) return false;
-  // A FIN may lie on the edge: it takes no buffer. A probe of a closed window is not accepted, but its ACK is
-  // heard.
-  return s.seq.before(edge) || s.seq == c.rcv_nxt || (s.seq == edge && s.payload_length == 0);
-}
-
-void tcp_engine::impl::out_of_window(picos now, index i, const segment& s) {
-  conn& c = table.at(i);
-  ++counters.out_of_window;
-  if (s.flags & tcp_rst) return;
-  if (c.state == US_TCP_TIME_WAIT && s.flags & tcp_fin) arm(now, i, timer_kind::time_wait, 2 * config.msl);
-  const seq32 end = s.seq + s.length();
-  if (s.length() && end.before_eq(c.rcv_nxt)) {
-    counters.duplicate_bytes += s.payload_length;
-    if (end.after(ackable(c))) {  // accepted, not yet committed
-      c.ack_at_commit = true;
-      return;
-    }
-    return must_ack(i);
-  }
-  if (s.length()) return must_ack(i);
-  challenge(now, i);
-}
-
-void tcp_engine::impl::reset_input(picos now, index i, const segment& s) {
-  conn& c = table.at(i);
-  if (s.seq != c.rcv_nxt && s.seq != c.last_ack_sent) return challenge(now, i);
-  ++counters.resets_received;
-  if (c.state == US_TCP_CLOSING || c.state == US_TCP_LAST_ACK || c.state == US_TCP_TIME_WAIT)
-    return end(i, tcp_env::change::closed, US_OK);
-  const bool refused = c.state == US_TCP_SYN_RCVD && !(c.conn & US_CONN_PASSIVE);
-  end(i, tcp_env::change::aborted, refused ? US_ERR_REFUSED : US_ERR_RESET);
-}
-
 void tcp_engine::impl::input(picos now, index i, const segment& received, const frame_ref& f) {
   conn& c = table.at(i);
   segment s = received;
@@ -229,19 +166,10 @@ void tcp_engine::impl::input(picos now, index i, const segment& received, const 
     s.seq += 1;
   }
   if (!timestamp_ok(now, i, s)) return;
-  if (s.flags & tcp_rst) {
-    const bool ours = s.seq == c.last_ack_sent || in_window(c, s);
-    if (!ours) {
-      ++counters.out_of_window;
-      return;
-    }
-    return reset_input(now, i, s);
-  }
-  if (s.flags & tcp_syn) return challenge(now, i);
+  if (s.flags & tcp_rst) return reset_input(now, i, s);
+  if (s.flags & tcp_syn) return syn_input(now, i, s);
   if (!in_window(c, s)) {
-    // A peer that was restored too may not know its own sequence number yet; what it acknowledges is true all
-    // the same.
-    if (c.kicking && s.flags & tcp_ack && s.seq.before(c.rcv_nxt) && s.ack.after_eq(c.snd_una)) {
+    if (ack_heard_outside(c, s)) {
       if (!ack_input(now, i, s)) return;
       output(now, i);
     }
@@ -287,7 +215,7 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     if (!may_ack(c)) return false;  // the peer cannot have seen a SYN-ACK
     establish(now, i, s);
   }
-  if (s.ack.after(c.snd_max) || s.ack.before(c.snd_una - std::max(c.max_snd_wnd, 65535u))) {
+  if (!ack_plausible(c, s.ack)) {
     challenge(now, i);
     return false;
   }

@@ -65,20 +65,6 @@ void tcp_engine::impl::must_ack(index i) {
   env.send({.connection = table.id(i), .seq = c.snd_high, .flags = tcp_ack});
 }
 
-// RFC 5961 7: so many challenge ACKs a second and no more.
-void tcp_engine::impl::challenge(picos now, index i) {
-  conn& c = table.at(i);
-  const std::uint32_t ms = clock_ms(now);
-  if (c.challenges == 0 || ms - c.challenge_ms >= 1000) {
-    c.challenge_ms = ms;
-    c.challenges = 0;
-  }
-  if (c.challenges >= config.challenge_acks_per_second) return;
-  ++c.challenges;
-  ++counters.challenge_acks;
-  must_ack(i);
-}
-
 // What was accepted or committed since the last ACK: acknowledge now, later, or not at all (RFC 9293 3.8.6.3,
 // RFC 5681 4.2).
 void tcp_engine::impl::decide_ack(picos now, index i) {
@@ -198,6 +184,14 @@ void tcp_engine::impl::retransmit_first(index i) {
 
 // ------------------------------------------------------------------------------------------------ filling in
 
+// Sequence number of an empty ACK: after a probe of a closed window, or when the window has shrunk, what was
+// sent lies where the peer takes nothing, not even the ACK.
+seq32 tcp_engine::impl::empty_ack_seq(const conn& c, seq32 next) const {
+  const seq32 edge = c.snd_una + c.snd_wnd;
+  const bool rounding = c.snd_wnd && next.minus(edge) < 1u << c.peer_wscale;
+  return c.kicking || next.before_eq(edge) || rounding ? next : edge;
+}
+
 bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, index i, segment& out) {
   conn& c = table.at(i);
   const bool syn = r.flags & tcp_syn;
@@ -216,7 +210,7 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
     const bool news = ackable(c).after(c.last_ack_sent) || next_edge(c).after(c.rcv_adv);
     if (!(r.flags & tcp_ack)) c.ack_requested = false;
     if (!(r.flags & tcp_ack) && !news) return false;
-    out.seq = later(r.seq, c.snd_una);
+    out.seq = empty_ack_seq(c, later(r.seq, c.snd_una));
   } else if ((r.seq + r.length + (fin ? 1u : 0u)).before_eq(c.snd_una)) {
     return false;
   }
