@@ -231,7 +231,7 @@ std::size_t driver::read(conn handle, void* room, std::size_t bytes) {
       if (r.consumed == r.committed) break;
       continue;
     }
-    d.buffers.give_back(r.id);
+    if (!d.config.mutants.leak_buffer) d.buffers.give_back(r.id);
     c->rx.pop_front();
   }
   c->unread -= static_cast<std::uint32_t>(taken);

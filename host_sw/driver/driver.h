@@ -43,6 +43,9 @@ struct driver_mutants {
   bool no_block = false;         // the substitute receives before its table is loaded
   bool snd_max_reset = false;    // RESTORE.snd_max = h_una
   bool free_before_ack = false;  // send bytes are given up when posted
+  bool stale_rcv_nxt = false;    // RESTORE.rcv_nxt = IRS + 1
+  bool leak_buffer = false;      // a receive buffer that was read is never given back
+  bool slow_recovery = false;    // a loading substitute is looked at every 200 ms
 };
 
 struct driver_config {

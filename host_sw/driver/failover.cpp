@@ -126,7 +126,7 @@ void failover::rebuild() {
     }
     for (std::size_t i = 0; i < c.rx.size(); ++i) d_.take_back(c.rx[i]);
     if (c.phase == conn_phase::connecting) return;
-    restores_.push_back(restore_descriptor(c, d_.config.mutants.snd_max_reset));
+    restores_.push_back(restore_descriptor(c, d_.config.mutants));
     d_.hw.spend(work::restore_connection, 1);
   });
 }
@@ -163,8 +163,9 @@ void failover::load(device& b) {
 
 void failover::poll_later() {
   d_.hw.timer_stop(poll_timer_);
+  const std::uint32_t us = d_.config.mutants.slow_recovery ? 200'000 : d_.config.recovery_poll_us;
   poll_timer_ = d_.hw.timer_start(
-      d_.config.recovery_poll_us * 1000ULL, [](void* self) { static_cast<failover*>(self)->poll(); }, this);
+      us * 1000ULL, [](void* self) { static_cast<failover*>(self)->poll(); }, this);
 }
 
 void failover::poll() {

@@ -22,7 +22,7 @@ us_tcp_state derive_state(const connection& c) {
   return c.fin_tx_first ? US_TCP_CLOSING : US_TCP_LAST_ACK;
 }
 
-us_idt_entry restore_descriptor(const connection& c, bool reset_snd_max) {
+us_idt_entry restore_descriptor(const connection& c, const driver_mutants& mutants) {
   us_idt_entry e = descriptor(US_OP_RESTORE, c.id.raw);
   auto& r = e.u.restore;
   std::memcpy(r.peer_ip, c.key.peer_ip.data(), sizeof r.peer_ip);
@@ -34,9 +34,9 @@ us_idt_entry restore_descriptor(const connection& c, bool reset_snd_max) {
   r.wscale = c.wscale;
   r.mss = c.mss;
   r.fin = static_cast<std::uint16_t>((c.fin_tx ? US_FIN_TX : 0u) | (c.fin_rx ? US_FIN_RX : 0u));
-  r.rcv_nxt = c.h_rcv.raw;
+  r.rcv_nxt = mutants.stale_rcv_nxt ? c.irs_next.raw : c.h_rcv.raw;
   r.snd_una = c.h_una.raw;
-  r.snd_max = reset_snd_max ? c.h_una.raw : c.h_post_end.raw;
+  r.snd_max = mutants.snd_max_reset ? c.h_una.raw : c.h_post_end.raw;
   r.rcv_adv = c.edge.raw;
   r.iss = c.iss.raw;
   return e;

@@ -8,9 +8,8 @@ namespace understudy::host {
 // TCP state as the peer can observe it, from what is hard: handshake, FINs, and whether ours is acknowledged.
 us_tcp_state derive_state(const connection& c);
 
-// RESTORE with the hard state of a connection that has a cid. `reset_snd_max` is the mutant: snd_max =
-// snd_una.
-us_idt_entry restore_descriptor(const connection& c, bool reset_snd_max);
+// RESTORE with the hard state of a connection that has a cid.
+us_idt_entry restore_descriptor(const connection& c, const driver_mutants& mutants);
 
 // POST_RX for the part of a buffer that is not yet committed.
 us_idt_entry post_rx_descriptor(const connection& c, const rx_range& r, std::uint64_t buffer_iova);

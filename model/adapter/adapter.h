@@ -135,6 +135,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void process(const received& r);
   void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push,
              bool fin) override;
+  void mix_up_buffers(connection_buffers& b);
   void changed(cid c, change what, us_status status) override;
   void record_acked();
   void note_acked(cid c);

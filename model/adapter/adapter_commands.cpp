@@ -29,7 +29,9 @@ void adapter::fetch_descriptors() {
   const iova base{static_cast<std::uint64_t>(regs_[US_REG_IDT_BASE_HI / 4]) << 32 |
                   regs_[US_REG_IDT_BASE_LO / 4]};
   fetching_ = true;
-  dma.read(base + std::uint64_t{slot} * US_ENTRY_BYTES, n * US_ENTRY_BYTES,
+  const std::uint32_t beyond =
+      config_.mutants.fetch_beyond_tail && n < std::min(entries - slot, config_.descriptors_a_fetch) ? 1 : 0;
+  dma.read(base + std::uint64_t{slot} * US_ENTRY_BYTES, (n + beyond) * US_ENTRY_BYTES,
            reinterpret_cast<std::uint8_t*>(fetched_.data()), frame_ref{},
            [this, first = idt_head_, n](bool ok) {
              if (!ok) {  // the ring is not where the driver said: nothing more can be understood

@@ -1,5 +1,6 @@
 // From the MAC to host memory, and what the engine reports on the way.
 #include <algorithm>
+#include <utility>
 
 #include "model/adapter/adapter.h"
 
@@ -147,6 +148,19 @@ us_record adapter::connection_record(cid c, const tcp_view& v, us_record_type ty
   return r;
 }
 
+// The deliberate fault cross_connection: `b` and another connection exchange the buffers that they fill next.
+void adapter::mix_up_buffers(connection_buffers& b) {
+  receive_buffer& mine = receive_store_.front(b.rx);
+  for (connection_buffers& other : connections_) {
+    if (&other == &b || other.rx.empty()) continue;
+    receive_buffer& theirs = receive_store_.front(other.rx);
+    if (mine.used || theirs.used || mine.base_off != theirs.base_off || mine.length != theirs.length)
+      continue;
+    std::swap(mine, theirs);
+    return;
+  }
+}
+
 // Payload first, its record behind it: the order on the bus is the order of the commit (I-RX-2).
 void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length,
                     bool push, bool fin) {
@@ -161,6 +175,7 @@ void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, 
       SC_REPORT_ERROR("/understudy/adapter", "payload accepted beyond the host's grant (I-RX-6)");
       return;
     }
+    if (config_.mutants.cross_connection) mix_up_buffers(b);
     receive_buffer& to = receive_store_.front(b.rx);
     const std::uint32_t n = std::min(length, to.length - to.used);
     r.rcv_nxt = (seq + n).raw;
@@ -182,9 +197,10 @@ void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, 
         r.rcv_nxt = (seq + 1).raw;
       }
     }
-    if (config_.mutant_record_before_payload) output_.push(r, is_protected);
-    dma.write(at, f, offset, n);
-    if (!config_.mutant_record_before_payload) output_.push(r, is_protected);
+    if (config_.mutants.record_before_payload) output_.push(r, is_protected);
+    dma.write(at, f, offset - (config_.mutants.shifted_payload ? 1 : 0),
+              n + (config_.mutants.write_outside && length > n ? 1 : 0));
+    if (!config_.mutants.record_before_payload) output_.push(r, is_protected);
     offset += n;
     length -= n;
     if (length == 0) return;

@@ -141,6 +141,7 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
   if (!from) return false;
   frame_ref f =
       slot.is_raw || slot.request.length == 0 ? frame_ref::make(0, headroom) : std::move(slot.frame);
+  if (config_.mutants.resend_other_bytes && slot.request.retransmission && f.size()) f.data()[0] ^= 0xff;
   const ip_address& hop =
       same_network(from->ip, s.tuple.remote, from->prefix_len) ? s.tuple.remote : from->gateway;
   const mac_address* mac = neighbours_.find(hop);

@@ -29,7 +29,8 @@ void output_table::reset() {
 }
 
 void output_table::push(us_record r, bool prove) {
-  if (!waiting_.empty() || tail_ - host_head_ >= entries_) {
+  const bool full = !waiting_.empty() || tail_ - host_head_ >= entries_;
+  if (full && !config_.mutants.overrun_ring) {
     ++counters_.stalled;
     waiting_.push_back({r, prove});
     return;
@@ -38,6 +39,7 @@ void output_table::push(us_record r, bool prove) {
 }
 
 void output_table::write(us_record& r, bool prove) {
+  if (config_.mutants.skip_record_number && tail_ % 64 == 63) ++tail_;
   r.epoch = epoch_;
   r.number = tail_;
   r.idt_head = reported_idt_head_ = idt_head_;
@@ -92,7 +94,7 @@ bool output_table::host_consumed(std::uint32_t head) {
     waiting w = waiting_.pop_front();
     write(w.r, w.prove);
   }
-  if (tail_ != host_head_ && !config_.mutant_lost_wakeup) schedule_interrupt();
+  if (tail_ != host_head_ && !config_.mutants.lost_wakeup) schedule_interrupt();
   return true;
 }
 

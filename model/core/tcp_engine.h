@@ -66,6 +66,10 @@ struct tcp_mutants {
   bool shrink_window = false;      // the advertised right edge moves back
   bool tsval_regress = false;      // a restored connection's TSval starts behind the old adapter's
   bool reuse_isn = false;          // every connection starts at the same sequence number
+  bool ack_regress = false;        // now and then a segment acknowledges less than the one before
+  bool ack_fin_early = false;      // a FIN is acknowledged when it is accepted, committed or not
+  bool ignore_window = false;      // sends by the congestion window alone
+  bool lose_retransmit = false;    // the retransmission timer never fires
 };
 
 // Constants of an engine; times in picoseconds. Ranges are checked by the scenario reader.

@@ -92,6 +92,7 @@ struct tcp_engine::impl {
   // The number that segments acknowledge: what is committed, or what is accepted if the connection is not
   // protected.
   seq32 ackable(const conn& c) const {
+    if (config.mutants.ack_fin_early && c.fin_accepted) return c.rcv_nxt;
     return c.is_protected() && !config.mutants.ack_before_commit ? c.rcv_committed : c.rcv_nxt;
   }
   // False until the host knows the connection: no segment with an ACK may leave.

@@ -125,9 +125,10 @@ void tcp_engine::impl::output(picos now, index i) {
   if (c.state < US_TCP_ESTABLISHED || c.state == US_TCP_FIN_WAIT_2 || c.state == US_TCP_TIME_WAIT) return;
   if (c.kicking || !may_ack(c)) return;
   const std::uint32_t mss = c.effective_mss();
+  const std::uint32_t window = config.mutants.ignore_window ? ~0u : c.snd_wnd;
   for (;;) {
     const std::uint32_t limited_transmit = c.in_recovery || c.dup_acks > 2 ? 0 : c.dup_acks * mss;
-    const seq32 limit = c.snd_una + std::min(c.cwnd + limited_transmit, c.snd_wnd);
+    const seq32 limit = c.snd_una + std::min(c.cwnd + limited_transmit, window);
     const std::uint32_t room = limit.after(c.snd_nxt) ? limit.minus(c.snd_nxt) : 0;
     const std::uint32_t pending = c.snd_end.after(c.snd_nxt) ? c.snd_end.minus(c.snd_nxt) : 0;
     const std::uint32_t length = std::min({pending, room, mss});
@@ -219,6 +220,8 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
   if (ack) {
     out.flags |= tcp_ack;
     out.ack = ackable(c);
+    if (config.mutants.ack_regress && c.synchronized() && counters.segments_out % 16 == 15)
+      out.ack = out.ack - 1;
   }
   out.window = advertise(c, syn);
   if (syn) {

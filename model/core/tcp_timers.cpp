@@ -21,7 +21,8 @@ void tcp_engine::impl::schedule(index i) {
 void tcp_engine::impl::arm(picos now, index i, timer_kind kind, picos delay) {
   conn& c = table.at(i);
   c.timer = kind;
-  c.timer_deadline = now + delay;
+  const bool lost = config.mutants.lose_retransmit && kind == timer_kind::retransmit;
+  c.timer_deadline = lost ? never : now + delay;
   schedule(i);
 }
 

@@ -319,6 +319,7 @@ void pcie_port::announce() {
     ++counters_.tlps_up;
     counters_.bytes_up += t.wire;
     log_tlp(event_kind::tlp_up, t.address, t.type, t.length);
+    if (config_.mutant_interrupt_overtakes && is_interrupt(t)) land_interrupt(t);
   }
 }
 
@@ -344,21 +345,33 @@ void pcie_port::land() {
   }
 }
 
-void pcie_port::land_write(const up_tlp& t) {
+bool pcie_port::is_interrupt(const up_tlp& t) {
+  return t.type == tlp_type::memory_write && t.length == register_bytes && t.address >= msi_base &&
+         t.address < msi_end;
+}
+
+void pcie_port::land_interrupt(const up_tlp& t) {
+  std::uint32_t data;
+  std::memcpy(&data, t.bytes, sizeof data);
+  ++counters_.msi;
   event e;
   e.unit = unit_;
   e.at = now_ps();
-  if (t.length == register_bytes && t.address >= msi_base && t.address < msi_end) {
-    std::uint32_t data;
-    std::memcpy(&data, t.bytes, sizeof data);
-    ++counters_.msi;
-    e.kind = event_kind::interrupt;
-    e.a = data;
-    e.b = t.address;
-    log_.emit(e);
-    if (interrupt_) interrupt_(t.address, data);
+  e.kind = event_kind::interrupt;
+  e.a = data;
+  e.b = t.address;
+  log_.emit(e);
+  if (interrupt_) interrupt_(e.b, data);
+}
+
+void pcie_port::land_write(const up_tlp& t) {
+  if (is_interrupt(t)) {
+    if (!config_.mutant_interrupt_overtakes) land_interrupt(t);
     return;
   }
+  event e;
+  e.unit = unit_;
+  e.at = now_ps();
   if (!memory_.write(t.address, t.bytes, t.length)) {
     ++counters_.unsupported;
     return;

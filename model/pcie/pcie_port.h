@@ -62,6 +62,9 @@ struct pcie_config {
   picos mmio_latency = 300_ns;
   // After this a host read that nobody answers gives all-ones (PCIe 2.8: range A starts at 50 us).
   picos completion_timeout = 50_us;
+  // Deliberate fault, which a monitor must catch: the CPU hears of an interrupt when its message leaves the
+  // adapter, while the writes before it are on their way to memory.
+  bool mutant_interrupt_overtakes = false;
 };
 
 // What passed since time 0. Bytes of up and down are bytes on the wire, DLLPs not counted.
@@ -209,6 +212,8 @@ class pcie_port : public sc_core::sc_module {
   picos send_up(picos earliest, up_tlp t, picos handling);
   void announce();
   void land();
+  static bool is_interrupt(const up_tlp& t);
+  void land_interrupt(const up_tlp& t);
   void land_write(const up_tlp& t);
   void serve(dma_read r);
 

@@ -1,12 +1,9 @@
 #include "tb/campaign/campaign.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <stdexcept>
 
@@ -14,6 +11,8 @@
 #include "model/core/rng.h"
 #include "tb/campaign/golden.h"
 #include "tb/campaign/injector.h"
+#include "tb/campaign/mutants.h"
+#include "tb/campaign/processes.h"
 #include "tb/platform/run.h"
 #include "tb/report/files.h"
 #include "tb/report/origin.h"
@@ -35,37 +34,6 @@ std::string config_hash(const campaign_plan& p) {
   std::string all = p.text;
   for (const auto& [key, value] : changed_parameters(p.base)) all += key + "=" + value + ";";
   return fmt::format("{:08x}{:08x}", crc32c(all.data(), all.size()), crc32c(all.data(), all.size(), 1));
-}
-
-// Run `f` in a process of its own (SystemC elaborates once in a process); its result crosses as a line of
-// text.
-std::string in_child(const std::function<std::string()>& f) {
-  std::FILE* out = std::tmpfile();
-  if (!out) throw std::runtime_error("temporary file: cannot be made");
-  std::fflush(nullptr);
-  const pid_t pid = fork();
-  if (pid < 0) throw std::runtime_error("fork failed");
-  if (pid == 0) {
-    int status = 0;
-    try {
-      const std::string text = f();
-      std::fwrite(text.data(), 1, text.size(), out);
-    } catch (const std::exception& e) {
-      std::fprintf(out, "error %s", e.what());
-      status = 1;
-    }
-    std::fflush(out);
-    _exit(status);
-  }
-  int status = 0;
-  waitpid(pid, &status, 0);
-  std::rewind(out);
-  std::string text;
-  char buffer[4096];
-  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, out)) text.append(buffer, n);
-  std::fclose(out);
-  if (!WIFEXITED(status)) return "error the process died";
-  return text;
 }
 
 golden_run checked_golden(const campaign_plan& p) {
@@ -92,40 +60,6 @@ std::vector<std::uint64_t> select(const campaign_plan& p, const campaign_options
   return chosen;
 }
 
-void run_mutants(const campaign_plan& p, const campaign_options& o, campaign_result& r) {
-  const auto verdict_of = [](const mutant_row& row, bool with) {
-    return in_child([&row, with] {
-      std::vector<std::string> sets = row.sets;
-      if (with) sets.push_back("mutants=[\"" + row.mutant + "\"]");
-      const scenario s = load_scenario(row.scenario, sets);
-      run_options options;
-      options.captures = false;
-      const run_result result = run_scenario(s, options);
-      std::string fired;
-      for (const monitor_result& m : result.monitors)
-        if (m.violations) fired += m.id + " ";
-      return (result.held() ? "held " : "failed ") + fired;
-    });
-  };
-  for (std::size_t i = 0; i < p.mutants.size(); ++i) {
-    if (i % o.shards != o.shard - 1) continue;
-    if (o.stop && o.stop->load()) {
-      r.stopped = true;
-      return;
-    }
-    const mutant_row& row = p.mutants[i];
-    if (o.progress) o.progress(fmt::format("mutant {} of {}: {}", i + 1, p.mutants.size(), row.mutant));
-    mutant_verdict v;
-    v.row = row;
-    const std::string with = verdict_of(row, true);
-    const std::string without = verdict_of(row, false);
-    v.caught = with.find(row.monitor + " ") != std::string::npos && with.rfind("failed", 0) == 0;
-    v.clean = without.rfind("held", 0) == 0;
-    v.note = (v.caught ? "" : "with it: " + with + "; ") + (v.clean ? "" : "without it: " + without);
-    r.mutants.push_back(v);
-  }
-}
-
 // What an injection costs when it is run alone from the start, in seconds.
 double rerun_cost(const campaign_plan& p, const std::vector<std::uint64_t>& points) {
   const auto begin = steady::now();
@@ -137,7 +71,7 @@ double rerun_cost(const campaign_plan& p, const std::vector<std::uint64_t>& poin
     f.when = fault_spec::trigger::at_event;
     f.at_event = points[points.size() * (2 * n + 1) / (2 * rerun_samples)];
     s.faults.push_back(f);
-    in_child([&s] {
+    in_processes(1, 1, 0, [&s](std::size_t) {
       run_options options;
       options.captures = false;
       return std::string(run_scenario(s, options).held() ? "held" : "failed");

@@ -67,9 +67,11 @@ std::string summary_text(const campaign_result& r) {
                     r.control_forks, r.control_mismatches, r.tail_checks, r.tail_mismatches);
     for (const std::string& f : r.failures) t += "             " + f.substr(0, 160) + "\n";
   }
-  t += fmt::format("{}\n", r.stopped  ? "STOPPED: run the same command again to go on"
-                           : r.held() ? "HELD: no instant was found at which death hurts"
-                                      : "FAILED: see the lines above");
+  t += fmt::format("{}\n", r.stopped   ? "STOPPED: run the same command again to go on"
+                           : !r.held() ? "FAILED: see the lines above"
+                           : r.mode == campaign_mode::mutants
+                               ? "HELD: each defect is caught by its monitor, each run without it is clean"
+                               : "HELD: no instant was found at which death hurts");
   if (!r.held() && !r.failures.empty())
     t += fmt::format("next         understudy replay {}\n", r.failures.front().substr(0, 20));
   return t;

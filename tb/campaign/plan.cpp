@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
+
+#include "tb/monitors/monitor_set.h"
 
 namespace understudy::tb {
 
@@ -130,7 +133,17 @@ campaign_plan load_plan(const std::string& path, const load_checks& checks) {
   if (p.mode == campaign_mode::mutants) {
     if (p.mutants.empty())
       throw scenario_error(path + ": mutant: the fault space is empty: no [[mutant]] table");
-    for (const mutant_row& m : p.mutants) load_scenario(m.scenario, m.sets, checks);
+    for (const mutant_row& m : p.mutants) {
+      std::vector<std::string> sets = m.sets;
+      sets.push_back("mutants=[\"" + m.mutant + "\"]");
+      load_scenario(m.scenario, sets, checks);
+      const auto known = monitor_sentences();
+      if (std::none_of(known.begin(), known.end(), [&m](const auto& s) { return s.id == m.monitor; }))
+        throw scenario_error(
+            fmt::format("{}: mutant.monitor: \"{}\" is no monitor; understudy describe monitors "
+                        "lists them",
+                        path, m.monitor));
+    }
     return p;
   }
   if (p.scenario_path.empty()) throw scenario_error(path + ": scenario: is missing");

@@ -16,8 +16,19 @@ adapter_config adapter_of(const scenario& s) {
   c.tcp.mutants.shrink_window = s.has_mutant("shrink_window");
   c.tcp.mutants.tsval_regress = s.has_mutant("tsval_regress");
   c.tcp.mutants.reuse_isn = s.has_mutant("reuse_isn");
-  c.mutant_record_before_payload = s.has_mutant("record_before_payload");
-  c.mutant_lost_wakeup = s.has_mutant("lost_wakeup");
+  c.tcp.mutants.ack_regress = s.has_mutant("ack_regress");
+  c.tcp.mutants.ack_fin_early = s.has_mutant("ack_fin_early");
+  c.tcp.mutants.ignore_window = s.has_mutant("ignore_window");
+  c.tcp.mutants.lose_retransmit = s.has_mutant("lose_retransmit");
+  c.mutants.record_before_payload = s.has_mutant("record_before_payload");
+  c.mutants.lost_wakeup = s.has_mutant("lost_wakeup");
+  c.mutants.shifted_payload = s.has_mutant("shifted_payload");
+  c.mutants.resend_other_bytes = s.has_mutant("resend_other_bytes");
+  c.mutants.write_outside = s.has_mutant("write_outside");
+  c.mutants.cross_connection = s.has_mutant("cross_connection");
+  c.mutants.skip_record_number = s.has_mutant("skip_record_number");
+  c.mutants.fetch_beyond_tail = s.has_mutant("fetch_beyond_tail");
+  c.mutants.overrun_ring = s.has_mutant("overrun_ring");
   c.dma.mps = s.pcie.mps;
   c.dma.mrrs = s.pcie.mrrs;
   c.dma.tags = a.dma_tags;
@@ -54,6 +65,7 @@ pcie_config pcie_of(const scenario& s) {
   c.write_latency = s.pcie.write_latency;
   c.mmio_latency = s.pcie.mmio_latency;
   c.completion_timeout = s.pcie.completion_timeout;
+  c.mutant_interrupt_overtakes = s.has_mutant("interrupt_overtakes");
   return c;
 }
 
@@ -92,7 +104,7 @@ eth_link_config adapter_link_of(const scenario& s) {
 host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip,
                               std::uint32_t connections) {
   host::driver_config c;
-  c.odt_entries = 4096;
+  c.odt_entries = s.memory.record_entries;
   c.pool_buffers = std::max(s.memory.pool_buffers, std::min(connections, 4096u));
   c.buffer_bytes = s.memory.buffer_bytes;
   c.receive_buffer = s.memory.receive_buffer;
@@ -111,6 +123,9 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac, const i
   c.mutants.no_block = s.has_mutant("no_block");
   c.mutants.snd_max_reset = s.has_mutant("snd_max_reset");
   c.mutants.free_before_ack = s.has_mutant("free_before_ack");
+  c.mutants.stale_rcv_nxt = s.has_mutant("stale_rcv_nxt");
+  c.mutants.leak_buffer = s.has_mutant("leak_buffer");
+  c.mutants.slow_recovery = s.has_mutant("slow_recovery");
   return c;
 }
 

@@ -49,15 +49,17 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
                          std::uint16_t first_unit, unsigned first_switch_port) {
   h.memory = std::make_unique<host_memory>();
   adapter_config config = adapter_of(s);
+  pcie_config bus = pcie_of(s);
   if (!prefix.empty()) {  // the far end is not under test: the twin is always sound
     config.tcp.mutants = {};
-    config.mutant_record_before_payload = config.mutant_lost_wakeup = false;
+    config.mutants = {};
+    bus.mutant_interrupt_overtakes = false;
   }
   for (unsigned i = 0; i < count; ++i) {
     slot p;
     const auto unit = static_cast<std::uint16_t>(first_unit + i);
     const std::string name = prefix + adapter_name(i);
-    p.port = std::make_unique<pcie_port>((name + "_port").c_str(), pcie_of(s), *h.memory, log, unit);
+    p.port = std::make_unique<pcie_port>((name + "_port").c_str(), bus, *h.memory, log, unit);
     if (!waves_dir_.empty() && prefix.empty()) config.checksum_vcd = waves_dir_ + "/waves_" + name + ".vcd";
     p.device = std::make_unique<adapter>((name + "_adapter").c_str(), config, log, unit);
     eth_link_config link = prefix.empty() ? adapter_link_of(s) : peer_link_of(s);

@@ -28,7 +28,9 @@ constexpr parameter table[] = {
     {"mutants", word_list, AT(mutants), "", "",
      "ack_before_commit|record_before_payload|snd_max_reset|no_fence|no_block|shrink_window|tsval_regress|"
      "free_before_ack|"
-     "reuse_isn|lost_wakeup",
+     "reuse_isn|lost_wakeup|shifted_payload|stale_rcv_nxt|ack_regress|ack_fin_early|resend_other_bytes|"
+     "ignore_window|write_outside|leak_buffer|cross_connection|skip_record_number|fetch_beyond_tail|"
+     "interrupt_overtakes|overrun_ring|lose_retransmit|slow_recovery",
      "Deliberate defects of adapter or driver, each of which a monitor must catch; such a run is expected to "
      "fail."},
 
@@ -212,6 +214,10 @@ constexpr parameter table[] = {
      "Bytes that the driver keeps for a connection until the peer has acknowledged them."},
     {"memory.pool_buffers", integer, AT(memory.pool_buffers), "0", "65536", "",
      "Receive buffers posted for whichever connection comes next."},
+    {"memory.record_entries", integer, AT(memory.record_entries), "", "",
+     "16|32|64|128|256|512|1024|2048|4096|8192|16384|32768|65536",
+     "Entries of the table that an adapter writes commit records into; when it is full, records wait in the "
+     "adapter."},
 
     {"failover.hold_bytes", size, AT(failover.hold_bytes), "0 B", "1 GiB", "",
      "Bytes that the switch holds for the address while reception is blocked, as PAUSE would; 0 drops them."},
@@ -244,6 +250,22 @@ constexpr mutant mutant_table[] = {
     {"free_before_ack", "Sent bytes are given back before the peer has acknowledged them."},
     {"reuse_isn", "A new connection gets the initial sequence number of the one before."},
     {"lost_wakeup", "An interrupt that falls into the moderation time is forgotten."},
+    {"shifted_payload", "Payload is placed from one byte before its beginning."},
+    {"stale_rcv_nxt", "A connection is restored at its first byte instead of the last one committed."},
+    {"ack_regress", "Now and then a segment acknowledges less than the one before."},
+    {"ack_fin_early", "A FIN is acknowledged when it is accepted, committed or not."},
+    {"resend_other_bytes", "A segment that is sent again carries another first byte."},
+    {"ignore_window", "The adapter sends by its congestion window alone, whatever the peer has room for."},
+    {"write_outside", "A write that fills a receive buffer goes one byte beyond it."},
+    {"leak_buffer", "A receive buffer that the application has read is never given back."},
+    {"cross_connection", "Two connections exchange the receive buffers that they fill next."},
+    {"skip_record_number", "Every 64th number of the commit records is left out."},
+    {"fetch_beyond_tail", "A fetch of descriptors takes one more than the doorbell has announced."},
+    {"interrupt_overtakes",
+     "The root complex tells the CPU of an interrupt before the writes in front of it are in memory."},
+    {"overrun_ring", "Commit records are written whether the host has made room or not."},
+    {"lose_retransmit", "The retransmission timer never fires."},
+    {"slow_recovery", "The driver looks at a loading substitute every 200 ms."},
 };
 
 // Edits (insert, delete, replace) between two words.

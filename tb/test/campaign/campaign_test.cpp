@@ -1,5 +1,6 @@
 // Campaigns as a user runs them: exhaustive where asked, resumable, in shards, and able to fail.
 #include <fstream>
+#include <map>
 
 #include "tb/test/platform/program.h"
 
@@ -95,6 +96,46 @@ TEST(campaign, a_defect_of_the_recovery_is_found_and_replayed_by_its_id) {
   EXPECT_TRUE(std::filesystem::exists(test_folder() / "replay" / "capture.pcapng"));
 }
 
+// A plan of one mutant in hello.toml.
+std::string mutant_plan(const std::string& name, const std::string& monitor, const std::string& more = {}) {
+  std::filesystem::create_directories(test_folder());
+  const std::string path = (test_folder() / "mutant.toml").string();
+  std::ofstream(path) << "mode = \"mutants\"\n[[mutant]]\nname = \"" << name << "\"\nmonitor = \"" << monitor
+                      << "\"\nscenario = \"" << scenario_file("hello.toml") << "\"\n"
+                      << more;
+  return path;
+}
+
+TEST(campaign, every_monitor_has_a_mutant_that_it_kills) {
+  const program_run r = campaign(std::string(US_SOURCE_DIR) + "/traces/campaigns/mutants.toml", "mutants");
+  ASSERT_EQ(r.status, 0) << r.output;
+  EXPECT_EQ(r.result["killed"], r.result["mutants"]);
+  std::map<std::string, unsigned> rows;
+  for (const auto& row : r.result["rows"]) ++rows[row["monitor"].get<std::string>()];
+  const auto described =
+      nlohmann::json::parse(shell(quoted(US_PROGRAM) + " describe monitors --json").output);
+  ASSERT_GE(described.size(), 25u);
+  for (const auto& m : described)
+    EXPECT_GT(rows[m["id"].get<std::string>()], 0u) << m["id"] << " has no mutant";
+}
+
+TEST(campaign, a_mutant_is_killed_by_the_monitor_of_its_row_and_no_other) {
+  const program_run right = campaign(mutant_plan("leak_buffer", "I-DMA-4"), "out");
+  EXPECT_EQ(right.status, 0) << right.output;
+  const program_run wrong = campaign(mutant_plan("leak_buffer", "I-DMA-1"), "out");
+  EXPECT_EQ(wrong.status, 1) << wrong.output;
+  EXPECT_EQ(wrong.result["killed"], 0);
+  EXPECT_FALSE(wrong.result["rows"][0]["caught"]);
+}
+
+TEST(campaign, a_row_that_fails_without_its_mutant_kills_nothing) {
+  const program_run r = campaign(
+      mutant_plan("leak_buffer", "I-DMA-4", "set = ['fault=[{kind=\"kill\",at_fraction=0.5}]']\n"), "out");
+  EXPECT_EQ(r.status, 1) << r.output;
+  EXPECT_FALSE(r.result["rows"][0]["clean_without"]);
+  EXPECT_EQ(r.result["killed"], 0);
+}
+
 TEST(campaign, a_golden_run_that_fails_is_refused) {
   refused("campaign " + quoted(plan("crash_points", "set = ['mutants=[\"ack_before_commit\"]']\n")) +
               " --out " + quoted((test_folder() / "out").string()),
@@ -107,6 +148,8 @@ TEST(campaign, bad_plans_get_one_line_and_status_2) {
   refused("campaign " + quoted(plan("crash_points", "site = 3\n")) + out, "site: is unknown");
   refused("campaign " + quoted(plan("crash_points", "stride = 0\n")) + out, "stride: is not a whole number");
   refused("campaign " + quoted(plan("mutants", "")) + out, "the fault space is empty");
+  refused("campaign " + quoted(mutant_plan("leak_bufer", "I-DMA-4")) + out, "leak_bufer");
+  refused("campaign " + quoted(mutant_plan("leak_buffer", "I-DMA-44")) + out, "I-DMA-44");
   refused("campaign " + quoted(plan("crash_points", "set = [\"topology.adapters=1\"]\n")) + out,
           "nobody could take over");
   refused("campaign " + quoted(plan("crash_points", "stride = 4001\n")) + " --shard 3/2" + out, "--shard");
