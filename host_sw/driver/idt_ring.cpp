@@ -40,6 +40,7 @@ std::uint32_t idt_ring::push(us_idt_entry e) {
 }
 
 bool idt_ring::consumed_to(std::uint32_t head) {
+  if (head_ - head <= entries_) return true;
   if (head - head_ > announced_ - head_) return false;
   head_ = head;
   while (!waiting_.empty() && tail_ - head_ < entries_) {
