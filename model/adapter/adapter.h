@@ -201,9 +201,10 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   picos rx_pipe_free_ = 0;           // when the checksum block takes the next frame
   bool rx_stalled_ = false;          // waiting for the bus
 
-  fifo<frame_ref> out_frames_;       // complete frames: ARP, echo
-  fifo<std::uint32_t> out_control_;  // slots without payload: ACK, SYN, RST
-  fifo<std::uint32_t> out_data_;     // slots with payload or FIN, in stream order
+  fifo<frame_ref> out_frames_;         // complete frames: ARP, echo
+  fifo<std::uint32_t> out_control_;    // slots without payload: ACK, SYN, RST
+  fifo<std::uint32_t> out_data_;       // slots with payload or FIN, in stream order
+  fifo<std::uint32_t> waiting_kicks_;  // slots of kicks whose neighbour has been asked for
   std::vector<std::unique_ptr<out_slot>> slots_;
   std::vector<std::uint32_t> free_slots_;
   struct pending_frame {

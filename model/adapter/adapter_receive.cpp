@@ -90,6 +90,9 @@ void adapter::process(const received& r) {
       send_frame(std::move(w.frame));
       waiting_for_neighbour_.erase(waiting_for_neighbour_.begin() + static_cast<std::ptrdiff_t>(i));
     }
+    if (waiting_kicks_.empty()) return;
+    while (!waiting_kicks_.empty()) out_control_.push_back(waiting_kicks_.pop_front());
+    start_transmit();
   };
   switch (p.kind) {
     case frame_class::arp_request:

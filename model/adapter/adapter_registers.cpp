@@ -213,6 +213,7 @@ void adapter::reset() {
   out_frames_.clear();
   out_control_.clear();
   out_data_.clear();
+  waiting_kicks_.clear();
   slots_.clear();
   free_slots_.clear();
   waiting_for_neighbour_.clear();

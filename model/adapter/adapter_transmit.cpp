@@ -118,7 +118,10 @@ void adapter::transmit() {
     }
     if (!q) break;
     const std::uint32_t index = q->pop_front();
-    dress(*slots_[index], f);
+    if (!dress(*slots_[index], f)) {
+      waiting_kicks_.push_back(index);
+      continue;
+    }
     slots_[index]->frame = frame_ref{};
     free_slots_.push_back(index);
   }
@@ -129,16 +132,18 @@ void adapter::transmit() {
   after_engine();
 }
 
-// Make the frame of a slot as the engine wants it at this instant. False, and no frame: it is no longer
-// wanted, cannot be addressed, or waits for its neighbour.
+// Make the frame of a slot as the engine wants it at this instant. No frame: it is no longer wanted, cannot
+// be addressed, or waits for its neighbour. False: the slot itself has to wait for that. A substitute knows
+// no neighbour yet and kicks every connection at once, more than frames may wait; a kick is made anew
+// instead.
 bool adapter::dress(out_slot& slot, frame_ref& out) {
-  if (slot.failed) return false;
+  if (slot.failed) return true;
   segment s = slot.raw;
   if (!slot.is_raw &&
       (!engine_->known(slot.request.connection) || !engine_->build_segment(now_ps(), slot.request, s)))
-    return false;
+    return true;
   const local_address* from = address_of(s.tuple.local);
-  if (!from) return false;
+  if (!from) return true;
   frame_ref f =
       slot.is_raw || slot.request.length == 0 ? frame_ref::make(0, headroom) : std::move(slot.frame);
   if (config_.mutants.resend_other_bytes && slot.request.retransmission && f.size()) f.data()[0] ^= 0xff;
@@ -150,13 +155,14 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
     out = std::move(f);
     return true;
   }
-  if (waiting_for_neighbour_.size() >= max_waiting_for_neighbour || hop.is_zero()) {
+  const bool kick = !slot.is_raw && slot.request.kick && slot.request.length == 0;
+  if ((waiting_for_neighbour_.size() >= max_waiting_for_neighbour && !kick) || hop.is_zero()) {
     ++counters_.dropped_no_neighbour;
-    return false;
+    return true;
   }
-  waiting_for_neighbour_.push_back({hop, std::move(f)});
+  if (!kick) waiting_for_neighbour_.push_back({hop, std::move(f)});
   if (neighbours_.may_ask(hop, now_ps())) out_frames_.push_back(make_arp_request(from->mac, from->ip, hop));
-  return false;
+  return !kick;
 }
 
 // Gratuitous ARP: the link learns where our addresses live now (RFC 5227 3; decision: override at takeover).
