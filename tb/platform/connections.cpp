@@ -1,6 +1,6 @@
 #include "tb/platform/connections.h"
 
-#include <set>
+#include <map>
 
 namespace understudy::tb {
 
@@ -50,25 +50,31 @@ connections::connections(platform& p, const scenario& s, const replay_set& flows
       twin_clock_(p.twin ? std::make_unique<cpu_clock>(*p.twin->machine) : nullptr) {
   const replay_options options{s.workload.pace == "capture" ? replay_pace::capture : replay_pace::fast, 0,
                                phase};
-  ends_.reserve(flows.size());
+  ends_.resize(flows.size());
   for (std::size_t i = 0; i < flows.size(); ++i) {
     clock_if& peer = is_twin_[i] ? static_cast<clock_if&>(*twin_clock_) : static_cast<clock_if&>(peer_clock_);
-    clock_if& client = host_serves_ ? peer : static_cast<clock_if&>(host_clock_);
-    clock_if& server = host_serves_ ? static_cast<clock_if&>(host_clock_) : peer;
-    const auto n = static_cast<std::uint32_t>(i);
-    ends_.push_back(
-        {std::make_unique<replay_end>(flows[i], flow_role::client, n, client, options, fan_.get()),
-         std::make_unique<replay_end>(flows[i], flow_role::server, n, server, options, fan_.get())});
+    for (const flow_role role : {flow_role::client, flow_role::server}) {
+      const bool on_host = (role == flow_role::server) == host_serves_;
+      if (!on_host && !is_twin_[i] && p.responder) continue;
+      clock_if& clock = on_host ? static_cast<clock_if&>(host_clock_) : peer;
+      end(i, role) = std::make_unique<replay_end>(flows[i], role, static_cast<std::uint32_t>(i), clock,
+                                                  options, fan_.get());
+    }
+    if (i < in_round_) ends_in_round_ += ends(i).size();
   }
 }
 
 connections::~connections() = default;
 
-// The host listens where the recorded server did; a peer has a port for each connection, which names it.
+// The host listens where the recorded server did; a peer that listens has a port for each connection, which
+// names it.
 std::uint16_t connections::server_port(std::size_t i) const {
-  if (!host_serves_) return static_cast<std::uint16_t>(first_server_port + i % in_round_);
+  const std::size_t place = i % in_round_;
+  const std::size_t beyond = place / most_client_ports;
+  if (!host_serves_)
+    return static_cast<std::uint16_t>(first_server_port + (platform_.responder ? beyond : place));
   const std::uint16_t recorded = flows_[i].server.port;
-  return recorded ? recorded : std::uint16_t{80};
+  return static_cast<std::uint16_t>((recorded ? recorded : 80) + beyond);
 }
 
 void connections::open(picos stagger) {
@@ -82,30 +88,38 @@ void connections::open_next_round(picos stagger) {
 }
 
 void connections::open_round(picos stagger) {
-  for (std::size_t i = round_ * in_round_; i < begun(); ++i)
+  for (std::size_t i = round_ * in_round_; i < (round_ + 1) * in_round_; ++i)
     if (flows_[i].open_phase == 0) agenda_.in(20_us + i % in_round_ * stagger, [this, i] { open_one(i); });
 }
 
-void connections::open_phase(std::uint32_t p) {
+void connections::open_phase(std::uint32_t p, picos stagger) {
+  picos after = 0;
   for (std::size_t i = 0; i < ends_.size(); ++i) {
     if (flows_[i].open_phase == p) open_one(i);
-    if (flows_[i].open_phase >= p) continue;
-    replay_end& client = *ends_[i].client;
-    replay_end& server = *ends_[i].server;
-    replay_end& on_host = host_serves_ ? server : client;
-    replay_end& on_peer = host_serves_ ? client : server;
-    platform_.main.machine->post([&on_host] { on_host.poke(); });
-    if (is_twin_[i]) {
-      platform_.twin->machine->post([&on_peer] { on_peer.poke(); });
+    if (flows_[i].open_phase >= p || !flows_[i].has_part_in(p)) continue;
+    if (stagger == 0) {
+      poke(i);
     } else {
-      on_peer.poke();
+      agenda_.in(after += stagger, [this, i] { poke(i); });
     }
+  }
+}
+
+// Have both ends go on.
+void connections::poke(std::size_t i) {
+  replay_end* on_host = end(i, host_serves_ ? flow_role::server : flow_role::client).get();
+  replay_end* on_peer = end(i, host_serves_ ? flow_role::client : flow_role::server).get();
+  platform_.main.machine->post([on_host] { on_host->poke(); });
+  if (is_twin_[i]) {
+    platform_.twin->machine->post([on_peer] { on_peer->poke(); });
+  } else if (on_peer) {
+    on_peer->poke();
   }
 }
 
 stream_user* connections::accept(std::size_t i, stream& s) {
   if (i >= in_round_) return nullptr;
-  replay_end& e = *ends_[round_ * in_round_ + i].server;
+  replay_end& e = *end(round_ * in_round_ + i, flow_role::server);
   e.attach(s);
   return &e;
 }
@@ -113,12 +127,14 @@ stream_user* connections::accept(std::size_t i, stream& s) {
 void connections::listen() {
   const auto backlog = static_cast<unsigned>(in_round_ + 16);
   if (host_serves_) {
-    std::set<std::uint16_t> ports;
-    for (std::size_t i = 0; i < in_round_; ++i) ports.insert(server_port(i));
-    for (const std::uint16_t port : ports)
-      platform_.main.machine->post([this, port, backlog] {
-        platform_.main.streams->listen(port, backlog, true, [this](stream& s, std::uint16_t peer) {
-          return accept(static_cast<std::size_t>(peer) - first_client_port, s);
+    // A port's connections come from one run of most_client_ports, or it is shared by captured ones.
+    std::map<std::uint16_t, std::size_t> ports;
+    for (std::size_t i = 0; i < in_round_; ++i)
+      ports.try_emplace(server_port(i), i / most_client_ports * most_client_ports);
+    for (const auto& [port, first] : ports)
+      platform_.main.machine->post([this, port, first, backlog] {
+        platform_.main.streams->listen(port, backlog, true, [this, first](stream& s, std::uint16_t peer) {
+          return accept(first + peer - first_client_port, s);
         });
       });
     return;
@@ -129,29 +145,31 @@ void connections::listen() {
         platform_.twin->streams->listen(server_port(i), 16, true,
                                         [this, i](stream& s, std::uint16_t) { return accept(i, s); });
       });
-    } else {
+    } else if (platform_.lwip) {
       platform_.lwip->listen(server_port(i), [this, i](stream& s) { return accept(i, s); });
     }
   }
 }
 
 void connections::open_one(std::size_t i) {
-  replay_end& e = *ends_[i].client;
-  const auto from_host = [this, i, &e](host_side& h, const ip_address& to) {
-    h.machine->post([this, i, &e, &h, &to] {
-      if (stream* s = h.streams->connect(to, server_port(i), client_port(i), true, e)) {
-        e.attach(*s);
+  replay_end* const client = end(i, flow_role::client).get();
+  const auto from_host = [this, i, client](host_side& h, const ip_address& to) {
+    h.machine->post([this, i, client, &h, &to] {
+      if (stream* s = h.streams->connect(to, server_port(i), client_port(i), true, *client)) {
+        client->attach(*s);
       } else {
-        e.on_error("refused by the sockets layer");
+        client->on_error("refused by the sockets layer");
       }
     });
   };
   if (!host_serves_) {
-    from_host(platform_.main, is_twin_[i] ? twin_ip : lwip_ip);
+    from_host(platform_.main, is_twin_[i] ? twin_ip : platform_.lwip ? lwip_ip : responder_ip);
   } else if (is_twin_[i]) {
     from_host(*platform_.twin, host_ip);
+  } else if (platform_.responder) {
+    platform_.responder->connect(host_ip, server_port(i), client_port(i));
   } else {
-    e.attach(platform_.lwip->connect(host_ip, server_port(i), client_port(i), e));
+    client->attach(platform_.lwip->connect(host_ip, server_port(i), client_port(i), *client));
   }
 }
 

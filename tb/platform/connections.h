@@ -1,6 +1,8 @@
 // The workload on the platform: each connection's two ends, one behind the adapter, one at its peer.
 #pragma once
+#include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "tb/platform/platform.h"
@@ -34,7 +36,9 @@ class free_clock : public clock_if {
 
 class connections {
  public:
-  // `flows` outlives this. Connection i's peer is the twin if is_twin(i). `phase`: see replay_options.
+  // `flows` outlives this. Connection i's peer is the twin if is_twin(i), else the platform's lwIP or
+  // responder; a responder has no end of its own that could be looked at. `phase`: see replay_options.
+  // Throws scenario_error if the ports do not suffice.
   connections(platform& p, const scenario& s, const replay_set& flows, std::vector<bool> is_twin,
               std::vector<replay_observer*> observers, const std::uint32_t* phase);
 
@@ -46,36 +50,43 @@ class connections {
   // Open the connections of the next round, between the same addresses and ports as before. Call when nothing
   // is left of this one.
   void open_next_round(picos stagger);
-  // Phase `p` is open now: open its connections, let all others go on.
-  void open_phase(std::uint32_t p);
+  // Phase `p` is open now: open its connections, let all others that have a part in it go on, one each
+  // `stagger`.
+  void open_phase(std::uint32_t p, picos stagger);
 
   std::size_t size() const { return ends_.size(); }
-  const replay_end& client(std::size_t i) const { return *ends_[i].client; }
-  const replay_end& server(std::size_t i) const { return *ends_[i].server; }
+  // The ends of connection i, client first.
+  std::span<const std::unique_ptr<replay_end>> ends(std::size_t i) const {
+    const two& t = ends_[i];
+    return {t.data() + (t[0] ? 0 : 1), t[0] && t[1] ? 2u : 1u};
+  }
   const flow& flow_of(std::size_t i) const { return flows_[i]; }
   bool is_twin(std::size_t i) const { return is_twin_[i]; }
-  // Connections opened so far, those that wait for their turn included.
-  std::size_t begun() const { return (round_ + 1) * in_round_; }
-  // Ends that reached complete or broken, of 2 * size().
+  // Ends of all connections opened so far, those that wait for their turn included.
+  std::size_t ends_begun() const { return ends_in_round_ * (round_ + 1); }
+  std::size_t ends_in_all() const { return ends_in_round_ * (ends_.size() / in_round_); }
+  // Ends that reached complete or broken.
   std::size_t finished() const { return finished_; }
 
  private:
-  struct ends {
-    std::unique_ptr<replay_end> client;
-    std::unique_ptr<replay_end> server;
-  };
+  using two = std::array<std::unique_ptr<replay_end>, 2>;  // client, server; a responder's is null
   class fan;
   static constexpr std::uint16_t first_client_port = 10000;
   static constexpr std::uint16_t first_server_port = 20000;
+  static constexpr std::size_t most_client_ports = 50000;
 
+  std::unique_ptr<replay_end>& end(std::size_t i, flow_role r) {
+    return ends_[i][r == flow_role::client ? 0 : 1];
+  }
   void listen();
   void open_one(std::size_t i);
+  void poke(std::size_t i);
   void open_round(picos stagger);
   // Attach `s` to the server of the connection that has place `i` in its round.
   stream_user* accept(std::size_t i, stream& s);
   std::uint16_t server_port(std::size_t i) const;
   std::uint16_t client_port(std::size_t i) const {
-    return static_cast<std::uint16_t>(first_client_port + i % in_round_);
+    return static_cast<std::uint16_t>(first_client_port + i % in_round_ % most_client_ports);
   }
 
   platform& platform_;
@@ -89,7 +100,8 @@ class connections {
   std::unique_ptr<cpu_clock> twin_clock_;
   free_clock peer_clock_;
   agenda agenda_;
-  std::vector<ends> ends_;
+  std::vector<two> ends_;
+  std::size_t ends_in_round_ = 0;
   std::size_t finished_ = 0;
 };
 

@@ -2,9 +2,14 @@
 
 namespace understudy::tb {
 
-phases::phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& open,
+phases::phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& open, picos stagger,
                std::function<void(std::uint32_t)> at_rest)
-    : platform_(p), connections_(c), count_(count), open_(open), at_rest_(std::move(at_rest)) {
+    : platform_(p),
+      connections_(c),
+      count_(count),
+      open_(open),
+      stagger_(stagger),
+      at_rest_(std::move(at_rest)) {
   p.log.subscribe(this);
 }
 
@@ -22,7 +27,8 @@ bool phases::resting() const {
   if (r != host::recovery_state::active && r != host::recovery_state::running) return false;
   for (std::size_t i = 0; i < connections_.size(); ++i) {
     if (connections_.flow_of(i).open_phase > open_) continue;
-    if (!connections_.client(i).settled(open_) || !connections_.server(i).settled(open_)) return false;
+    for (const auto& e : connections_.ends(i))
+      if (!e->settled(open_)) return false;
   }
   for (const host::shadow_facts& f : platform_.main.driver->shadows())
     if (f.h_una != f.h_post_end) return false;
@@ -33,7 +39,7 @@ void phases::look() {
   if (resting()) {
     at_rest_(open_);
     if (open_ + 1 == count_) return;
-    connections_.open_phase(++open_);
+    connections_.open_phase(++open_, stagger_);
   }
   agenda_.in(look_every, [this] { look(); });
 }

@@ -15,9 +15,9 @@ class phases : public event_observer {
   static constexpr picos look_every = 250_us;
   static constexpr picos quiet = 1_ms;  // without a frame: longer than the reference scenario's delayed ACK
 
-  // `open` is the phase that is open, which the connections look at; `at_rest` hears of every phase that has
-  // come to rest.
-  phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& open,
+  // `stagger`: see connections::open_phase(). `open` is the phase that is open, which the connections look
+  // at; `at_rest` hears of every phase that has come to rest.
+  phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& open, picos stagger,
          std::function<void(std::uint32_t)> at_rest);
 
   void start();
@@ -31,6 +31,7 @@ class phases : public event_observer {
   connections& connections_;
   std::uint32_t count_;
   std::uint32_t& open_;
+  picos stagger_;
   std::function<void(std::uint32_t)> at_rest_;
   picos last_frame_ = 0;
   agenda agenda_;

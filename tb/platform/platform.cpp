@@ -11,14 +11,15 @@ namespace {
 constexpr mac_address host_mac{0x02, 0, 0, 0, 0, 0x01};
 constexpr mac_address lwip_mac{0x02, 0, 0, 0, 0, 0x02};
 constexpr mac_address twin_mac{0x02, 0, 0, 0, 0, 0x03};
+constexpr mac_address responder_mac{0x02, 0, 0, 0, 0, 0x04};
 }  // namespace
 
-platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool with_lwip, bool with_twin,
+platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool with_peer, bool with_twin,
                    recovery_watcher* watcher, const host_software_factory& software,
                    const std::string& waves_dir)
     : log(l), waves_dir_(waves_dir) {
   const unsigned adapters = s.topology.adapters;
-  fabric = std::make_unique<l2_switch>("switch", switch_of(s, adapters + with_lwip + with_twin));
+  fabric = std::make_unique<l2_switch>("switch", switch_of(s, adapters + with_peer + with_twin));
   fabric->on_port([this](unsigned n, bool up) {  // a port that is down gives no carrier
     for (slot& x : main.slots)
       if (x.switch_port == n) x.link->set_up(eth_link::side_b, up);
@@ -32,16 +33,26 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
     add_host(*twin, s, "twin_host", twin_mac, twin_ip, connections, nullptr, {});
     expected_starts_ = 2;
   }
-  if (with_lwip) {
-    lwip_peer_config c;
-    c.mac = lwip_mac;
-    c.ip = lwip_ip;
-    lwip = std::make_unique<lwip_peer>("lwip", c, s.seed);
+  if (with_peer) {
+    const bool is_lwip = s.peer != "responder";
     eth_link_config link = peer_link_of(s);
     link.unit_b = lwip_unit;
-    lwip_link = std::make_unique<eth_link>("wire_lwip", link, log, s.seed);
-    fabric->port(port).bind(lwip_link->a);
-    lwip->eth().bind(lwip_link->b);
+    peer_link = std::make_unique<eth_link>(is_lwip ? "wire_lwip" : "wire_responder", link, log, s.seed);
+    fabric->port(port).bind(peer_link->a);
+    if (is_lwip) {
+      lwip_peer_config c;
+      c.mac = lwip_mac;
+      c.ip = lwip_ip;
+      lwip = std::make_unique<lwip_peer>("lwip", c, s.seed);
+      lwip->eth().bind(peer_link->b);
+    } else {
+      responder_config c;
+      c.mac = responder_mac;
+      c.ip = responder_ip;
+      c.mss = static_cast<std::uint16_t>(s.adapter.tcp.mtu - 40);
+      responder = std::make_unique<responder_peer>("responder", c, s.seed);
+      responder->eth().bind(peer_link->b);
+    }
   }
 }
 
@@ -137,7 +148,7 @@ std::vector<std::pair<std::string, eth_link*>> platform::links() const {
   for (std::size_t i = 0; i < main.slots.size(); ++i)
     all.emplace_back("adapter_" + adapter_name(static_cast<unsigned>(i)), main.slots[i].link.get());
   if (twin) all.emplace_back("twin", twin->slots[0].link.get());
-  if (lwip_link) all.emplace_back("lwip", lwip_link.get());
+  if (peer_link) all.emplace_back(lwip ? "lwip" : "responder", peer_link.get());
   return all;
 }
 

@@ -18,6 +18,7 @@
 #include "model/pcie/pcie_port.h"
 #include "model/pcie/protocol_checker.h"
 #include "tb/peers/lwip_peer.h"
+#include "tb/peers/responder/responder_peer.h"
 #include "tb/platform/host_machine.h"
 #include "tb/platform/host_streams.h"
 #include "tb/scenario/scenario.h"
@@ -26,11 +27,12 @@ namespace understudy::tb {
 
 // Numbers of ports and adapters in the event log.
 inline constexpr std::uint16_t twin_unit = 100;
-inline constexpr std::uint16_t lwip_unit = 200;
+inline constexpr std::uint16_t lwip_unit = 200;  // or the responder
 
 inline constexpr ip_address host_ip = ip_address::v4(10, 0, 0, 1);
 inline constexpr ip_address lwip_ip = ip_address::v4(10, 0, 0, 2);
 inline constexpr ip_address twin_ip = ip_address::v4(10, 0, 0, 3);
+inline constexpr ip_address responder_ip = ip_address::v4(10, 0, 0, 4);
 
 // An adapter in its slot: the bus above it and the cable behind it.
 struct slot {
@@ -52,9 +54,10 @@ struct host_side {
 
 class platform {
  public:
-  // `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and sockets.
-  // `waves_dir`: where blocks in RTL write waveforms; empty: none. Throws scenario_error.
-  platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_lwip, bool with_twin,
+  // `with_peer`: the lwIP or the responder that `s` names is there. `watcher` hears of recoveries on the main
+  // host. `software` runs on it; empty: our driver and sockets. `waves_dir`: where blocks in RTL write
+  // waveforms; empty: none. Throws scenario_error.
+  platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_peer, bool with_twin,
            recovery_watcher* watcher, const host_software_factory& software = {},
            const std::string& waves_dir = {});
 
@@ -70,7 +73,8 @@ class platform {
   host_side main;
   std::optional<host_side> twin;
   std::unique_ptr<lwip_peer> lwip;
-  std::unique_ptr<eth_link> lwip_link;  // side a: the switch
+  std::unique_ptr<responder_peer> responder;  // at most one of both
+  std::unique_ptr<eth_link> peer_link;        // of the one that there is; side a: the switch
   std::unique_ptr<l2_switch> fabric;
   event_log& log;
 

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <systemc>
 
+#include "model/core/rng.h"
 #include "tb/platform/configure.h"
 #include "tb/report/files.h"
 #include "tb/workload/capture.h"
@@ -15,9 +16,16 @@ namespace understudy::tb {
 
 namespace {
 
-constexpr picos stagger = 2_us;         // between two openings
-constexpr picos slice = 1_ms;           // of simulated time between two looks at the stop flag
-constexpr picos closing_step = 100_us;  // between two looks at what is still open
+constexpr picos stagger = 2_us;             // between two openings
+constexpr picos slice = 1_ms;               // of simulated time between two looks at the stop flag
+constexpr picos closing_step = 100_us;      // between two looks at what is still open
+constexpr std::uint64_t mirror_turn = 512;  // bytes: one segment, whatever the MTU
+
+// Made-up connections that carry bytes.
+std::uint32_t active_of(const scenario& s) {
+  const std::uint32_t n = std::max(1u, s.workload.connections);
+  return s.workload.active ? std::min(s.workload.active, n) : n;
+}
 
 // The conversations: from the captures, or made up.
 std::vector<flow> flows_of(const scenario& s) {
@@ -37,15 +45,50 @@ std::vector<flow> flows_of(const scenario& s) {
     for (std::uint32_t i = 0; i < n; ++i) all.push_back(make_reference_flow(s.workload.phases, pattern, i));
     return all;
   }
-  const std::uint32_t n = std::max(1u, s.workload.connections);
   const bool host_is_server = s.workload.side == "server";
-  for (std::uint32_t i = 0; i < n; ++i) {
+  const auto host_speaks =
+      host_is_server ? flow_direction::server_to_client : flow_direction::client_to_server;
+  for (std::uint32_t i = 0; i < active_of(s); ++i) {
     const std::uint64_t up =
         s.workload.direction == "down" ? 0 : s.workload.bytes;  // from the host behind the adapter
     const std::uint64_t down = s.workload.direction == "up" ? 0 : s.workload.bytes;
-    all.push_back(make_bulk_flow(host_is_server ? down : up, host_is_server ? up : down, 65536, pattern, i));
+    all.push_back(
+        s.peer == "responder"
+            ? make_mirror_flow(host_speaks, s.workload.bytes, mirror_turn, pattern, i)
+            : make_bulk_flow(host_is_server ? down : up, host_is_server ? up : down, 65536, pattern, i));
+    if (s.workload.active) all.back() = in_three_phases(std::move(all.back()));
   }
+  if (s.workload.active) all.push_back(in_three_phases(make_idle_flow(host_speaks)));
   return all;
+}
+
+// The flow of each connection: idle but for workload.active of them, which a draw chooses.
+replay_set workload_of(const scenario& s) {
+  if (!s.workload.active) return {flows_of(s), s.workload.connections, s.workload.rounds};
+  const std::uint32_t n = std::max(1u, s.workload.connections);
+  const std::uint32_t active = active_of(s);
+  std::vector<std::size_t> chosen(n, active);  // the idle flow
+  rng draw(s.seed, "workload/active");
+  std::uint32_t left = active;
+  for (std::uint32_t i = 0; i < n; ++i)
+    if (draw.below(n - i) < left) {
+      chosen[i] = active - left;
+      --left;
+    }
+  return {flows_of(s), chosen, s.workload.rounds};
+}
+
+// Phases in which the workload is run; 0: it is not.
+std::uint32_t phases_of(const scenario& s) {
+  return s.workload.phases ? s.workload.phases : s.workload.active ? 3 : 0;
+}
+
+// Payload that ends of connections get to see: all of it, or what the responders echo.
+std::uint64_t judged_bytes(const scenario& s, const replay_set& flows, const std::vector<bool>& twin) {
+  std::uint64_t n = 0;
+  for (std::size_t i = 0; i < flows.size(); ++i)
+    n += s.peer == "responder" && !twin[i] ? flows[i].bytes() / 2 : flows[i].bytes();
+  return n;
 }
 
 // Which connections have the twin as their peer: `twins` of `n`, spread evenly.
@@ -77,7 +120,7 @@ std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform
 simulation::simulation(const scenario& s, const run_options& options)
     : s_(s),
       options_(options),
-      flows_(flows_of(s), s.workload.connections, s.workload.rounds),
+      flows_(workload_of(s)),
       twin_(twin_choice(s, flows_.size())),
       failovers_(log_, [this] { return platform_.main.driver->connections(); }),
       platform_(s, log_, static_cast<std::uint32_t>(flows_.size() / s.workload.rounds),
@@ -85,9 +128,8 @@ simulation::simulation(const scenario& s, const run_options& options)
                 std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_, options.software,
                 options.waves && !s.adapter.rtl.empty() ? options.out_dir : std::string()),
       stalls_(flows_.size()),
-      faults_(s, flows_.expected_bytes(), [this](const fault_spec& f) { return strike(f); }),
-      connections_(platform_, s, flows_, twin_, {&stalls_, &faults_},
-                   s.workload.phases ? &open_phase_ : nullptr) {
+      faults_(s, judged_bytes(s, flows_, twin_), [this](const fault_spec& f) { return strike(f); }),
+      connections_(platform_, s, flows_, twin_, {&stalls_, &faults_}, phases_of(s) ? &open_phase_ : nullptr) {
   if (options.verbosity >= 2) {
     printer_ = std::make_unique<event_printer>(std::cerr);
     log_.subscribe(printer_.get());
@@ -103,9 +145,9 @@ simulation::simulation(const scenario& s, const run_options& options)
                                       static_cast<unsigned>(platform_.main.slots.size()), host_ip.v4_value());
   }
   log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
-  if (s.workload.phases)
-    phases_ = std::make_unique<phases>(platform_, connections_, s.workload.phases, open_phase_,
-                                       [this](std::uint32_t p) {
+  if (phases_of(s))
+    phases_ = std::make_unique<phases>(platform_, connections_, phases_of(s), open_phase_,
+                                       s.workload.active ? stagger : 0, [this](std::uint32_t p) {
                                          if (on_rest_) on_rest_(p);
                                        });
 }
@@ -139,7 +181,7 @@ void simulation::note_fault(unsigned index) {
 std::vector<std::uint64_t> simulation::state_at_rest() const {
   std::vector<std::uint64_t> v;
   for (std::size_t i = 0; i < connections_.size(); ++i)
-    for (const replay_end* e : {&connections_.client(i), &connections_.server(i)}) {
+    for (const auto& e : connections_.ends(i)) {
       const replay_end::counts t = e->tally();
       v.insert(v.end(),
                {static_cast<std::uint64_t>(e->now_in()), e->written(), t.correct, t.corrupted, t.duplicated});
@@ -181,8 +223,8 @@ void simulation::start() {
 }
 
 void simulation::run_round() {
-  const std::size_t ends = connections_.begun() * 2;
-  const double expected = static_cast<double>(flows_.expected_bytes());
+  const std::size_t ends = connections_.ends_begun();
+  const double expected = static_cast<double>(judged_bytes(s_, flows_, twin_));
   while (connections_.finished() < ends && now_ps() < s_.run.deadline && !stopped()) {
     sc_core::sc_start(to_sc(slice));
     if (options_.progress) options_.progress(static_cast<double>(faults_.delivered()) / expected, now_ps());
@@ -214,7 +256,7 @@ void simulation::close_down() {
 std::uint64_t simulation::stuck_ends() const {
   std::uint64_t n = 0;
   for (std::size_t i = 0; i < connections_.size(); ++i)
-    n += !connections_.client(i).finished() + !connections_.server(i).finished();
+    for (const auto& e : connections_.ends(i)) n += !e->finished();
   return n;
 }
 
@@ -236,7 +278,7 @@ void simulation::judge() {
   std::string first_broken;
   std::string first_stuck;
   for (std::size_t i = 0; i < connections_.size(); ++i)
-    for (const replay_end* e : {&connections_.client(i), &connections_.server(i)}) {
+    for (const auto& e : connections_.ends(i)) {
       if (e->now_in() == replay_end::state::broken) {
         if (broken++ == 0) first_broken = e->describe();
       } else if (!e->finished()) {
@@ -272,19 +314,23 @@ void simulation::judge() {
 
 void simulation::count() {
   for (std::size_t i = 0; i < connections_.size(); ++i) {
-    const replay_end& c = connections_.client(i);
-    const replay_end& v = connections_.server(i);
-    const bool opened = c.opened() != never;
+    const auto ends = connections_.ends(i);
+    const bool opened = ends[0]->opened() != never;
     result_.connections.opened += opened;
-    result_.connections.completed += c.complete() && v.complete();
-    const std::string why = std::string(c.why()) + v.why();
+    bool complete = true;
+    std::string why;
+    for (const auto& e : ends) {
+      complete = complete && e->complete();
+      why += e->why();
+    }
+    result_.connections.completed += complete;
     if (why.find("refused") != std::string::npos)
       ++result_.connections.refused;
     else if (why.find("reset") != std::string::npos && opened)
       ++result_.connections.reset;
     else if (!why.empty())
       ++result_.connections.aborted;
-    for (const replay_end* e : {&c, &v}) {
+    for (const auto& e : ends) {
       const replay_end::counts t = e->tally();
       result_.bytes.expected += t.expected;
       result_.bytes.delivered += t.correct;
@@ -295,6 +341,7 @@ void simulation::count() {
   }
   const bool lwip = platform_.lwip != nullptr;
   if (lwip) result_.peers.push_back("lwip");
+  if (platform_.responder) result_.peers.push_back("responder");
   if (platform_.twin) result_.peers.push_back("twin");
 
   host_interface_counts& h = result_.host_interface;
@@ -311,7 +358,7 @@ void simulation::count() {
     result_.frames += p.link->counters(eth_link::side_a).sent;
   }
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
-  if (lwip) result_.frames += platform_.lwip_link->counters(eth_link::side_b).sent;
+  if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
 
   result_.failovers = failovers_.results();
   result_.faults = faults_.results();
@@ -345,7 +392,8 @@ run_result simulation::run() {
   for (std::uint32_t round = 1;; ++round) {
     run_round();
     close_down();
-    if (round == s_.workload.rounds || connections_.finished() < connections_.begun() * 2 || stopped()) break;
+    if (round == s_.workload.rounds || connections_.finished() < connections_.ends_begun() || stopped())
+      break;
     connections_.open_next_round(stagger);
   }
   result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -365,7 +413,7 @@ run_result simulation::run() {
   if (monitors_) {
     const byte_counts& b = result_.bytes;
     monitors_->end_of_run(
-        {b.delivered, b.duplicated + b.corrupted, connections_.size() * 2, stuck_ends(), result_.stopped});
+        {b.delivered, b.duplicated + b.corrupted, connections_.ends_in_all(), stuck_ends(), result_.stopped});
     result_.monitors = monitors_->results();
   }
   judge();

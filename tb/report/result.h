@@ -101,7 +101,7 @@ struct run_result {
   picos sim_time = 0;  // without the fast-forwarded TIME_WAIT
   double wall_s = 0;
   std::uint64_t frames = 0;
-  std::vector<std::string> peers;  // "lwip", "twin": those that took part
+  std::vector<std::string> peers;  // "lwip", "twin", "responder": those that took part
   connection_counts connections;
   byte_counts bytes;
   std::vector<failover_result> failovers;

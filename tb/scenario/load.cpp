@@ -304,6 +304,20 @@ void check_workload(const checker& c) {
         "topology.twin_connections", "workload.connections",
         fmt::format("{} of {} connections to a twin is out of range, allowed: at most workload.connections",
                     s.topology.twin_connections, most));
+  if (s.workload.active && (!s.workload.capture.empty() || s.workload.phases))
+    c.blame("workload.active", s.workload.phases ? "workload.phases" : "workload.capture",
+            fmt::format("{} has no meaning here, allowed: without workload.capture and workload.phases",
+                        s.workload.active));
+  if (s.peer == "responder" && (!s.workload.capture.empty() || s.workload.phases))
+    c.blame("peer", s.workload.phases ? "workload.phases" : "workload.capture",
+            "\"responder\" only echoes, allowed: without workload.capture and workload.phases");
+  if (s.peer == "responder" && s.workload.direction != "both")
+    c.blame("workload.direction", "peer",
+            fmt::format("\"{}\" is impossible, allowed: \"both\" with peer = \"responder\", which echoes",
+                        s.workload.direction));
+  if (s.peer == "responder" && s.workload.side == "server" && !s.wire.impair.empty())
+    c.blame("wire.impair", "peer",
+            "a responder sends its SYN only once, allowed: empty, or workload.side = \"client\"");
   if (connections > s.adapter.tcp.max_connections)
     c.blame("workload.connections", "adapter.connections",
             fmt::format("{} connections do not fit, allowed: at most adapter.connections = {}", connections,

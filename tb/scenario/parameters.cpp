@@ -19,10 +19,12 @@ using enum parameter_type;
 constexpr parameter table[] = {
     {"seed", integer, AT(seed), "0", "9223372036854775807", "",
      "Root of every random stream of the run: the same seed gives the same run, bit for bit."},
-    {"peer", word, AT(peer), "", "", "lwip|twin",
+    {"peer", word, AT(peer), "", "", "lwip|twin|responder",
      "Who speaks TCP at the far end: lwIP (an independent TCP: MSS 1460, 64 KiB windows, no SACK, no "
-     "timestamps), or a second "
-     "adapter with its driver."},
+     "timestamps), a second "
+     "adapter with its driver, or a station that echoes by arithmetic on each segment: for hundreds of "
+     "thousands of "
+     "connections, never evidence of correctness."},
     {"monitors", word, AT(monitors), "", "", "all|off",
      "Invariant monitors; off only to measure what they cost, which the result then says."},
     {"mutants", word_list, AT(mutants), "", "",
@@ -51,6 +53,11 @@ constexpr parameter table[] = {
     {"workload.connections", integer, AT(workload.connections), "0", "1048576", "",
      "Connections at the same time; 0: as many as the capture holds, or one without a capture. More than "
      "captured repeats them."},
+    {"workload.active", integer, AT(workload.active), "0", "1048576", "",
+     "Made-up streams: of so many connections, chosen at random, bytes are sent once all are open; the "
+     "others "
+     "stay idle, and "
+     "all close when the bytes have come. 0: all send, each as soon as it is open."},
     {"workload.bytes", size, AT(workload.bytes), "1 B", "1024 GiB", "",
      "Made-up streams: bytes of each connection in each direction."},
     {"workload.rounds", integer, AT(workload.rounds), "1", "1000", "",

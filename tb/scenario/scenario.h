@@ -40,6 +40,7 @@ struct workload_parameters {
   std::string side = "server";       // "server", "client"
   std::string pace = "fast";         // "fast", "capture"
   std::uint32_t connections = 0;     // 0: as captured; without a capture: one
+  std::uint32_t active = 0;          // 0: all
   std::uint64_t bytes = 1024 * 1024;
   std::uint32_t rounds = 1;
   std::uint32_t phases = 0;
@@ -128,7 +129,8 @@ struct run_parameters {
 struct scenario {
   std::string path;  // of the file, as given; empty: none, all defaults
   std::uint64_t seed = 1;
-  std::string peer = "lwip";  // "lwip", "twin": of every connection but topology.twin_connections
+  std::string peer =
+      "lwip";  // "lwip", "twin", "responder": of every connection but topology.twin_connections
   topology_parameters topology;
   workload_parameters workload;
   wire_parameters wire;

@@ -43,6 +43,11 @@ std::span<const std::uint8_t> byte_stream::from(std::uint64_t offset) const {
   return std::span(*pattern_).subspan(place, run);
 }
 
+bool flow::has_part_in(std::uint32_t phase) const {
+  return fin_phase[0] == phase || fin_phase[1] == phase ||
+         std::any_of(turns.begin(), turns.end(), [&](const turn& t) { return t.phase == phase; });
+}
+
 std::shared_ptr<const std::vector<std::uint8_t>> make_pattern(std::uint64_t seed) {
   constexpr std::size_t prime = 65521;
   rng random(seed, "workload/pattern");
@@ -65,6 +70,36 @@ flow make_bulk_flow(std::uint64_t to_server, std::uint64_t to_client, std::uint6
     say(f, said, flow_direction::server_to_client, std::min(chunk, to_client - said[1]));
   }
   return finish(std::move(f), said, pattern, connection);
+}
+
+flow make_mirror_flow(flow_direction speaker, std::uint64_t bytes, std::uint64_t chunk,
+                      const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
+                      std::uint32_t connection) {
+  flow f;
+  std::array<std::uint64_t, 2> said{};
+  for (std::uint64_t left = bytes; left;) {
+    const std::uint64_t n = std::min(chunk, left);
+    say(f, said, speaker, n);
+    say(f, said, opposite(speaker), n);
+    left -= n;
+  }
+  f = finish(std::move(f), said, pattern, connection);
+  f.streams[1] = f.streams[0];
+  f.closing.first = speaker;
+  return f;
+}
+
+flow make_idle_flow(flow_direction closer) {
+  flow f;
+  f.had_syn = f.had_fin = true;
+  f.closing = {true, closer, 0};
+  return f;
+}
+
+flow in_three_phases(flow f) {
+  for (turn& t : f.turns) t.phase = 1;
+  f.fin_phase = {2, 2};
+  return f;
 }
 
 flow make_echo_flow(std::uint64_t rounds, std::uint64_t request, std::uint64_t answer,

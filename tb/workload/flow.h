@@ -93,6 +93,8 @@ struct flow {
   const byte_stream& stream_of(flow_direction d) const { return streams[index_of(d)]; }
   // Payload of both directions.
   std::uint64_t bytes() const { return streams[0].size() + streams[1].size(); }
+  // A turn or a FIN belongs to this phase.
+  bool has_part_in(std::uint32_t phase) const;
 };
 
 // Bytes for made-up flows: the same for the same seed. Its size is a prime, so that a shift by a whole number
@@ -112,6 +114,18 @@ flow make_bulk_flow(std::uint64_t to_server, std::uint64_t to_client, std::uint6
 flow make_echo_flow(std::uint64_t rounds, std::uint64_t request, std::uint64_t answer,
                     const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
                     std::uint32_t connection);
+
+// `speaker` says `bytes` (> 0) in turns of at most `chunk` bytes (> 0); each turn comes back as it was before
+// the next is said. The speaker closes first.
+flow make_mirror_flow(flow_direction speaker, std::uint64_t bytes, std::uint64_t chunk,
+                      const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
+                      std::uint32_t connection);
+
+// Not a byte; `closer` closes first.
+flow make_idle_flow(flow_direction closer);
+
+// Hold a made-up flow's bytes back until phase 1 of the run, its FINs until phase 2 (replay_options::phase).
+flow in_three_phases(flow f);
 
 // The reference conversation number `connection` of a run in `phases` (at least 8) phases, for exhaustive
 // fault campaigns: both directions in every phase, one turn each; by its number it opens late, half-closes

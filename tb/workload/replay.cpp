@@ -257,4 +257,11 @@ replay_set::replay_set(std::vector<flow> flows, std::size_t connections, std::si
   for (std::size_t i : chosen_) expected_ += flows_[i].bytes();
 }
 
+replay_set::replay_set(std::vector<flow> flows, const std::vector<std::size_t>& chosen, std::size_t rounds)
+    : flows_(std::move(flows)) {
+  chosen_.reserve(chosen.size() * rounds);
+  for (std::size_t r = 0; r < rounds; ++r) chosen_.insert(chosen_.end(), chosen.begin(), chosen.end());
+  for (std::size_t i : chosen_) expected_ += flows_.at(i).bytes();
+}
+
 }  // namespace understudy::tb

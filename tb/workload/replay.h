@@ -163,6 +163,8 @@ class replay_set {
   // round. Fewer: that many, spread evenly over the capture so that the mix is kept. Throws
   // std::invalid_argument if `flows` is empty. All of that `rounds` times, round behind round.
   replay_set(std::vector<flow> flows, std::size_t connections, std::size_t rounds = 1);
+  // Connection i of each round runs flows[chosen[i]].
+  replay_set(std::vector<flow> flows, const std::vector<std::size_t>& chosen, std::size_t rounds);
 
   std::size_t size() const { return chosen_.size(); }
   const flow& operator[](std::size_t connection) const { return flows_[chosen_[connection]]; }

@@ -72,11 +72,12 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
        "s.toml:2: topology.adapters: 17 is out of range, allowed: an integer from 1 to 16"},
       {"topology = 3\n", "s.toml:1: topology: unknown key, allowed: what `understudy describe params` lists"},
       {"peer = \"lwpi\"\n",
-       "s.toml:1: peer: \"lwpi\" is unknown (nearest: \"lwip\"), allowed: \"lwip\", \"twin\""},
-      {"peer = 5\n", "s.toml:1: peer: 5 has the wrong type, allowed: \"lwip\", \"twin\""},
-      {"[peer]\na = 1\n", "s.toml:1: peer: a table has the wrong type, allowed: \"lwip\", \"twin\""},
+       "s.toml:1: peer: \"lwpi\" is unknown (nearest: \"lwip\"), allowed: \"lwip\", \"twin\", \"responder\""},
+      {"peer = 5\n", "s.toml:1: peer: 5 has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
+      {"[peer]\na = 1\n",
+       "s.toml:1: peer: a table has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
       {"peer = 1979-05-27\n",
-       "s.toml:1: peer: a date or time has the wrong type, allowed: \"lwip\", \"twin\""},
+       "s.toml:1: peer: a date or time has the wrong type, allowed: \"lwip\", \"twin\", \"responder\""},
       {"wire.rate = \"10 Gbps\"\n",
        "s.toml:1: wire.rate: \"10 Gbps\" has an unknown unit, allowed: \"1 Mb/s\" to \"1.6 Tb/s\" (units "
        "b/s, kb/s, Mb/s, Gb/s, "
@@ -218,8 +219,8 @@ TEST_F(load, set_errors_say_set_in_place_of_file_and_line) {
       {"wire.delay=\"5 xs\"",
        "--set: wire.delay: \"5 xs\" has an unknown unit, allowed: \"0 ps\" to \"10 s\" (units ps, ns, us, "
        "ms, s)"},
-      {"peer=linux", "--set: peer: \"linux\" is unknown, allowed: \"lwip\", \"twin\""},
-      {"peer=", "--set: peer: \"\" is unknown, allowed: \"lwip\", \"twin\""},
+      {"peer=linux", "--set: peer: \"linux\" is unknown, allowed: \"lwip\", \"twin\", \"responder\""},
+      {"peer=", "--set: peer: \"\" is unknown, allowed: \"lwip\", \"twin\", \"responder\""},
       {"mutants=no_fence", of_mutants.c_str()},
       {"wire.impair=rain", "--set: wire.impair: \"rain\" is unknown, allowed: loss P"},
       {"fault=[{kind=\"kill\"}]",
@@ -299,6 +300,29 @@ TEST_F(load, blames_the_key_that_was_given) {
   EXPECT_EQ(error_of_file("", {"memory.buffer_bytes=\"512 KiB\""}),
             "--set: memory.buffer_bytes: 256 KiB is smaller than one buffer, allowed: at least "
             "memory.buffer_bytes = 512 KiB");
+}
+
+TEST_F(load, refuses_what_a_responder_cannot_do) {
+  write("x.pcap", "");
+  const struct {
+    const char* set;
+    const char* error;
+  } cases[] = {
+      {"workload.capture=x.pcap",
+       "s.toml:1: peer: \"responder\" only echoes, allowed: without workload.capture and workload.phases"},
+      {"workload.phases=8",
+       "s.toml:1: peer: \"responder\" only echoes, allowed: without workload.capture and workload.phases"},
+      {"workload.direction=up",
+       "--set: workload.direction: \"up\" is impossible, allowed: \"both\" with peer = \"responder\", which "
+       "echoes"},
+      {"wire.impair=loss 1%",
+       "--set: wire.impair: a responder sends its SYN only once, allowed: empty, or workload.side = "
+       "\"client\""},
+  };
+  for (const auto& c : cases) EXPECT_EQ(error_of_file("peer = \"responder\"\n", {c.set}), c.error) << c.set;
+  EXPECT_EQ(error_of_file("workload.active = 5\n", {"workload.phases=8"}),
+            "s.toml:1: workload.active: 5 has no meaning here, allowed: without workload.capture and "
+            "workload.phases");
 }
 
 TEST(shipped_scenarios, load) {
