@@ -88,6 +88,38 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     add_common(*replay_app, replay.common, "Folder for the results; default: results/<id>");
   }
 
+  live_arguments live;
+  std::string live_captures = "off";
+  CLI::App* live_app = nullptr;
+  if (env.live) {
+    live_app = app.add_subcommand("live", "The adapter on a real network, against the kernel's TCP");
+    live_app->add_option("scenario", live.scenario, "Scenario file")->required()->type_name("SCENARIO.toml");
+    live_app
+        ->add_option("--tap", live.tap, "TAP device that is the far end of the wire; made if there is none")
+        ->required()
+        ->type_name("NAME");
+    live_app->add_option("--set", live.sets, "Another value for a parameter; repeatable")
+        ->allow_extra_args(false)
+        ->type_name("KEY=VALUE");
+    live_app->add_option("--duration", live.duration, "End so long after `ready`; default: at Ctrl-C")
+        ->type_name("T");
+    live_app
+        ->add_option("--kill-after", live.kill_after,
+                     "Kill the adapter that serves so long after `ready`; repeatable")
+        ->allow_extra_args(false)
+        ->type_name("T");
+    live_app
+        ->add_option("--factor", live.factor, "Simulated seconds in a second of the wall clock; default 1")
+        ->check(CLI::Range(0.000001, 1000.0))
+        ->type_name("F");
+    live_app
+        ->add_option("--captures", live_captures,
+                     "A nanosecond capture of every link, on or off; default off")
+        ->check(CLI::IsMember({"on", "off"}))
+        ->type_name("on|off");
+    add_common(*live_app, live.common, "Folder for the results; default: results");
+  }
+
   try {
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
@@ -100,6 +132,10 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     if (merge_app && merge_app->parsed()) return env.merge(merge, env);
     if (campaign_app && campaign_app->parsed()) return env.campaign(campaign, env);
     if (replay_app && replay_app->parsed()) return env.replay(replay, env);
+    if (live_app && live_app->parsed()) {
+      live.captures = live_captures == "on";
+      return env.live(live, env);
+    }
     return version_command(version, env);
   } catch (const CLI::ParseError& e) {
     return app.exit(e, *env.out, *env.err) == 0 ? exit_held : exit_bad_input;

@@ -22,6 +22,7 @@ struct monitor_row {
 struct campaign_arguments;
 struct merge_arguments;
 struct replay_arguments;
+struct live_arguments;
 
 struct cli_environment {
   std::function<run_result(const scenario&, const run_options&)> run;
@@ -29,6 +30,8 @@ struct cli_environment {
   std::function<int(const campaign_arguments&, const cli_environment&)> campaign;
   std::function<int(const merge_arguments&, const cli_environment&)> merge;
   std::function<int(const replay_arguments&, const cli_environment&)> replay;
+  // The model on a real network; empty: not offered.
+  std::function<int(const live_arguments&, const cli_environment&)> live;
   load_checks checks;
   std::span<const monitor_row> monitors;
   std::ostream* out = nullptr;

@@ -44,6 +44,17 @@ struct replay_arguments {
   std::string database;  // empty: the newest results.sqlite under --out or ./results
 };
 
+struct live_arguments {
+  common_arguments common;
+  std::string scenario;
+  std::vector<std::string> sets;
+  std::string tap;
+  double factor = 1;
+  std::string duration;  // empty: until told to stop
+  std::vector<std::string> kill_after;
+  bool captures = false;
+};
+
 int run_command(const run_arguments& a, const cli_environment& env);
 // `topic` is one of describe_topics. With --out the text goes to a file there instead.
 int describe_command(const std::string& topic, const common_arguments& a, const cli_environment& env);

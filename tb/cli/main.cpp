@@ -13,6 +13,7 @@
 #include "model/net/impairment.h"
 #include "tb/cli/campaign_command.h"
 #include "tb/cli/cli.h"
+#include "tb/cli/live_command.h"
 #include "tb/monitors/monitor_set.h"
 
 namespace {
@@ -45,6 +46,7 @@ int sc_main(int argc, char** argv) {
   env.campaign = understudy::tb::campaign_command;
   env.merge = understudy::tb::merge_command;
   env.replay = understudy::tb::replay_command;
+  env.live = understudy::tb::live_command;
   env.checks.impair = check_impair;
   env.out = &std::cout;
   env.err = &std::cerr;

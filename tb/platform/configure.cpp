@@ -102,7 +102,7 @@ eth_link_config adapter_link_of(const scenario& s) {
 }
 
 host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip,
-                              std::uint32_t connections) {
+                              std::uint32_t connections, unsigned prefix) {
   host::driver_config c;
   c.odt_entries = s.memory.record_entries;
   c.pool_buffers = std::max(s.memory.pool_buffers, std::min(connections, 4096u));
@@ -114,7 +114,7 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac, const i
   host::local_address a;
   std::copy(mac.begin(), mac.end(), a.mac);
   std::copy(ip.bytes.begin(), ip.bytes.end(), a.ip);
-  a.prefix_len = 96 + 24;
+  a.prefix_len = static_cast<std::uint8_t>(96 + prefix);
   a.mtu = s.adapter.tcp.mtu;
   c.addresses.push_back(a);
   rng key(s.seed, "host/secret/" + std::to_string(ip.v4_value()));

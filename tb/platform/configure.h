@@ -19,10 +19,10 @@ l2_switch_config switch_of(const scenario& s, unsigned ports);
 // The link of a peer: rate, delay and impairment; of an adapter: rate alone, on a short cable.
 eth_link_config peer_link_of(const scenario& s);
 eth_link_config adapter_link_of(const scenario& s);
-// The driver of a host whose address is `ip`, /24, with `mac`. `connections` is how many it will have, for
-// sizes.
+// The driver of a host whose IPv4 address is `ip`/`prefix`, with `mac`. `connections` is how many it will
+// have, for sizes.
 host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip,
-                              std::uint32_t connections);
+                              std::uint32_t connections, unsigned prefix = 24);
 
 // "A", "B", ... for adapter 0, 1, ...
 std::string adapter_name(unsigned index);

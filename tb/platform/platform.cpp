@@ -16,21 +16,23 @@ constexpr mac_address responder_mac{0x02, 0, 0, 0, 0, 0x04};
 
 platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool with_peer, bool with_twin,
                    recovery_watcher* watcher, const host_software_factory& software,
-                   const std::string& waves_dir)
+                   const std::string& waves_dir, const outside_world* outside)
     : log(l), waves_dir_(waves_dir) {
   const unsigned adapters = s.topology.adapters;
-  fabric = std::make_unique<l2_switch>("switch", switch_of(s, adapters + with_peer + with_twin));
+  fabric = std::make_unique<l2_switch>("switch",
+                                       switch_of(s, adapters + with_peer + with_twin + (outside != nullptr)));
   fabric->on_port([this](unsigned n, bool up) {  // a port that is down gives no carrier
     for (slot& x : main.slots)
       if (x.switch_port == n) x.link->set_up(eth_link::side_b, up);
   });
   unsigned port = adapters;
   add_slots(main, s, "", adapters, 0, 0);
-  add_host(main, s, "host", host_mac, host_ip, connections, watcher, software);
+  add_host(main, s, "host", host_mac, outside ? outside->host : host_ip, outside ? outside->prefix : 24,
+           connections, watcher, software);
   if (with_twin) {
     twin.emplace();
     add_slots(*twin, s, "twin_", 1, twin_unit, port++);
-    add_host(*twin, s, "twin_host", twin_mac, twin_ip, connections, nullptr, {});
+    add_host(*twin, s, "twin_host", twin_mac, twin_ip, 24, connections, nullptr, {});
     expected_starts_ = 2;
   }
   if (with_peer) {
@@ -53,6 +55,11 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
       responder = std::make_unique<responder_peer>("responder", c, s.seed);
       responder->eth().bind(peer_link->b);
     }
+  }
+  if (outside) {
+    outside_link = std::make_unique<eth_link>("wire_outside", peer_link_of(s), log, s.seed);
+    fabric->port(port).bind(outside_link->a);
+    outside->ethernet->bind(outside_link->b);
   }
 }
 
@@ -94,8 +101,8 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
 }
 
 void platform::add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac,
-                        const ip_address& ip, std::uint32_t connections, recovery_watcher* watcher,
-                        const host_software_factory& software) {
+                        const ip_address& ip, unsigned prefix, std::uint32_t connections,
+                        recovery_watcher* watcher, const host_software_factory& software) {
   std::vector<pcie_port*> ports;
   std::vector<unsigned> switch_ports;
   for (const slot& p : h.slots) {
@@ -104,7 +111,7 @@ void platform::add_host(host_side& h, const scenario& s, const std::string& name
   }
   h.machine = std::make_unique<host_machine>(name.c_str(), costs_of(s), *h.memory, std::move(ports),
                                              fabric.get(), std::move(switch_ports), watcher);
-  host::driver_config config = driver_of(s, mac, ip, connections);
+  host::driver_config config = driver_of(s, mac, ip, connections, prefix);
   if (&h != &main) {  // the far end is not under test: it never fails and is always sound
     config.heartbeat_us = 0;
     config.failover = false;
@@ -149,6 +156,7 @@ std::vector<std::pair<std::string, eth_link*>> platform::links() const {
     all.emplace_back("adapter_" + adapter_name(static_cast<unsigned>(i)), main.slots[i].link.get());
   if (twin) all.emplace_back("twin", twin->slots[0].link.get());
   if (peer_link) all.emplace_back(lwip ? "lwip" : "responder", peer_link.get());
+  if (outside_link) all.emplace_back("outside", outside_link.get());
   return all;
 }
 

@@ -2,7 +2,7 @@
 //
 //   driver - host_machine - pcie_port - adapter - eth_link - l2_switch - eth_link - lwip_peer
 //                         (one of each an adapter)                     \ eth_link - adapter of the twin's
-//                         host
+//                         host                                       or the real network (tb/live)
 #pragma once
 #include <memory>
 #include <optional>
@@ -52,14 +52,21 @@ struct host_side {
   std::unique_ptr<host_streams> streams;
 };
 
+// What lies beyond the simulation: frames cross `ethernet`, and the main host is known there as `host`.
+struct outside_world {
+  eth_socket* ethernet = nullptr;
+  ip_address host;
+  unsigned prefix = 24;
+};
+
 class platform {
  public:
   // `with_peer`: the lwIP or the responder that `s` names is there. `watcher` hears of recoveries on the main
   // host. `software` runs on it; empty: our driver and sockets. `waves_dir`: where blocks in RTL write
-  // waveforms; empty: none. Throws scenario_error.
+  // waveforms; empty: none. `outside`: none if null, in place of every other peer. Throws scenario_error.
   platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_peer, bool with_twin,
            recovery_watcher* watcher, const host_software_factory& software = {},
-           const std::string& waves_dir = {});
+           const std::string& waves_dir = {}, const outside_world* outside = nullptr);
 
   // Have the drivers start, as the first thing their CPUs do. Throws std::runtime_error later, from
   // done_starting(), if an adapter was refused.
@@ -75,6 +82,7 @@ class platform {
   std::unique_ptr<lwip_peer> lwip;
   std::unique_ptr<responder_peer> responder;  // at most one of both
   std::unique_ptr<eth_link> peer_link;        // of the one that there is; side a: the switch
+  std::unique_ptr<eth_link> outside_link;     // side a: the switch
   std::unique_ptr<l2_switch> fabric;
   event_log& log;
 
@@ -86,7 +94,7 @@ class platform {
   void add_slots(host_side& h, const scenario& s, const std::string& prefix, unsigned count,
                  std::uint16_t first_unit, unsigned first_switch_port);
   void add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac,
-                const ip_address& ip, std::uint32_t connections, recovery_watcher* watcher,
+                const ip_address& ip, unsigned prefix, std::uint32_t connections, recovery_watcher* watcher,
                 const host_software_factory& software);
   std::vector<host::start_result> started_;
   std::size_t expected_starts_ = 1;

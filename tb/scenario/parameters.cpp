@@ -233,6 +233,21 @@ constexpr parameter table[] = {
     {"failover.misses", integer, AT(failover.misses), "1", "1000", "",
      "Heartbeats missed in a row before the adapter counts as dead."},
 
+    {"live.address", text, AT(live.address), "", "", "",
+     "IPv4 address and prefix length of the host behind the adapter, in `understudy live`."},
+    {"app.root", text, AT(app.root), "", "", "",
+     "Folder of the HTTP server in `understudy live`: GET reads what is below it, PUT writes there; empty: "
+     "no "
+     "files. "
+     "Relative to the working directory."},
+    {"app.http_port", integer, AT(app.http_port), "0", "65535", "", "Port of the HTTP server; 0: none."},
+    {"app.echo_port", integer, AT(app.echo_port), "0", "65535", "",
+     "Port of the echo service (RFC 862); 0: none."},
+    {"app.discard_port", integer, AT(app.discard_port), "0", "65535", "",
+     "Port of the discard service (RFC 863); 0: none."},
+    {"app.pump_port", integer, AT(app.pump_port), "0", "65535", "",
+     "Port of the byte pump, which sends without end and throws away what it gets; 0: none."},
+
     {"run.deadline", time, AT(run.deadline), "1 us", "100000 s", "",
      "Simulated time after which the run fails and names the connections that are stuck."},
 };

@@ -122,6 +122,19 @@ struct failover_parameters {
   std::uint32_t misses = 3;
 };
 
+// What `understudy live` serves, and where.
+struct live_parameters {
+  std::string address = "10.77.0.2/24";
+};
+
+struct app_parameters {
+  std::string root;
+  std::uint32_t http_port = 8080;
+  std::uint32_t echo_port = 7;
+  std::uint32_t discard_port = 9;
+  std::uint32_t pump_port = 5001;
+};
+
 struct run_parameters {
   picos deadline = 600_s;
 };
@@ -141,6 +154,8 @@ struct scenario {
   host_parameters host;
   memory_parameters memory;
   failover_parameters failover;
+  app_parameters app;
+  live_parameters live;
   run_parameters run;
   std::string monitors = "all";  // "all", "off"
   std::vector<std::string> mutants;

@@ -1,0 +1,300 @@
+#include "tb/live/live_session.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <stdexcept>
+#include <systemc>
+
+#include "tb/live/address.h"
+#include "tb/platform/configure.h"
+
+namespace understudy::tb {
+
+namespace {
+
+constexpr picos slice = 100_us;  // of simulated time between two looks at the network
+constexpr picos lead = 50_us;    // simulated time may run ahead so far: sleeping shorter is not worth it
+constexpr picos tolerance =
+    50_ms;  // of being behind before time is slowed: a window at wire rate, or other work of the machine
+constexpr wall_nanos longest_sleep = 100'000'000;
+constexpr wall_nanos pace_period = 1'000'000'000;  // between two lines about being slow
+constexpr double slow_share = 0.1;                 // of that period: worth a line
+constexpr unsigned frames_at_once = 256;
+constexpr picos farewell = 20_ms;  // for the last resets to leave
+constexpr std::uint32_t usual_connections = 256;
+
+wall_nanos wall_now() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<wall_nanos>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
+
+double cpu_seconds() {
+  timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+}
+
+double milliseconds(picos t) {
+  return static_cast<double>(t) / 1e9;
+}
+
+}  // namespace
+
+live_session::live_session(const scenario& s, const live_options& o, far_end& far)
+    : s_(s),
+      options_(o),
+      far_(far),
+      failovers_(log_, [this] { return driver_->connections(); }),
+      port_("outside", far),
+      outside_(outside_of(s, port_.ethernet())),
+      platform_(
+          s, log_, usual_connections, false, false, &failovers_,
+          [this](host::hal& machine, const host::driver_config& config) {
+            auto d = std::make_unique<host::driver>(machine, config);
+            driver_ = d.get();
+            return host_software{std::move(d), nullptr};
+          },
+          {}, &outside_),
+      pacer_(o.factor, tolerance),
+      kills_(o.kill_after) {
+  apps_ = std::make_unique<live_apps>(s, *driver_, *platform_.main.machine);
+  if (o.verbosity >= 2) {
+    printer_ = std::make_unique<event_printer>(std::cerr);
+    log_.subscribe(printer_.get());
+  }
+  log_.subscribe(&failovers_);
+  if (s.monitors != "off")
+    monitors_ = std::make_unique<monitor_set>(log_, *driver_, *platform_.main.memory, s.topology.adapters,
+                                              outside_.host.v4_value());
+  port_.on_frame([this](const frame_ref& f, bool inward, picos at) { stalls_.on_frame(f, inward, at); });
+  std::sort(kills_.rbegin(), kills_.rend());
+}
+
+void live_session::say(const std::string& line) {
+  if (options_.messages) *options_.messages << line << '\n' << std::flush;
+}
+
+void live_session::start() {
+  if (options_.captures) {
+    capture_ =
+        std::make_unique<pcapng_writer>((std::filesystem::path(options_.out_dir) / "capture.pcapng").string(),
+                                        "Understudy", "understudy live");
+    for (const auto& [name, link] : platform_.links())
+      link->set_capture(capture_.get(), capture_->add_interface(name, link->config().rate));
+    result_.run.files.push_back("capture.pcapng");
+  }
+  platform_.start();
+  while (!platform_.started()) {
+    sc_core::sc_start(to_sc(1_ms));
+    if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
+  }
+  platform_.main.machine->post([this] {
+    refused_ = apps_->listen();
+    listening_ = true;
+  });
+  while (!listening_ || driver_->counters().descriptors == 0) sc_core::sc_start(to_sc(1_ms));
+  sc_core::sc_start(to_sc(1_ms));  // the adapter has taken the listeners
+  if (!refused_.empty()) throw std::runtime_error(refused_);
+}
+
+void live_session::advance(picos t) {
+  const picos now = now_ps();
+  if (t <= now) return;
+  const picos idle = sc_core::sc_pending_activity() ? sc_core::sc_time_to_pending_activity().value() : never;
+  sc_core::sc_start(to_sc(std::min(t - now, std::max(slice, idle))));
+}
+
+void live_session::sleep_until_needed() {
+  wall_nanos until = wall_now() + longest_sleep;
+  if (sc_core::sc_pending_activity())
+    until = std::min(until, pacer_.wall_of(now_ps() + sc_core::sc_time_to_pending_activity().value()));
+  if (!kills_.empty()) until = std::min(until, ready_at_ + kills_.back());
+  if (options_.duration) until = std::min(until, ready_at_ + options_.duration);
+  const wall_nanos left = std::max<wall_nanos>(0, until - wall_now());
+  std::vector<pollfd> all = control_.descriptors();
+  all.push_back({far_.fd(), POLLIN, 0});
+  const timespec t{left / 1'000'000'000, left % 1'000'000'000};
+  if (::ppoll(all.data(), all.size(), &t, nullptr) <= 0) return;
+  all.pop_back();
+  if (std::any_of(all.begin(), all.end(), [](const pollfd& p) { return p.revents != 0; }))
+    for (const live_order& o : control_.take()) obey(o);
+}
+
+void live_session::loop() {
+  while (!stop_) {
+    advance(pacer_.target(wall_now()));
+    for (unsigned i = 0; i < frames_at_once; ++i) {
+      frame_ref f = far_.read();
+      if (!f) break;
+      port_.inject(std::move(f));
+    }
+    advance(pacer_.target(wall_now()) + lead);
+    const wall_nanos now = wall_now();
+    pacer_.reached(now, now_ps());
+    kill_when_due(now);
+    report_recoveries();
+    report_pace(now);
+    if (options_.duration && now - ready_at_ >= options_.duration) break;
+    if (std::string why = far_.gone(); !why.empty()) {
+      result_.run.reasons.push_back(why);
+      break;
+    }
+    sleep_until_needed();
+  }
+}
+
+void live_session::obey(const live_order& o) {
+  if (o.what == live_order::kind::stop) stop_ = true;
+  if (o.what == live_order::kind::kill) kill(o.target);
+  if (o.what == live_order::kind::unknown)
+    say(fmt::format("\"{}\" is unknown, allowed: kill, kill A, stop", o.target));
+}
+
+void live_session::kill_when_due(wall_nanos now) {
+  while (!kills_.empty() && now - ready_at_ >= kills_.back()) {
+    // During a recovery nobody serves: wait for the substitute, unless there will be none.
+    if (driver_->active_adapter() == host::any_driver::no_adapter &&
+        driver_->condition() == host::driver_error::none)
+      return;
+    kills_.pop_back();
+    kill("active");
+  }
+}
+
+void live_session::kill(const std::string& target) {
+  unsigned index = driver_->active_adapter();
+  if (target != "active") index = static_cast<unsigned>(target[0] - 'A');
+  fault_result f;
+  f.id = faults_.size() + 1;
+  f.kind = "kill";
+  f.target = target;
+  if (index < platform_.main.slots.size() && !platform_.main.slots[index].device->dead()) {
+    f.target = adapter_name(index);
+    f.activated = true;
+    f.at = now_ps();
+    log_.emit({event_kind::fault, static_cast<std::uint16_t>(index), now_ps()});
+    failovers_.note_fault(index);
+    stalls_.mark(now_ps());
+    platform_.kill(index);
+    say(fmt::format("killed {}", f.target));
+  } else {
+    say(fmt::format("{}: no such adapter, or it is dead already", target));
+  }
+  faults_.push_back(f);
+}
+
+void live_session::report_recoveries() {
+  const auto& all = failovers_.results();
+  if (told_recoveries_ == all.size() || !all[told_recoveries_].unblock) return;
+  const failover_result& r = all[told_recoveries_++];
+  say(fmt::format("{} serves, {:.1f} ms after {} died; {} connections", r.to,
+                  r.fault ? milliseconds(*r.unblock - *r.fault) : 0.0, r.from, r.connections));
+}
+
+void live_session::report_pace(wall_nanos now) {
+  if (now - pace_told_at_ < pace_period) return;
+  const double passed = static_cast<double>(now - pace_told_at_);
+  const double behind = static_cast<double>(pacer_.put_off() - pace_told_) / passed;
+  pace_told_at_ = now;
+  pace_told_ = pacer_.put_off();
+  if (behind >= slow_share)
+    say(fmt::format(
+        "slow: simulated time ran at {:.2f} of its pace in the last {:.1f} s, {:.1f} s behind by now",
+        1 - behind, passed / 1e9, static_cast<double>(pacer_.put_off()) / 1e9));
+}
+
+live_result live_session::run() {
+  result_.run.scenario = s_.path;
+  result_.run.seed = s_.seed;
+  result_.network = far_.describe();
+  result_.address = s_.live.address;
+  result_.factor = options_.factor;
+  start();
+  ready_at_ = pace_told_at_ = wall_now();
+  const double cpu_before = cpu_seconds();
+  pacer_.start(ready_at_, now_ps());
+  say("ready");
+  loop();
+  result_.ready_s = result_.run.wall_s = static_cast<double>(wall_now() - ready_at_) / 1e9;
+  result_.cpu_s = cpu_seconds() - cpu_before;
+  result_.put_off_s = static_cast<double>(pacer_.put_off()) / 1e9;
+  finish();
+  return std::move(result_);
+}
+
+// Reset what is still open, as a system that shuts down does, and take stock.
+void live_session::finish() {
+  result_.run.sim_time = now_ps();
+  result_.open_at_end = apps_->open();
+  count();
+  judge();
+  platform_.main.machine->post([this] { apps_->abort_all(); });
+  sc_core::sc_start(to_sc(farewell));
+  if (capture_) capture_->close();
+  result_.wire = far_.count();
+}
+
+void live_session::count() {
+  run_result& r = result_.run;
+  r.trace_hash = log_.hash();
+  r.events = log_.count();
+  r.peers = {"kernel"};
+  r.connections = apps_->connections();
+  result_.bytes_received = apps_->bytes_received();
+  result_.bytes_sent = apps_->bytes_sent();
+  result_.requests = apps_->http().requests;
+  result_.http_errors = apps_->http().errors;
+  r.bytes.delivered = r.bytes.expected = result_.bytes_received + result_.bytes_sent;
+  const host::driver_counters& d = driver_->counters();
+  r.host_interface.doorbells = d.doorbells;
+  r.host_interface.mmio_reads = d.mmio_reads;
+  r.host_interface.interrupts = d.interrupts;
+  r.host_interface.descriptors = d.descriptors;
+  r.host_interface.records = d.records;
+  for (const slot& p : platform_.main.slots) {
+    r.host_interface.dma_operations += p.device->dma.counters().operations;
+    r.host_interface.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
+    r.host_interface.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
+  }
+  r.frames = far_.count().frames_in + far_.count().frames_out;
+  r.failovers = failovers_.results();
+  for (std::size_t i = 0, mark = 0; i < faults_.size() && mark < r.failovers.size(); ++i)
+    if (faults_[i].activated && faults_[i].target == r.failovers[mark].from) {
+      std::size_t n = 0;
+      for (std::size_t k = 0; k < i; ++k) n += faults_[k].activated;
+      r.failovers[mark++].stall = stalls_.stalls(n);
+    }
+  r.faults = faults_;
+  if (monitors_) {
+    monitors_->end_of_run({0, 0, 0, 0, true});
+    r.monitors = monitors_->results();
+  }
+}
+
+void live_session::judge() {
+  std::vector<std::string>& why = result_.run.reasons;
+  const host::driver_error condition = driver_->condition();
+  if (condition == host::driver_error::no_substitute)
+    why.push_back("no substitute: the last adapter has failed");
+  else if (condition != host::driver_error::none)
+    why.push_back(std::string("the driver gave up: ") + host::name(condition));
+  if (condition == host::driver_error::none && !failovers_.settled())
+    why.push_back("a failover had not ended");
+  for (fault_result& f : result_.run.faults) {
+    f.outcome = !f.activated                            ? "not activated"
+                : condition == host::driver_error::none ? "recovered"
+                                                        : "fatal";
+    if (!f.activated) why.push_back(fmt::format("fault {} (kill {}) struck nobody", f.id, f.target));
+  }
+  if (!kills_.empty()) why.push_back(fmt::format("the run ended before {} of the kills", kills_.size()));
+  for (const monitor_result& m : result_.run.monitors)
+    if (m.violations) why.push_back(fmt::format("{} violated {} times; {}", m.id, m.violations, m.first));
+}
+
+}  // namespace understudy::tb

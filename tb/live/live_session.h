@@ -1,0 +1,71 @@
+// One run of the platform against a real network: platform, applications, kills, and time that follows the
+// wall clock.
+#pragma once
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "model/net/pcapng.h"
+#include "tb/live/live.h"
+#include "tb/live/live_apps.h"
+#include "tb/live/live_control.h"
+#include "tb/live/live_port.h"
+#include "tb/live/stall_meter.h"
+#include "tb/monitors/monitor_set.h"
+#include "tb/platform/event_printer.h"
+#include "tb/platform/failover_log.h"
+#include "tb/platform/platform.h"
+
+namespace understudy::tb {
+
+class live_session {
+ public:
+  // All outlive it. Throws scenario_error.
+  live_session(const scenario& s, const live_options& o, far_end& far);
+  live_result run();
+
+ private:
+  void start();
+  void loop();
+  void finish();
+  // Simulate up to `t`, but not more than a slice with something in it at once.
+  void advance(picos t);
+  void sleep_until_needed();
+  void obey(const live_order& o);
+  void kill(const std::string& target);
+  void kill_when_due(wall_nanos now);
+  void report_recoveries();
+  void report_pace(wall_nanos now);
+  void say(const std::string& line);
+  void count();
+  void judge();
+
+  const scenario& s_;
+  const live_options& options_;
+  far_end& far_;
+  live_result result_;
+  event_log log_;
+  failover_log failovers_;
+  host::driver* driver_ = nullptr;  // of the platform
+  live_port port_;
+  outside_world outside_;
+  platform platform_;
+  std::unique_ptr<live_apps> apps_;
+  std::unique_ptr<monitor_set> monitors_;
+  std::unique_ptr<event_printer> printer_;
+  std::unique_ptr<pcapng_writer> capture_;
+  stall_meter stalls_;
+  live_control control_;
+  pacer pacer_;
+  std::vector<wall_nanos> kills_;  // still to come, from ready, the next one last
+  std::vector<fault_result> faults_;
+  wall_nanos ready_at_ = 0;
+  bool stop_ = false;
+  std::size_t told_recoveries_ = 0;
+  wall_nanos pace_told_at_ = 0;
+  wall_nanos pace_told_ = 0;
+  bool listening_ = false;
+  std::string refused_;  // why the applications do not start
+};
+
+}  // namespace understudy::tb

@@ -1,0 +1,64 @@
+#include "tb/live/stall_meter.h"
+
+#include <algorithm>
+
+#include "tb/monitors/wire_segment.h"
+
+namespace understudy::tb {
+
+void stall_meter::on_frame(const frame_ref& f, bool inward, picos at) {
+  const auto s = read_segment(f.data(), f.size());
+  if (!s) return;
+  const std::uint64_t peer = inward ? s->source_ip : s->destination_ip;
+  const std::uint16_t peer_port = inward ? s->source_port : s->destination_port;
+  const std::uint16_t our_port = inward ? s->destination_port : s->source_port;
+  const std::uint64_t key = peer << 32 | static_cast<std::uint32_t>(peer_port) << 16 | our_port;
+  if (s->rst) {
+    connections_.erase(key);
+    return;
+  }
+  if (inward) {
+    const auto it = connections_.find(key);
+    if (it == connections_.end()) return;
+    if (s->syn)
+      connections_.erase(it);
+    else if (it->second.fin_in |= s->fin; it->second.fin_in && it->second.fin_out)
+      connections_.erase(it);
+    return;
+  }
+  if (s->payload_length == 0 && !s->has_ack) return;
+  connection& c = connections_[key];
+  advance(c.ways[sent], s->end(), at);
+  if (s->has_ack) advance(c.ways[received], s->ack, at);
+  c.fin_out |= s->fin;
+  if (c.fin_in && c.fin_out) connections_.erase(key);
+}
+
+void stall_meter::advance(direction& d, seq32 edge, picos at) {
+  if (!d.known) {
+    d.known = true;
+    d.edge = edge;
+    d.seen_marks = marks_.size();
+    return;
+  }
+  if (!edge.after(d.edge)) return;
+  d.edge = edge;
+  for (; d.seen_marks < marks_.size(); ++d.seen_marks) {
+    fault& m = marks_[d.seen_marks];
+    if (d.last != never && d.last <= m.at && m.at - d.last <= under_way) m.stalls.push_back(at - d.last);
+  }
+  d.last = at;
+}
+
+void stall_meter::mark(picos at) {
+  marks_.push_back({at, {}});
+}
+
+stall_times stall_meter::stalls(std::size_t i) const {
+  std::vector<picos> all = marks_[i].stalls;
+  if (all.empty()) return {};
+  std::sort(all.begin(), all.end());
+  return {all[all.size() / 2], all[std::min(all.size() - 1, all.size() * 99 / 100)], all.back()};
+}
+
+}  // namespace understudy::tb

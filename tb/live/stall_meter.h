@@ -1,0 +1,53 @@
+// How long each connection made no progress around a fault, seen on the wire.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "model/abi/seq32.h"
+#include "model/core/frame.h"
+#include "model/core/units.h"
+#include "tb/report/result.h"
+
+namespace understudy::tb {
+
+// A direction progresses when the adapters' host sends bytes that it never sent before, or acknowledges some
+// that it never acknowledged before.
+class stall_meter {
+ public:
+  // A direction without progress for so long before the fault was not under way.
+  static constexpr picos under_way = 500_ms;
+
+  // A frame crosses the wire at `at`; `inward`: towards the adapters.
+  void on_frame(const frame_ref& f, bool inward, picos at);
+  // A fault struck. Marks are numbered from 0.
+  void mark(picos at);
+  // From the last progress before mark `i` to the first after it, over the directions that were under way and
+  // have progressed again.
+  stall_times stalls(std::size_t i) const;
+  std::size_t resumed(std::size_t i) const { return marks_[i].stalls.size(); }
+
+ private:
+  enum way : std::size_t { received, sent };
+  struct direction {
+    bool known = false;
+    seq32 edge;                  // all before it has been sent or acknowledged
+    picos last = never;          // progress
+    std::size_t seen_marks = 0;  // that progress has come after
+  };
+  struct connection {
+    std::array<direction, 2> ways;
+    bool fin_in = false, fin_out = false;
+  };
+  struct fault {
+    picos at;
+    std::vector<picos> stalls;
+  };
+  void advance(direction& d, seq32 edge, picos at);
+
+  std::unordered_map<std::uint64_t, connection> connections_;  // by the peer's address and both ports
+  std::vector<fault> marks_;
+};
+
+}  // namespace understudy::tb

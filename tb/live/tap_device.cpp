@@ -1,0 +1,110 @@
+#include "tb/live/tap_device.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tb/scenario/scenario.h"
+
+namespace understudy::tb {
+namespace {
+
+constexpr const char* clone_device = "/dev/net/tun";
+constexpr std::uint32_t ethernet_header = 14;
+constexpr std::size_t largest_read = 65536 + ethernet_header;
+// Frames that the kernel keeps for us while the model computes. 8192: two windows of 6 MB, its largest.
+constexpr int kernel_queue = 8192;
+
+[[noreturn]] void fail(const std::string& name, const std::string& what) {
+  throw scenario_error(fmt::format("--tap: {}: {}", name, what));
+}
+
+std::string cause_of(int error) {
+  switch (error) {
+    case EPERM:
+    case EACCES:
+      return "not permitted, allowed: as root, or a device made for you with `ip tuntap add`";
+    case EBUSY:
+      return "is in use by another program, allowed: a TAP device that nobody has open, or a new name";
+    case EINVAL:
+      return "exists and is no TAP device, allowed: a TAP device or a new name";
+    default:
+      return std::strerror(error);
+  }
+}
+
+}  // namespace
+
+tap_device::tap_device(const std::string& name) : name_(name), room_(largest_read) {
+  ifreq r = {};
+  if (name.empty() || name.size() >= sizeof r.ifr_name || name.find_first_of("/% \t\n") != name.npos)
+    fail(name, "is no name of a network device, allowed: 1 to 15 characters without space, '/' and '%'");
+  std::strcpy(r.ifr_name, name.c_str());
+  const int control = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (control < 0) fail(name, std::strerror(errno));
+  ifreq known = r;
+  created_ = ioctl(control, SIOCGIFINDEX, &known) != 0;
+  fd_ = ::open(clone_device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd_ < 0) {
+    const int error = errno;
+    ::close(control);
+    fail(name, fmt::format("{}: {}", clone_device, std::strerror(error)));
+  }
+  r.ifr_flags = IFF_TAP | IFF_NO_PI;
+  if (ioctl(fd_, TUNSETIFF, &r) != 0) {
+    const int error = errno;
+    ::close(fd_);
+    ::close(control);
+    fail(name, cause_of(error));
+  }
+  ifreq q = r;
+  q.ifr_qlen = kernel_queue;
+  ioctl(control, SIOCSIFTXQLEN, &q);  // not permitted on a device that another made: its own length holds
+  ifreq m = r;
+  if (ioctl(control, SIOCGIFMTU, &m) == 0) mtu_ = static_cast<unsigned>(m.ifr_mtu);
+  ::close(control);
+}
+
+tap_device::~tap_device() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+frame_ref tap_device::read() {
+  for (;;) {
+    const auto n = ::read(fd_, room_.data(), room_.size());
+    if (n < 0) {
+      if (errno != EAGAIN && errno != EINTR)
+        gone_ = fmt::format("{} has gone: {}", name_, std::strerror(errno));
+      return {};
+    }
+    if (n < static_cast<ssize_t>(ethernet_header) || n > static_cast<ssize_t>(frame_ref::max_bytes)) {
+      ++count_.refused_in;
+      continue;
+    }
+    ++count_.frames_in;
+    count_.bytes_in += static_cast<std::uint64_t>(n);
+    return frame_ref::copy_of(room_.data(), static_cast<std::uint32_t>(n));
+  }
+}
+
+void tap_device::write(const frame_ref& f) {
+  if (::write(fd_, f.data(), f.size()) != static_cast<ssize_t>(f.size())) {
+    ++count_.refused_out;  // down (EIO), short of memory, or gone, which read() finds
+    return;
+  }
+  ++count_.frames_out;
+  count_.bytes_out += f.size();
+}
+
+std::string tap_device::describe() const {
+  return fmt::format("tap {} ({}), MTU {}", name_, created_ ? "made for this run" : "was there", mtu_);
+}
+
+}  // namespace understudy::tb

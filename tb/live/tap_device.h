@@ -1,0 +1,37 @@
+// A TAP device: the kernel's network stack at the far end of the wire.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tb/live/far_end.h"
+
+namespace understudy::tb {
+
+class tap_device : public far_end {
+ public:
+  // Opens the device `name`, or creates it for as long as this lives. Throws scenario_error: name, cause,
+  // what is allowed.
+  explicit tap_device(const std::string& name);
+  ~tap_device() override;
+  tap_device(const tap_device&) = delete;
+  tap_device& operator=(const tap_device&) = delete;
+
+  int fd() const override { return fd_; }
+  frame_ref read() override;
+  void write(const frame_ref& f) override;
+  std::string gone() const override { return gone_; }
+  std::string describe() const override;
+  // Bytes of an IP packet that the device takes.
+  unsigned mtu() const { return mtu_; }
+
+ private:
+  std::string name_;
+  int fd_ = -1;
+  bool created_ = false;
+  unsigned mtu_ = 0;
+  std::string gone_;
+  std::vector<std::uint8_t> room_;
+};
+
+}  // namespace understudy::tb

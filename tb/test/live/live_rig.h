@@ -1,0 +1,172 @@
+// `understudy live` in a network of the test's own: the test's process moves into a new network namespace,
+// which is gone when it ends. Where that is not permitted the test is skipped and says so.
+#pragma once
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace understudy::tb {
+
+using namespace std::chrono_literals;
+
+inline std::string text_of(const std::filesystem::path& p) {
+  std::ifstream f(p, std::ios::binary);
+  std::ostringstream t;
+  t << f.rdbuf();
+  return t.str();
+}
+
+// Standard output and exit status of a shell command.
+struct shell_result {
+  int status = -1;
+  std::string output;
+};
+inline shell_result shell(const std::string& command) {
+  shell_result r;
+  std::FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  if (!pipe) return r;
+  char part[4096];
+  for (std::size_t n; (n = std::fread(part, 1, sizeof part, pipe)) > 0;) r.output.append(part, n);
+  const int status = pclose(pipe);
+  if (WIFEXITED(status)) r.status = WEXITSTATUS(status);
+  return r;
+}
+
+class live_network : public ::testing::Test {
+ protected:
+  static constexpr const char* device = "us0";
+
+  void SetUp() override {
+    const auto* t = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder = std::filesystem::path(US_TEST_FOLDER) / t->name();
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder / "www");
+    if (unshare(CLONE_NEWNET) != 0)
+      GTEST_SKIP() << "needs the right to make a network namespace (root): " << std::strerror(errno);
+    const auto tried = shell("ip link set lo up && ip tuntap add probe mode tap && ip link del probe");
+    if (tried.status != 0) GTEST_SKIP() << "needs the right to make a TAP device (root): " << tried.output;
+  }
+  void TearDown() override {
+    if (program > 0) {
+      ::kill(program, SIGKILL);
+      waitpid(program, nullptr, 0);
+    }
+  }
+
+  // Start `understudy live live.toml --json` with `arguments`; what it says goes to files. Its standard input
+  // is a pipe whose end is `input`.
+  void spawn(const std::vector<std::string>& arguments, const std::string& tap = device) {
+    std::vector<std::string> words{US_PROGRAM,
+                                   "live",
+                                   std::string(US_SOURCE_DIR) + "/traces/scenarios/live.toml",
+                                   "--tap",
+                                   tap,
+                                   "--json",
+                                   "--out",
+                                   (folder / "out").string(),
+                                   "--set",
+                                   "app.root=" + (folder / "www").string()};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    int pipe_ends[2];
+    ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
+    program = fork();
+    if (program == 0) {
+      dup2(pipe_ends[0], STDIN_FILENO);
+      dup2(::open((folder / "stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
+      dup2(::open((folder / "stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
+      std::vector<char*> argv;
+      for (std::string& w : words) argv.push_back(w.data());
+      argv.push_back(nullptr);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    ::close(pipe_ends[0]);
+    input = pipe_ends[1];
+  }
+  bool says(const std::string& what, std::chrono::seconds within = 20s) {
+    const auto until = std::chrono::steady_clock::now() + within;
+    while (said().find(what) == std::string::npos) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      std::this_thread::sleep_for(10ms);
+    }
+    return true;
+  }
+  std::string said() const { return text_of(folder / "stderr"); }
+  // spawn(), wait for `ready`, and give the device the peer's address.
+  void start(const std::vector<std::string>& arguments = {}) {
+    spawn(arguments);
+    ASSERT_TRUE(says("ready")) << said();
+    const auto up = shell("ip addr add 10.77.0.1/24 dev us0 && ip link set us0 up");
+    ASSERT_EQ(up.status, 0) << up.output;
+  }
+  // Wait for its end; its exit status, -1 if it did not end by itself in time.
+  int wait_for_end(std::chrono::seconds within = 20s) {
+    const auto until = std::chrono::steady_clock::now() + within;
+    int status = 0;
+    while (waitpid(program, &status, WNOHANG) == 0) {
+      if (std::chrono::steady_clock::now() > until) return -1;
+      std::this_thread::sleep_for(10ms);
+    }
+    program = -1;
+    result = nlohmann::json::parse(text_of(folder / "stdout"), nullptr, false);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  int stop() {
+    ::kill(program, SIGINT);
+    return wait_for_end();
+  }
+  void order(const std::string& line) { ASSERT_GT(write(input, (line + "\n").data(), line.size() + 1), 0); }
+  // A file of `bytes` that look random below the server's root.
+  void make_file(const std::string& name, std::size_t bytes) {
+    std::ofstream f(folder / "www" / name, std::ios::binary);
+    std::uint64_t x = 88172645463325252ull;
+    std::vector<char> part(65536);
+    while (bytes > 0) {
+      for (char& c : part) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        c = static_cast<char>(x);
+      }
+      const std::size_t n = std::min(bytes, part.size());
+      f.write(part.data(), static_cast<std::streamsize>(n));
+      bytes -= n;
+    }
+  }
+  bool same(const std::string& a, const std::string& b) const {
+    const std::string x = text_of(folder / a);
+    return !x.empty() && x == text_of(folder / b);
+  }
+  std::string in_folder(const std::string& name) const { return (folder / name).string(); }
+  // A counter of the kernel's TCP since the namespace was made.
+  long counter(const std::string& name) {
+    std::istringstream line(shell("nstat -asz " + name).output);
+    std::string word;
+    while (line >> word)
+      if (word == name) {
+        long v = -1;
+        line >> v;
+        return v;
+      }
+    return -1;
+  }
+
+  std::filesystem::path folder;
+  pid_t program = -1;
+  int input = -1;
+  nlohmann::json result;
+};
+
+}  // namespace understudy::tb

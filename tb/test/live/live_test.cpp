@@ -1,0 +1,206 @@
+// Programs against the adapter, over the kernel's TCP.
+#include "tb/test/live/live_rig.h"
+
+namespace understudy::tb {
+namespace {
+
+const std::string base = "http://10.77.0.2:8080/";
+
+TEST_F(live_network, curl_and_wget_get_files_lists_and_ranges) {
+  make_file("a.bin", 300'000);
+  start();
+  EXPECT_EQ(shell("curl -sS -m 20 -o " + in_folder("got") + " " + base + "a.bin").output, "");
+  EXPECT_TRUE(same("got", "www/a.bin"));
+  EXPECT_EQ(shell("wget -q -T 20 -O " + in_folder("got2") + " " + base + "a.bin").status, 0);
+  EXPECT_TRUE(same("got2", "www/a.bin"));
+  const auto list = shell("curl -sS -m 20 " + base);
+  EXPECT_NE(list.output.find("<a href=\"a.bin\">"), std::string::npos) << list.output;
+  const auto part =
+      shell("curl -sS -m 20 -r 1000-1999 -o " + in_folder("part") + " -w '%{http_code}' " + base + "a.bin");
+  EXPECT_EQ(part.output, "206");
+  EXPECT_EQ(text_of(folder / "part"), text_of(folder / "www/a.bin").substr(1000, 1000));
+  EXPECT_EQ(shell("curl -sS -m 20 -o /dev/null -w '%{http_code}' " + base + "none").output, "404");
+  EXPECT_EQ(shell("curl -sS -m 20 --path-as-is -o /dev/null -w '%{http_code}' " + base + "../stderr").output,
+            "400");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["status"], "held");
+  EXPECT_EQ(result["connections"]["reset"], 0);
+  EXPECT_GE(result["connections"]["completed"], 6);
+  EXPECT_EQ(result["live"]["http_requests"], 6);
+}
+
+TEST_F(live_network, one_connection_serves_many_requests) {
+  make_file("a.bin", 10'000);
+  start();
+  const auto r = shell("curl -sS -m 20 -o /dev/null -o /dev/null -o /dev/null -w '%{num_connects} ' " + base +
+                       "a.bin " + base + "a.bin " + base + "a.bin");
+  EXPECT_EQ(r.output, "1 0 0 ");
+  const auto ab = shell("ab -q -k -n 2000 -c 16 " + base + "a.bin");
+  EXPECT_NE(ab.output.find("Complete requests:      2000"), std::string::npos) << ab.output;
+  EXPECT_NE(ab.output.find("Failed requests:        0"), std::string::npos) << ab.output;
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_LE(result["connections"]["opened"], 1 + 16 + 21);  // the server never closes, ab may
+}
+
+TEST_F(live_network, put_stores_what_curl_sends) {
+  make_file("a.bin", 3'000'000);
+  start();
+  const auto r = shell("curl -sS -m 30 -o /dev/null -w '%{http_code}' -T " + in_folder("www/a.bin") + " " +
+                       base + "b.bin");
+  EXPECT_EQ(r.output, "201");
+  EXPECT_TRUE(same("www/a.bin", "www/b.bin"));
+  EXPECT_EQ(shell("curl -sS -m 20 --data-binary @" + in_folder("www/a.bin") + " " + base + "x").output,
+            "3000000 bytes\n");
+  EXPECT_EQ(stop(), 0) << said();
+}
+
+TEST_F(live_network, echo_discard_and_pump_do_their_work) {
+  start();
+  const auto bash = [](const std::string& script) {
+    return shell("timeout 20 bash -c '" + script + "'").output;
+  };
+  EXPECT_EQ(bash("exec 3<>/dev/tcp/10.77.0.2/7; echo hello >&3; read -r x <&3; echo $x"), "hello\n");
+  EXPECT_EQ(bash("head -c 1000000 /dev/zero > /dev/tcp/10.77.0.2/9; echo $?"), "0\n");
+  EXPECT_EQ(bash("head -c 1000000 < /dev/tcp/10.77.0.2/5001 | wc -c"), "1000000\n");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_GE(result["live"]["bytes_received"], 1'000'006);
+  EXPECT_GE(result["live"]["bytes_sent"], 1'000'006);
+}
+
+TEST_F(live_network, a_download_survives_the_deaths_of_two_adapters) {
+  make_file("big", 20 << 20);
+  start({"--kill-after", "600ms"});
+  const auto r =
+      shell("curl -sS -m 60 --limit-rate 12M -o " + in_folder("got") + " -w '%{http_code} %{num_connects}' " +
+            base + "big & sleep 1; kill -USR1 " + std::to_string(program) + "; wait");
+  EXPECT_EQ(r.output, "200 1");
+  EXPECT_TRUE(same("got", "www/big"));
+  const long timeouts = counter("TcpExtTCPTimeouts");
+  EXPECT_EQ(counter("TcpExtTCPAbortOnTimeout"), 0);
+  EXPECT_EQ(counter("TcpEstabResets"), 0);
+  EXPECT_EQ(counter("TcpExtPAWSEstab"), 0);
+  EXPECT_EQ(stop(), 0) << said();
+  ASSERT_EQ(result["failovers"].size(), 2u);
+  for (const auto& f : result["failovers"]) {
+    std::printf("%s -> %s: stall %.1f ms, the kernel had %ld time-outs\n",
+                f["from"].get<std::string>().c_str(), f["to"].get<std::string>().c_str(),
+                f["stall_ps"]["max"].get<double>() / 1e9, timeouts);
+    EXPECT_GT(f["stall_ps"]["max"], 0);
+  }
+  EXPECT_EQ(result["connections"]["opened"], 1);
+  EXPECT_EQ(result["connections"]["reset"], 0);
+}
+
+TEST_F(live_network, an_upload_survives_the_deaths_of_two_adapters) {
+  make_file("big", 20 << 20);
+  start();
+  const auto r =
+      shell("curl -sS -m 60 --limit-rate 12M -o /dev/null -w '%{http_code} %{num_connects}' -T " +
+            in_folder("www/big") + " " + base + "copy & sleep 0.6; kill -USR1 " + std::to_string(program) +
+            "; sleep 0.5; kill -USR1 " + std::to_string(program) + "; wait");
+  EXPECT_EQ(r.output, "201 1");
+  EXPECT_TRUE(same("www/big", "www/copy"));
+  EXPECT_EQ(counter("TcpEstabResets"), 0);
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["failovers"].size(), 2u);
+  EXPECT_EQ(result["connections"]["reset"], 0);
+}
+
+TEST_F(live_network, orders_come_by_standard_input) {
+  start();
+  order("kill A");
+  EXPECT_TRUE(says("B serves")) << said();
+  order("kill A");
+  EXPECT_TRUE(says("dead already")) << said();
+  order("dance");
+  EXPECT_TRUE(says("\"dance\" is unknown")) << said();
+  order("stop");
+  EXPECT_EQ(wait_for_end(), 1);  // a kill that struck nobody
+  EXPECT_EQ(result["faults"].size(), 2u);
+}
+
+TEST_F(live_network, the_last_death_without_a_substitute_fails_the_run) {
+  start({"--set", "topology.adapters=1", "--kill-after", "0.1", "--duration", "500ms"});
+  EXPECT_EQ(wait_for_end(), 1);
+  EXPECT_NE(result["reasons"].dump().find("no substitute"), std::string::npos) << result["reasons"];
+}
+
+TEST_F(live_network, an_idle_model_sleeps) {
+  start({"--duration", "2s"});
+  EXPECT_EQ(wait_for_end(), 0) << said();
+  EXPECT_LT(result["live"]["cpu_s"], 0.5);
+  EXPECT_LT(result["live"]["put_off_s"], 0.5);
+  EXPECT_NEAR(result["sim_time_ps"].get<double>() / 1e12, 2.0, 0.6);
+}
+
+TEST_F(live_network, a_device_that_vanishes_ends_the_run_with_one_line) {
+  start();
+  EXPECT_EQ(shell("ip link del us0").status, 0);
+  EXPECT_EQ(wait_for_end(), 1) << said();
+  EXPECT_NE(result["reasons"].dump().find("us0 has gone"), std::string::npos) << result["reasons"];
+}
+
+TEST_F(live_network, wrong_devices_are_refused_with_one_line) {
+  const auto refused = [this](const std::string& tap, const std::string& why) {
+    spawn({}, tap);
+    EXPECT_EQ(wait_for_end(), 2);
+    EXPECT_NE(said().find(why), std::string::npos) << said();
+    const std::string all = said();
+    EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 1) << all;
+    EXPECT_FALSE(std::filesystem::exists(folder / "out" / "result.json"));
+  };
+  refused("lo", "exists and is no TAP device");
+  refused("a_name_that_is_too_long", "is no name of a network device");
+  start();
+  const pid_t first = program;
+  refused("us0", "is in use by another program");
+  program = first;
+  EXPECT_EQ(shell("setpriv --reuid 65534 --clear-groups " US_PROGRAM " live " US_SOURCE_DIR
+                  "/traces/scenarios/live.toml --tap us9 --out /tmp/us_nobody_$$; s=$?; rm -rf "
+                  "/tmp/us_nobody_$$; exit $s")
+                .status,
+            2);
+}
+
+TEST_F(live_network, peers_with_smaller_and_larger_packets_are_served) {
+  make_file("a.bin", 500'000);
+  start();
+  for (const char* mtu : {"1000", "9000"}) {
+    ASSERT_EQ(shell(std::string("ip link set us0 mtu ") + mtu).status, 0);
+    std::filesystem::remove(folder / "got");
+    EXPECT_EQ(shell("curl -sS -m 20 -o " + in_folder("got") + " " + base + "a.bin").output, "") << mtu;
+    EXPECT_TRUE(same("got", "www/a.bin")) << mtu;
+    EXPECT_EQ(shell("curl -sS -m 20 --data-binary @" + in_folder("www/a.bin") + " " + base + "x").output,
+              "500000 bytes\n");
+  }
+  EXPECT_EQ(stop(), 0) << said();
+}
+
+// The first commands of docs/live.md but for the build, as they stand.
+TEST_F(live_network, the_page_s_way_to_curl_works) {
+  std::istringstream page(text_of(US_SOURCE_DIR "/docs/live.md"));
+  std::string line;
+  std::string script = "cd " US_SOURCE_DIR "\nsudo() { \"$@\"; }\n";
+  while (std::getline(page, line) && line.find("```sh") != 0) {
+  }
+  unsigned commands = 0;
+  while (std::getline(page, line) && line != "```") {
+    if (line.find("cmake") == 0) continue;
+    const auto put = [&line](const std::string& what, const std::string& by) {
+      if (const auto at = line.find(what); at != line.npos) line.replace(at, what.size(), by);
+    };
+    put("build/release/bin/understudy", US_PROGRAM);
+    put("--duration 1min", "--duration 4s >" + in_folder("summary") + " --out " + in_folder("out"));
+    script += line + "\n";
+    ++commands;
+  }
+  EXPECT_GE(commands, 3u);
+  std::ofstream(folder / "script") << script << "wait\n";
+  const auto r = shell("bash " + in_folder("script"));
+  EXPECT_EQ(r.status, 0);
+  EXPECT_NE(r.output.find("# Understudy"), std::string::npos) << r.output;
+  EXPECT_NE(text_of(folder / "summary").find("HELD"), std::string::npos) << text_of(folder / "summary");
+}
+
+}  // namespace
+}  // namespace understudy::tb
