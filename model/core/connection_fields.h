@@ -40,6 +40,8 @@
   X(rcv_mss, std::uint16_t, soft, delegated, any,                                                            \
     "Largest payload seen: the unit of the ACK-every-second rule.")                                          \
   X(ooo, reassembly_queue, soft, delegated, low, "Payload that arrived ahead of its turn.")                  \
+  X(report, sack_report_name, soft, delegated, any,                                                          \
+    "Islands out of order that SACK blocks report (RFC 2018); kept while there are any.")                    \
   X(ack_requested, bool, soft, delegated, any, "An ACK is on its way out.")                                  \
   X(ack_at_commit, bool, soft, delegated, any, "The next commit is acknowledged without delay.")             \
   X(duplicates_owed, std::uint8_t, soft, delegated, any,                                                     \
@@ -68,6 +70,12 @@
   X(recover, seq32, soft, delegated, any, "Highest number sent when loss was noticed (RFC 6582).")           \
   X(dup_acks, std::uint8_t, soft, delegated, any, "Duplicate ACKs in a row.")                                \
   X(in_recovery, bool, soft, delegated, any, "Fast recovery goes on.")                                       \
+  X(sack_recovery, bool, soft, delegated, any, "It goes by the peer's SACK blocks (RFC 6675).")              \
+  X(board, sack_board_name, soft, delegated, low,                                                            \
+    "What the peer says that it holds out of order; kept while there is any.")                               \
+  X(sack_from, seq32, soft, delegated, any,                                                                  \
+    "Blocks are evidence of loss once snd_una is here: what was sent before a time-out or by another "       \
+    "adapter is not.")                                                                                       \
   X(srtt_us, std::uint32_t, soft, delegated, any, "Smoothed round trip in microseconds; 0: no sample.")      \
   X(rttvar_us, std::uint32_t, soft, delegated, any, "Its variation.")                                        \
   X(rto_us, std::uint32_t, soft, delegated, high, "Retransmission time-out before backoff (RFC 6298).")      \

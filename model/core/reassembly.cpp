@@ -35,33 +35,43 @@ void reassembly_pool::remove_after(reassembly_queue& q, std::uint32_t before) {
 }
 
 bool reassembly_pool::insert(reassembly_queue& q, payload_slice s, std::uint32_t limit) {
+  std::uint32_t left = most_steps;
   std::uint32_t before = none;
   if (q.tail != none && nodes_[q.tail].slice.seq.before_eq(s.seq)) {
     before = q.tail;
   } else {
-    for (std::uint32_t n = q.head; n != none && nodes_[n].slice.seq.before_eq(s.seq); n = nodes_[n].next)
+    for (std::uint32_t n = q.head; n != none && nodes_[n].slice.seq.before_eq(s.seq); n = nodes_[n].next) {
+      ++steps;
+      if (left-- == 0) return false;
       before = n;
+    }
   }
   if (before != none && end(before).after(s.seq)) {
     const std::uint32_t overlap = end(before).minus(s.seq);
-    if (overlap >= s.length) return false;
+    if (overlap >= s.length) return true;
     s.seq += overlap;
     s.offset += overlap;
     s.length -= overlap;
   }
   const seq32 s_end = s.seq + s.length;
-  for (;;) {
-    const std::uint32_t after = before == none ? q.head : nodes_[before].next;
-    if (after == none || nodes_[after].slice.seq.after_eq(s_end)) break;
-    if (end(after).after(s_end)) {
-      s.length = nodes_[after].slice.seq.minus(s.seq);
+  // Slices that `s` covers give way to it.
+  std::uint32_t covered_bytes = 0, covered = 0;
+  for (std::uint32_t n = before == none ? q.head : nodes_[before].next;
+       n != none && nodes_[n].slice.seq.before(s_end); n = nodes_[n].next) {
+    ++steps;
+    if (left-- == 0) return false;
+    if (end(n).after(s_end)) {
+      s.length = nodes_[n].slice.seq.minus(s.seq);
       s.push = false;
       break;
     }
-    remove_after(q, before);
+    covered_bytes += nodes_[n].slice.length;
+    ++covered;
   }
-  if (s.length == 0) return false;
-  if (q.bytes + s.length > limit || (q.slices + 1) * least_charge > limit) return false;
+  if (s.length == 0) return true;
+  if (q.bytes - covered_bytes + s.length > limit || (q.slices - covered + 1) * least_charge > limit)
+    return false;
+  for (; covered; --covered) remove_after(q, before);
   q.bytes += s.length;
   ++q.slices;
   const std::uint32_t n = make(std::move(s));

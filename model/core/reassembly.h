@@ -33,8 +33,14 @@ class reassembly_pool {
   // queues.
   static constexpr std::uint32_t least_charge = 256;
 
-  // Keep what `s` adds to the queue; bytes that are there already are not kept twice. False: it adds nothing,
-  // or the queue would hold more than `limit` bytes.
+  // Slices that insert() looks at before it gives up: segments that lie deep inside a long queue are rare,
+  // and a peer must not make them dear.
+  static constexpr std::uint32_t most_steps = 256;
+  std::uint64_t steps = 0;  // slices looked at since the owner set it to 0
+
+  // Keep what `s` adds to the queue; bytes that are there already are not kept twice. True: all of `s` is in
+  // the queue now. False: the queue is as it was, because it would hold more than `limit` bytes or the place
+  // is too far inside.
   bool insert(reassembly_queue& q, payload_slice s, std::uint32_t limit);
   // Take the part of the queue that starts exactly at `at`, dropping what lies before it. False: there is a
   // hole at `at`.

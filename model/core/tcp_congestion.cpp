@@ -47,11 +47,15 @@ void tcp_engine::impl::new_ack(picos now, index i, std::uint32_t acked, std::uin
   if (c.in_recovery) {
     if (c.snd_una.after_eq(c.recover)) {
       c.in_recovery = false;
-      c.cwnd = std::min(c.ssthresh, std::max(c.snd_high.minus(c.snd_una), mss) + mss);
-    } else {
+      if (c.sack_recovery)
+        c.cwnd = c.ssthresh;
+      else
+        c.cwnd = std::min(c.ssthresh, std::max(c.snd_high.minus(c.snd_una), mss) + mss);
+      c.sack_recovery = false;
+    } else if (!c.sack_recovery) {
       c.cwnd = std::max(c.cwnd > acked ? c.cwnd - acked : 0, mss);
       if (acked >= mss) c.cwnd += mss;
-      retransmit_first(i);
+      retransmit(i, c.snd_una, c.snd_high);
     }
     return;
   }
@@ -69,15 +73,30 @@ void tcp_engine::impl::duplicate_ack(index i) {
   const std::uint32_t mss = c.effective_mss();
   if (c.dup_acks < 255) ++c.dup_acks;
   if (c.in_recovery) {
-    c.cwnd = std::min(c.cwnd + mss, cwnd_limit);
-  } else if (c.dup_acks == 3 && c.snd_una.after(c.recover)) {
-    ++counters.fast_retransmits;
-    c.ssthresh = std::max(c.snd_high.minus(c.snd_una) / 2, 2 * mss);
-    c.recover = c.snd_high;
-    c.in_recovery = true;
-    c.cwnd = c.ssthresh + 3 * mss;
-    retransmit_first(i);
+    if (!c.sack_recovery) c.cwnd = std::min(c.cwnd + mss, cwnd_limit);
+    return;
   }
+  const bool by_blocks = c.board && c.snd_una.after_eq(c.sack_from);
+  const bool loss = by_blocks ? c.dup_acks >= 3 || c.snd_una.before(lost_below(c))
+                              : c.dup_acks == 3 && c.snd_una.after(c.recover);
+  if (!loss) return;
+  ++counters.fast_retransmits;
+  c.ssthresh = std::max(c.snd_high.minus(c.snd_una) / 2, 2 * mss);
+  c.recover = c.snd_high;
+  c.in_recovery = true;
+  if (by_blocks) {
+    ++counters.sack_recoveries;
+    c.cwnd = c.ssthresh;
+    return enter_sack_recovery(i);
+  }
+  c.cwnd = c.ssthresh + 3 * mss;
+  retransmit(i, c.snd_una, c.snd_high);
+}
+
+// How long to wait for the acknowledgment of bytes that the peer had reported and that are next: much longer
+// than a peer takes that still has them.
+picos tcp_engine::impl::reneging_delay(const conn& c) const {
+  return std::min(retransmission_delay(c), std::max<picos>(static_cast<picos>(c.srtt_us) * 1_us / 2, 10_ms));
 }
 
 }  // namespace understudy

@@ -9,6 +9,7 @@
 #include "model/core/connection_fields.h"
 #include "model/core/inet.h"
 #include "model/core/reassembly.h"
+#include "model/core/sack.h"
 #include "model/core/units.h"
 
 namespace understudy {
@@ -23,6 +24,9 @@ struct tcp_connection {
 
   bool is_protected() const {
     return conn & US_CONN_PROTECTED;
+  }
+  bool has_sack() const {
+    return conn & US_CONN_SACK;
   }
   bool has_ts() const {
     return conn & US_CONN_TS;

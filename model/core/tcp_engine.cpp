@@ -46,7 +46,7 @@ void tcp_engine::impl::begin(conn& c, std::uint8_t addr_index, std::uint8_t conn
   c.mss = our_mss();
   c.rcv_mss = std::min<std::uint16_t>(536, our_mss());
   c.iss = iss;
-  c.snd_una = c.recover = iss;
+  c.snd_una = c.recover = c.sack_from = iss;
   c.snd_nxt = c.snd_high = c.snd_max = c.snd_end = iss + 1;
   c.ssthresh = 1u << 30;
   c.rto_us = static_cast<std::uint32_t>(config.rto_initial / 1_us);
@@ -54,6 +54,7 @@ void tcp_engine::impl::begin(conn& c, std::uint8_t addr_index, std::uint8_t conn
 
 void tcp_engine::impl::offer_options(conn& c) const {
   if (config.timestamps) c.conn |= US_CONN_TS;
+  if (config.sack) c.conn |= US_CONN_SACK;
   if (!config.window_scaling) return;
   c.conn |= US_CONN_WS;
   c.our_wscale = config.wscale;
@@ -76,6 +77,8 @@ void tcp_engine::impl::end(index i, tcp_env::change what, us_status status) {
   env.changed(id(c, i), what, status);
   wheel.cancel(i);
   reassembly.clear(c.ooo);
+  reports.give(c.report);
+  boards.give(c.board);
   table.release(i);
 }
 
@@ -197,7 +200,7 @@ us_status tcp_engine::restore(picos now, cid id, const tcp_hard_state& h) {
   c.state = h.state;
   c.our_wscale = h.our_wscale;
   c.peer_wscale = h.peer_wscale;
-  c.mss = std::clamp<std::uint16_t>(h.mss, 64, m.our_mss());
+  c.mss = std::clamp(h.mss, m.config.least_mss, m.our_mss());
   if (h.state == US_TCP_SYN_SENT)
     m.offer_options(c);  // the peer may have seen the same offer from the old adapter
   c.cwnd = m.initial_window(c);
@@ -218,6 +221,7 @@ us_status tcp_engine::restore(picos now, cid id, const tcp_hard_state& h) {
     c.snd_max = later(c.snd_max, c.snd_high);
   } else {
     c.recover = h.snd_una - 1;
+    c.sack_from = h.snd_max;
   }
   if (h.fin_tx) {
     c.fin_posted = true;
@@ -303,6 +307,8 @@ tcp_view tcp_engine::view(cid id) const {
   v.retransmitted_segments = c.retransmitted;
   v.timeouts = c.timeouts;
   v.reassembly_bytes = c.ooo.bytes;
+  if (c.board) v.sacked_bytes = impl_->boards[c.board].held.bytes_within(c.snd_una, c.snd_max);
+  v.in_recovery = c.in_recovery;
   return v;
 }
 

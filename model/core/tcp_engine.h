@@ -79,6 +79,8 @@ struct tcp_config {
   std::uint8_t wscale = 7;   // shift we offer (RFC 7323), 0 to 14
   bool timestamps = true;    // offer and accept timestamps
   bool window_scaling = true;
+  bool sack = true;                            // offer and accept selective acknowledgment (RFC 2018)
+  std::uint16_t least_mss = 216;               // a peer's MSS below counts as this (CVE-2019-11479)
   bool nagle = false;                          // RFC 9293 3.7.4; the offload's hosts post whole messages
   std::uint32_t initial_window_segments = 10;  // RFC 6928
   picos delayed_ack = 40_ms;                   // RFC 1122 4.2.3.2: below 500 ms
@@ -128,12 +130,16 @@ struct tcp_view {
   std::uint64_t retransmitted_segments = 0;
   std::uint64_t timeouts = 0;
   std::uint32_t reassembly_bytes = 0;
+  std::uint32_t sacked_bytes = 0;  // held by the peer out of order, as far as known
+  bool in_recovery = false;
 };
 
 struct tcp_counters {
   std::uint64_t segments_in = 0, segments_out = 0, retransmissions = 0, timeouts = 0, fast_retransmits = 0,
                 resets_sent = 0, resets_received = 0, out_of_window = 0, challenge_acks = 0, paws_drops = 0,
-                duplicate_bytes = 0, out_of_order = 0, refused_syns = 0;
+                duplicate_bytes = 0, out_of_order = 0, refused_syns = 0, sack_recoveries = 0;
+  // Steps through lists and tables that the most laborious segment so far took: no peer decides them.
+  std::uint64_t most_steps = 0;
 };
 
 class tcp_engine {

@@ -42,6 +42,9 @@ struct tcp_engine::impl {
   connection_table table;
   timer_wheel wheel;
   reassembly_pool reassembly;
+  slab<sack_report> reports;
+  slab<sack_board> boards;
+  std::uint64_t work = 0;  // steps that the present segment took
   std::map<std::pair<ip_address, std::uint16_t>, listener> listeners;
   picos clock_origin = 0;
   std::uint32_t clock_at_origin = 0;
@@ -64,7 +67,7 @@ struct tcp_engine::impl {
   void no_connection(picos now, const segment& s, std::uint8_t addr_index);
   void passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l);
   void answer_reset(const segment& s);
-  void agree_options(conn& c, const tcp_options& o, bool offer_ts, bool offer_ws);
+  void agree_options(conn& c, const tcp_options& o);
   void syn_sent_input(picos now, index i, const segment& s);
   void input(picos now, index i, const segment& s, const frame_ref& f);
   bool reused_by_syn(const conn& c, const segment& s) const;
@@ -75,6 +78,7 @@ struct tcp_engine::impl {
   void update_window(conn& c, const segment& s);
   void answered(index i);
   void text_input(picos now, index i, const segment& s, const frame_ref& f);
+  void hold_slice(conn& c, payload_slice s);
   void accept_slice(picos now, index i, const payload_slice& s);
 
   // ---- guard
@@ -108,14 +112,32 @@ struct tcp_engine::impl {
   void output(picos now, index i);
   void transmit(picos now, index i, std::uint32_t length, bool fin);
   void probe(index i);
-  void retransmit_first(index i);
+  std::uint32_t send_next(picos now, index i, std::uint32_t room);
+  std::uint32_t retransmit(index i, seq32 from, seq32 to);
   seq32 empty_ack_seq(const conn& c, seq32 next) const;
   bool fill_segment(picos now, const tcp_env::send_request& r, index i, segment& out);
   std::uint16_t advertise(conn& c, bool syn);
 
+  // ---- selective acknowledgment
+  void note_held(conn& c, seq32 left, seq32 right);
+  void trim_held(conn& c);
+  void report_held(const conn& c, std::uint32_t room, tcp_options& out) const;
+  bool sack_input(conn& c, const segment& s);
+  bool trim_board(conn& c);
+  seq32 lost_below(const conn& c) const;
+  std::uint32_t pipe(const conn& c, seq32 lost) const;
+  void enter_sack_recovery(index i);
+  void sack_output(picos now, index i);
+  std::uint32_t skip_held(conn& c);
+  void forget_board(conn& c) {
+    c.sack_recovery = false;
+    boards.give(c.board);
+  }
+
   // ---- congestion and round trips
   void new_ack(picos now, index i, std::uint32_t acked, std::uint32_t flight_before, const segment& s);
   void duplicate_ack(index i);
+  picos reneging_delay(const conn& c) const;
   void sample_rtt(conn& c, picos rtt) const;
   std::uint32_t initial_window(const conn& c) const;
 

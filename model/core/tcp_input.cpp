@@ -22,7 +22,9 @@ void tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std
     m.end(i, tcp_env::change::closed, US_OK);
     return m.no_connection(now, s, addr_index);
   }
+  m.work = m.reassembly.steps = 0;
   m.input(now, i, s, f);
+  m.counters.most_steps = std::max(m.counters.most_steps, m.work + m.reassembly.steps);
 }
 
 // ------------------------------------------------------------------------------------------------ no
@@ -55,22 +57,23 @@ void tcp_engine::impl::answer_reset(const segment& s) {
   env.send_raw(r);
 }
 
-// Take from the peer's SYN what both ends want.
-void tcp_engine::impl::agree_options(conn& c, const tcp_options& o, bool offer_ts, bool offer_ws) {
-  c.mss = std::min(o.mss ? o.mss : default_mss, our_mss());
-  c.conn &= static_cast<std::uint8_t>(~(US_CONN_TS | US_CONN_WS));
-  c.our_wscale = c.peer_wscale = 0;
-  if (offer_ws && o.wscale >= 0) {
-    c.conn |= US_CONN_WS;
-    c.our_wscale = config.wscale;
+// Of what we offer, keep what the peer's SYN offers too.
+void tcp_engine::impl::agree_options(conn& c, const tcp_options& o) {
+  c.mss = std::clamp(o.mss ? o.mss : default_mss, config.least_mss, our_mss());
+  const auto drop = [&c](std::uint8_t bit) { c.conn &= static_cast<std::uint8_t>(~bit); };
+  if (!(c.conn & US_CONN_WS) || o.wscale < 0) {
+    drop(US_CONN_WS);
+    c.our_wscale = 0;
+  } else {
     c.peer_wscale = static_cast<std::uint8_t>(std::min<std::int8_t>(o.wscale, 14));
   }
-  if (offer_ts && o.has_ts) {
-    c.conn |= US_CONN_TS;
+  if (!o.sack_permitted) drop(US_CONN_SACK);
+  if (!o.has_ts) {
+    drop(US_CONN_TS);
+  } else if (c.has_ts()) {
     c.ts_recent = o.tsval;
     c.ts_valid = true;
   }
-  c.mss = std::max<std::uint16_t>(c.mss, 64);
   c.cwnd = initial_window(c);
 }
 
@@ -84,7 +87,8 @@ void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t ad
   conn& c = table.at(i);
   begin(c, addr_index, static_cast<std::uint8_t>((l.conn & US_CONN_PROTECTED) | US_CONN_PASSIVE),
         fresh_iss(now, s.tuple));
-  agree_options(c, s.options, config.timestamps, config.window_scaling);
+  offer_options(c);
+  agree_options(c, s.options);
   c.ts_recent_ms = clock_ms(now);
   c.state = US_TCP_SYN_RCVD;
   c.rcv_nxt = c.rcv_adv = c.rcv_grant = s.seq + 1;
@@ -106,7 +110,7 @@ void tcp_engine::impl::syn_sent_input(picos now, index i, const segment& s) {
     return end(i, tcp_env::change::aborted, US_ERR_REFUSED);
   }
   if (!(s.flags & tcp_syn)) return;
-  agree_options(c, s.options, c.has_ts(), c.conn & US_CONN_WS);
+  agree_options(c, s.options);
   c.ts_recent_ms = clock_ms(now);
   c.rcv_nxt = c.rcv_adv = c.rcv_grant = s.seq + 1;
   c.rcv_committed = c.last_ack_sent = s.seq;
@@ -232,11 +236,13 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     c.snd_nxt = later(c.snd_nxt, s.ack);
     c.snd_high = later(c.snd_high, s.ack);
     c.snd_end = later(c.snd_end, c.fin_posted ? earlier(s.ack, c.fin_seq) : s.ack);
+    const bool reneged = trim_board(c);
+    if (s.options.sack_count && c.has_sack()) sack_input(c, s);
     update_window(c, s);
     if (c.snd_nxt == c.snd_una)
       disarm(c);
     else
-      arm(now, i, timer_kind::retransmit, retransmission_delay(c));
+      arm(now, i, timer_kind::retransmit, reneged ? reneging_delay(c) : retransmission_delay(c));
     new_ack(now, i, acked, flight_before, s);
     env.changed(id(c, i), tcp_env::change::acked, US_OK);
     if (c.fin_acked() && !fin_acked_input(now, i)) return false;
@@ -247,8 +253,10 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
       c.retries = 0;
       if (c.snd_wnd > window_before) disarm(c);
     }
-    const bool duplicate =
-        c.snd_nxt.after(c.snd_una) && s.length() == 0 && c.snd_wnd == window_before && !kick_answered;
+    // RFC 6675 2: with SACK a duplicate is what brings news. Without, RFC 5681 2.
+    const bool sack_news = s.options.sack_count && c.has_sack() && sack_input(c, s);
+    const bool repeated = s.length() == 0 && c.snd_wnd == window_before;
+    const bool duplicate = c.snd_nxt.after(c.snd_una) && !kick_answered && (c.board ? sack_news : repeated);
     if (duplicate) duplicate_ack(i);
   }
   if (kick_answered) must_ack(i);
@@ -302,7 +310,7 @@ void tcp_engine::impl::text_input(picos now, index i, const segment& s, const fr
   }
   if (p.seq.after(c.rcv_nxt)) {
     ++counters.out_of_order;
-    if (p.length) reassembly.insert(c.ooo, std::move(p), config.reassembly_bytes);
+    if (p.length) hold_slice(c, std::move(p));
     // While bytes in order wait for their commit, a duplicate ACK would blame the wrong segment.
     if (ackable(c) == c.rcv_nxt)
       must_ack(i);
@@ -314,6 +322,13 @@ void tcp_engine::impl::text_input(picos now, index i, const segment& s, const fr
   accept_slice(now, i, p);
   while (!c.fin_accepted && reassembly.take(c.ooo, c.rcv_nxt, p)) accept_slice(now, i, p);
   if (c.fin_accepted) reassembly.clear(c.ooo);
+  trim_held(c);
+}
+
+// What is not kept is sent again by the peer.
+void tcp_engine::impl::hold_slice(conn& c, payload_slice s) {
+  const seq32 left = s.seq, right = s.seq + s.length;
+  if (reassembly.insert(c.ooo, std::move(s), config.reassembly_bytes)) note_held(c, left, right);
 }
 
 // `s` starts at rcv_nxt. The FIN goes with the last bytes before it.

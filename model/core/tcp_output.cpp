@@ -119,28 +119,44 @@ void tcp_engine::impl::transmit(picos now, index i, std::uint32_t length, bool f
             .retransmission = again});
 }
 
-// Send what windows and rules allow (RFC 9293 3.8.6.2.1, 3.7.4); arm the persist timer if that is nothing.
+// Send the next segment from snd_nxt if it is worth one, of at most `room` bytes and what the peer's window
+// takes (RFC 9293 3.8.6.2.1, 3.7.4). The sequence numbers that it takes; 0: none is sent.
+std::uint32_t tcp_engine::impl::send_next(picos now, index i, std::uint32_t room) {
+  conn& c = table.at(i);
+  const std::uint32_t mss = c.effective_mss();
+  const std::uint32_t to_block = skip_held(c);
+  const seq32 edge = c.snd_una + c.snd_wnd;
+  if (!config.mutants.ignore_window) room = std::min(room, edge.after(c.snd_nxt) ? edge.minus(c.snd_nxt) : 0);
+  const std::uint32_t pending = c.snd_end.after(c.snd_nxt) ? c.snd_end.minus(c.snd_nxt) : 0;
+  const std::uint32_t length = std::min({pending, room, mss, to_block});
+  const bool fin = c.fin_posted && c.snd_nxt + length == c.fin_seq && room > length;
+  if (!length && !fin) return 0;
+  if (!fin && length < mss && length < to_block && !c.snd_nxt.before(c.snd_high)) {
+    const bool idle = c.snd_nxt == c.snd_una;
+    const bool worth = length == pending ? !config.nagle || idle : length >= std::max(c.max_snd_wnd / 2, 1u);
+    if (!worth) return 0;
+  }
+  transmit(now, i, length, fin);
+  return length + (fin ? 1u : 0u);
+}
+
+// Send what windows and rules allow; arm the persist timer if that is nothing.
 void tcp_engine::impl::output(picos now, index i) {
   conn& c = table.at(i);
   if (c.state < US_TCP_ESTABLISHED || c.state == US_TCP_FIN_WAIT_2 || c.state == US_TCP_TIME_WAIT) return;
   if (c.kicking || !may_ack(c)) return;
-  const std::uint32_t mss = c.effective_mss();
-  const std::uint32_t window = config.mutants.ignore_window ? ~0u : c.snd_wnd;
-  for (;;) {
-    const std::uint32_t limited_transmit = c.in_recovery || c.dup_acks > 2 ? 0 : c.dup_acks * mss;
-    const seq32 limit = c.snd_una + std::min(c.cwnd + limited_transmit, window);
-    const std::uint32_t room = limit.after(c.snd_nxt) ? limit.minus(c.snd_nxt) : 0;
-    const std::uint32_t pending = c.snd_end.after(c.snd_nxt) ? c.snd_end.minus(c.snd_nxt) : 0;
-    const std::uint32_t length = std::min({pending, room, mss});
-    const bool fin = c.fin_posted && c.snd_nxt + length == c.fin_seq && room > length;
-    if (!length && !fin) break;
-    if (!fin && length < mss && !c.snd_nxt.before(c.snd_high)) {
-      const bool idle = c.snd_nxt == c.snd_una;
-      const bool worth =
-          length == pending ? !config.nagle || idle : length >= std::max(c.max_snd_wnd / 2, 1u);
-      if (!worth) break;
+  if (c.sack_recovery) {
+    sack_output(now, i);
+  } else {
+    // Without SACK each duplicate ACK stands for a segment that has left the network (RFC 3042).
+    const std::uint32_t gone =
+        c.in_recovery || c.dup_acks > 2 || c.board ? 0 : c.dup_acks * c.effective_mss();
+    const std::uint32_t window = c.cwnd + gone;
+    for (;;) {
+      std::uint32_t in_flight = c.snd_nxt.minus(c.snd_una);
+      if (c.board) in_flight -= boards[c.board].held.bytes_within(c.snd_una, c.snd_nxt);
+      if (in_flight >= window || !send_next(now, i, window - in_flight)) break;
     }
-    transmit(now, i, length, fin);
   }
   if (c.snd_nxt == c.snd_una && c.snd_nxt != c.stream_end() && c.timer == timer_kind::none)
     arm(now, i, timer_kind::persist, persist_delay(c));
@@ -167,20 +183,24 @@ void tcp_engine::impl::probe(index i) {
             .retransmission = again});
 }
 
-void tcp_engine::impl::retransmit_first(index i) {
+// Send one segment again, of what was sent in [from, to). The sequence numbers that it takes.
+std::uint32_t tcp_engine::impl::retransmit(index i, seq32 from, seq32 to) {
   conn& c = table.at(i);
-  const std::uint32_t data = c.snd_end.after(c.snd_una) ? c.snd_end.minus(c.snd_una) : 0;
-  const std::uint32_t length = std::min({data, c.effective_mss(), c.snd_high.minus(c.snd_una)});
-  const bool fin = c.fin_posted && c.snd_una + length == c.fin_seq && c.snd_high.after(c.fin_seq);
-  if (!length && !fin) return;
+  to = earlier(to, c.snd_high);
+  const seq32 data_end = earlier(c.snd_end, to);
+  const std::uint32_t data = data_end.after(from) ? data_end.minus(from) : 0;
+  const std::uint32_t length = std::min(data, c.effective_mss());
+  const bool fin = c.fin_posted && from + length == c.fin_seq && to.after(c.fin_seq);
+  if (!length && !fin) return 0;
   ++c.retransmitted;
   ++counters.retransmissions;
   c.rtt_timing = false;
   env.send({.connection = table.id(i),
-            .seq = c.snd_una,
+            .seq = from,
             .length = length,
             .flags = static_cast<std::uint8_t>(fin ? tcp_fin : 0),
             .retransmission = true});
+  return length + (fin ? 1u : 0u);
 }
 
 // ------------------------------------------------------------------------------------------------ filling in
@@ -227,12 +247,14 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
   if (syn) {
     out.options.mss = our_mss();
     if (c.conn & US_CONN_WS) out.options.wscale = static_cast<std::int8_t>(c.our_wscale);
+    out.options.sack_permitted = c.has_sack();
   }
   if (c.has_ts()) {
     out.options.has_ts = true;
     out.options.tsval = tsval(now, c);
     out.options.tsecr = ack && c.ts_valid && !r.kick ? c.ts_recent : 0;
   }
+  if (ack && !syn && !r.kick) report_held(c, c.effective_mss() - r.length, out.options);
   if (ack) {
     c.last_ack_sent = out.ack;
     c.ack_deadline = 0;

@@ -69,6 +69,8 @@ void tcp_engine::impl::fire_retransmit(picos now, index i) {
   c.recover = c.snd_high;
   c.in_recovery = false;
   c.dup_acks = 0;
+  forget_board(c);  // RFC 2018 8: the peer may have dropped what it reported
+  c.sack_from = c.snd_high;
   c.snd_nxt = c.snd_una;
   output(now, i);
 }

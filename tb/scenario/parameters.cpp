@@ -129,6 +129,11 @@ constexpr parameter table[] = {
      "Offer and accept timestamps (RFC 7323 3)."},
     {"adapter.window_scaling", boolean, AT(adapter.tcp.window_scaling), "", "", "",
      "Offer and accept window scaling (RFC 7323 2)."},
+    {"adapter.sack", boolean, AT(adapter.tcp.sack), "", "", "",
+     "Offer and accept selective acknowledgment (RFC 2018, 6675)."},
+    {"adapter.least_mss", integer, AT(adapter.tcp.least_mss), "48", "536", "",
+     "A peer's MSS below this counts as this, so that nobody makes the adapter send tiny segments "
+     "(CVE-2019-11479). 216: FreeBSD."},
     {"adapter.nagle", boolean, AT(adapter.tcp.nagle), "", "", "",
      "Nagle's algorithm (RFC 9293 3.7.4); off, because the offload's hosts post whole messages."},
     {"adapter.initial_window_segments", integer, AT(adapter.tcp.initial_window_segments), "1", "64", "",

@@ -123,8 +123,8 @@ TEST(TcpStream, ASmallWindowDeliversTheSame) {
 TEST(TcpStream, AdaptersThatDieOnTheWayLeaveBothStreamsExact) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed)
     run({.seed = seed,
-         .bytes_ab = 400'000,
-         .bytes_ba = 200'000,
+         .bytes_ab = 1'200'000,
+         .bytes_ba = 600'000,
          .faults = {.loss = seed % 2 ? 0.0 : 0.01, .duplicate = 0.01, .reorder = 0.05},
          .iss = static_cast<std::uint32_t>(seed * 0x9e3779b9u),
          .timestamps = seed % 3 != 0,
