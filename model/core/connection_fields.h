@@ -67,6 +67,13 @@
   X(ts_valid, bool, soft, delegated, low, "ts_recent holds a timestamp.")                                    \
   X(cwnd, std::uint32_t, soft, delegated, low, "Congestion window in bytes (RFC 5681).")                     \
   X(ssthresh, std::uint32_t, soft, delegated, any, "Slow start threshold in bytes.")                         \
+  X(cc_acked, std::uint32_t, soft, delegated, any,                                                           \
+    "Bytes acknowledged towards the next step of the window.")                                               \
+  X(cubic_max, std::uint32_t, soft, delegated, any, "W_max of RFC 9438: where the curve is flat.")           \
+  X(cubic_prior, std::uint32_t, soft, delegated, any, "Window before the last reduction (RFC 9438 4.3).")    \
+  X(cubic_est, std::uint32_t, soft, delegated, any, "What NewReno's window would be (RFC 9438 4.3).")        \
+  X(cubic_k_ms, std::uint32_t, soft, delegated, any, "Milliseconds from the epoch to W_max.")                \
+  X(cubic_epoch, picos, soft, delegated, any, "When this growth began; 0: it has not.")                      \
   X(recover, seq32, soft, delegated, any, "Highest number sent when loss was noticed (RFC 6582).")           \
   X(dup_acks, std::uint8_t, soft, delegated, any, "Duplicate ACKs in a row.")                                \
   X(in_recovery, bool, soft, delegated, any, "Fast recovery goes on.")                                       \

@@ -1,5 +1,5 @@
-// Congestion control (RFC 5681, NewReno RFC 6582, limited transmit RFC 3042) and the retransmission time-out
-// (RFC 6298).
+// Slow start and fast recovery (RFC 5681, NewReno RFC 6582; with SACK tcp_sack.cpp), and the retransmission
+// time-out (RFC 6298). How the window grows and shrinks is in congestion.h.
 #include "model/core/tcp_impl.h"
 
 namespace understudy {
@@ -59,13 +59,11 @@ void tcp_engine::impl::new_ack(picos now, index i, std::uint32_t acked, std::uin
     }
     return;
   }
-  if (flight_before < c.cwnd / 2) return;
-  const std::uint32_t counted = std::min(acked, 2 * mss);  // appropriate byte counting (RFC 3465)
-  const std::uint32_t growth =
-      c.cwnd < c.ssthresh
-          ? counted
-          : std::max(1u, static_cast<std::uint32_t>(static_cast<std::uint64_t>(mss) * counted / c.cwnd));
-  c.cwnd = std::min(c.cwnd + growth, cwnd_limit);
+  if (flight_before < c.cwnd / 2) return control.idle(c);
+  if (c.cwnd < c.ssthresh)
+    c.cwnd = std::min(c.cwnd + std::min(acked, 2 * mss), cwnd_limit);  // byte counting (RFC 3465, L = 2)
+  else
+    control.grow(c, acked, now);
 }
 
 void tcp_engine::impl::duplicate_ack(index i) {
@@ -81,7 +79,7 @@ void tcp_engine::impl::duplicate_ack(index i) {
                               : c.dup_acks == 3 && c.snd_una.after(c.recover);
   if (!loss) return;
   ++counters.fast_retransmits;
-  c.ssthresh = std::max(c.snd_high.minus(c.snd_una) / 2, 2 * mss);
+  control.reduce(c, c.snd_high.minus(c.snd_una));
   c.recover = c.snd_high;
   c.in_recovery = true;
   if (by_blocks) {

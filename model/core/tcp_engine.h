@@ -15,6 +15,7 @@
 #include "model/abi/ids.h"
 #include "model/abi/seq32.h"
 #include "model/abi/understudy_abi.h"
+#include "model/core/congestion_kind.h"
 #include "model/core/packet.h"
 #include "model/core/units.h"
 
@@ -79,9 +80,10 @@ struct tcp_config {
   std::uint8_t wscale = 7;   // shift we offer (RFC 7323), 0 to 14
   bool timestamps = true;    // offer and accept timestamps
   bool window_scaling = true;
-  bool sack = true;                            // offer and accept selective acknowledgment (RFC 2018)
-  std::uint16_t least_mss = 216;               // a peer's MSS below counts as this (CVE-2019-11479)
-  bool nagle = false;                          // RFC 9293 3.7.4; the offload's hosts post whole messages
+  bool sack = true;               // offer and accept selective acknowledgment (RFC 2018)
+  std::uint16_t least_mss = 216;  // a peer's MSS below counts as this (CVE-2019-11479)
+  bool nagle = false;             // RFC 9293 3.7.4; the offload's hosts post whole messages
+  congestion_kind congestion = congestion_kind::newreno;
   std::uint32_t initial_window_segments = 10;  // RFC 6928
   picos delayed_ack = 40_ms;                   // RFC 1122 4.2.3.2: below 500 ms
   std::uint32_t ack_every = 2;                 // full-sized segments an ACK (RFC 1122: at least every second)

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "model/core/congestion.h"
 #include "model/core/connection_table.h"
 #include "model/core/reassembly.h"
 #include "model/core/tcp_connection.h"
@@ -34,10 +35,12 @@ struct tcp_engine::impl {
     std::uint32_t half_open = 0;
   };
 
-  impl(const tcp_config& c, tcp_env& e) : config(c), env(e), table(c.max_connections) {}
+  impl(const tcp_config& c, tcp_env& e)
+      : config(c), env(e), control(congestion(c.congestion)), table(c.max_connections) {}
 
   tcp_config config;
   tcp_env& env;
+  const congestion_control& control;
   tcp_counters counters;
   connection_table table;
   timer_wheel wheel;

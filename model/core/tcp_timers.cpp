@@ -64,7 +64,8 @@ void tcp_engine::impl::fire_retransmit(picos now, index i) {
   c.rtt_timing = false;
   if (c.state == US_TCP_SYN_SENT || c.state == US_TCP_SYN_RCVD) return send_syn(now, i, true);
   const std::uint32_t mss = c.effective_mss();
-  if (c.retries == 1) c.ssthresh = std::max(c.snd_high.minus(c.snd_una) / 2, 2 * mss);
+  if (c.retries == 1) control.reduce(c, c.snd_high.minus(c.snd_una));
+  control.restart(c);
   c.cwnd = mss;
   c.recover = c.snd_high;
   c.in_recovery = false;

@@ -11,6 +11,7 @@ adapter_config adapter_of(const scenario& s) {
   adapter_config c;
   const adapter_parameters& a = s.adapter;
   c.tcp = a.tcp;
+  c.tcp.congestion = a.congestion == "cubic" ? congestion_kind::cubic : congestion_kind::newreno;
   c.tcp.mutants.ack_before_commit = s.has_mutant("ack_before_commit") || !s.commit.rule;
   c.tcp.mutants.snd_max_reset = s.has_mutant("snd_max_reset");
   c.tcp.mutants.shrink_window = s.has_mutant("shrink_window");

@@ -136,6 +136,8 @@ constexpr parameter table[] = {
      "(CVE-2019-11479). 216: FreeBSD."},
     {"adapter.nagle", boolean, AT(adapter.tcp.nagle), "", "", "",
      "Nagle's algorithm (RFC 9293 3.7.4); off, because the offload's hosts post whole messages."},
+    {"adapter.congestion", word, AT(adapter.congestion), "", "", "newreno|cubic",
+     "Congestion control: RFC 5681 with 6582, or RFC 9438."},
     {"adapter.initial_window_segments", integer, AT(adapter.tcp.initial_window_segments), "1", "64", "",
      "Initial congestion window in segments (RFC 6928)."},
     {"adapter.delayed_ack", time, AT(adapter.tcp.delayed_ack), "0 ps", "500 ms", "",

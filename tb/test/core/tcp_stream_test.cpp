@@ -15,6 +15,7 @@ struct stream_case {
   std::uint8_t bits = US_CONN_PROTECTED;
   std::uint32_t window = 256 * 1024;
   std::uint32_t failovers = 0;  // of each end, spread over the run
+  bool cubic = false;
 };
 
 // Each end posts its bytes in random pieces, then its FIN.
@@ -33,6 +34,8 @@ void run(const stream_case& s) {
   std::printf("[ seed %llu ]\n", static_cast<unsigned long long>(s.seed));
   tcp_config config;
   config.timestamps = s.timestamps;
+  config.sack = s.seed % 4 != 3;
+  if (s.cubic) config.congestion = congestion_kind::cubic;
   rig r(s.seed, config, config);
   r.faults = s.faults;
   r.a.window = r.b.window = s.window;
@@ -91,6 +94,15 @@ TEST(TcpStream, HeavyLossLeavesBothStreamsExact) {
          .bytes_ab = 30'000,
          .bytes_ba = 30'000,
          .faults = {.loss = 0.2, .duplicate = 0.1, .reorder = 0.3}});
+}
+
+TEST(TcpStream, CubicDeliversTheSame) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed)
+    run({.seed = seed,
+         .bytes_ab = 200'000,
+         .bytes_ba = 100'000,
+         .faults = {.loss = 0.02, .duplicate = 0.02, .reorder = 0.1},
+         .cubic = true});
 }
 
 TEST(TcpStream, SequenceNumbersWrapInsideTheStreams) {
