@@ -98,5 +98,15 @@
   X(challenge_ms, std::uint32_t, soft, delegated, any,                                                       \
     "Start of the second in which challenge ACKs are counted.")                                              \
   X(challenges, std::uint16_t, soft, delegated, any, "Challenge ACKs in it.")                                \
+  X(nagle, bool, soft, cached, any, "Small segments wait while data is in flight (RFC 9293 3.7.4).")         \
+  X(keepalive, bool, soft, cached, any, "Probe a peer that says nothing (RFC 9293 3.8.4).")                  \
+  X(keepalives, std::uint8_t, soft, delegated, low, "Probes since the peer was heard.")                      \
+  X(keepalive_idle_s, std::uint16_t, soft, cached, any, "Seconds of silence before the first probe.")        \
+  X(heard, picos, soft, delegated, high, "When the peer was heard last.")                                    \
+  X(ecn_echo, bool, soft, delegated, any,                                                                    \
+    "A congestion mark is echoed until the peer answers by CWR (RFC 3168).")                                 \
+  X(ecn_cwr, bool, soft, delegated, any, "The next new data carries CWR.")                                   \
+  X(ecn_until, seq32, soft, delegated, any,                                                                  \
+    "Echoes are heard again once snd_una is here: one reduction a window.")                                  \
   X(retransmitted, std::uint32_t, soft, delegated, any, "Segments sent again, for statistics.")              \
   X(timeouts, std::uint32_t, soft, delegated, any, "Retransmission time-outs, for statistics.")

@@ -25,6 +25,9 @@ struct tcp_connection {
   bool is_protected() const {
     return conn & US_CONN_PROTECTED;
   }
+  bool has_ecn() const {
+    return conn & US_CONN_ECN;
+  }
   bool has_sack() const {
     return conn & US_CONN_SACK;
   }

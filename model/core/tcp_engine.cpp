@@ -49,12 +49,16 @@ void tcp_engine::impl::begin(conn& c, std::uint8_t addr_index, std::uint8_t conn
   c.snd_una = c.recover = c.sack_from = iss;
   c.snd_nxt = c.snd_high = c.snd_max = c.snd_end = iss + 1;
   c.ssthresh = 1u << 30;
+  c.nagle = config.nagle;
+  c.keepalive = config.keepalive;
+  c.keepalive_idle_s = static_cast<std::uint16_t>(config.keepalive_idle / 1_s);
   c.rto_us = static_cast<std::uint32_t>(config.rto_initial / 1_us);
 }
 
 void tcp_engine::impl::offer_options(conn& c) const {
   if (config.timestamps) c.conn |= US_CONN_TS;
   if (config.sack) c.conn |= US_CONN_SACK;
+  if (config.ecn) c.conn |= US_CONN_ECN;
   if (!config.window_scaling) return;
   c.conn |= US_CONN_WS;
   c.our_wscale = config.wscale;
@@ -183,6 +187,23 @@ us_status tcp_engine::abort(picos now, cid id) {
   return US_OK;
 }
 
+us_status tcp_engine::set_options(picos now, cid id, const tcp_socket_options& o) {
+  impl& m = *impl_;
+  m.present(now);
+  const std::uint32_t i = m.table.find(id);
+  if (i == impl::none) return US_ERR_BAD_CID;
+  tcp_connection& c = m.table.at(i);
+  c.nagle = o.nagle;
+  c.keepalive = o.keepalive;
+  c.keepalives = 0;
+  c.keepalive_idle_s =
+      o.keepalive_idle_s ? o.keepalive_idle_s : static_cast<std::uint16_t>(m.config.keepalive_idle / 1_s);
+  c.heard = now;
+  m.schedule(i);
+  m.output(now, i);
+  return US_OK;
+}
+
 // ------------------------------------------------------------------------------------------------ restoring
 
 us_status tcp_engine::restore(picos now, cid id, const tcp_hard_state& h) {
@@ -205,6 +226,7 @@ us_status tcp_engine::restore(picos now, cid id, const tcp_hard_state& h) {
     m.offer_options(c);  // the peer may have seen the same offer from the old adapter
   c.cwnd = m.initial_window(c);
   c.restored = true;
+  c.heard = now;
   c.kicking = true;
   c.rcv_nxt = c.rcv_committed = c.rcv_grant = h.rcv_nxt;
   c.rcv_adv = later(h.rcv_adv, h.rcv_nxt);
@@ -222,6 +244,7 @@ us_status tcp_engine::restore(picos now, cid id, const tcp_hard_state& h) {
   } else {
     c.recover = h.snd_una - 1;
     c.sack_from = h.snd_max;
+    c.ecn_until = h.snd_una;
   }
   if (h.fin_tx) {
     c.fin_posted = true;

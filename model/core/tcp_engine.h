@@ -82,7 +82,12 @@ struct tcp_config {
   bool window_scaling = true;
   bool sack = true;               // offer and accept selective acknowledgment (RFC 2018)
   std::uint16_t least_mss = 216;  // a peer's MSS below counts as this (CVE-2019-11479)
-  bool nagle = false;             // RFC 9293 3.7.4; the offload's hosts post whole messages
+  bool nagle = false;      // RFC 9293 3.7.4, until set_options(); the offload's hosts post whole messages
+  bool ecn = false;        // offer and accept ECN (RFC 3168)
+  bool keepalive = false;  // RFC 9293 3.8.4, until set_options()
+  picos keepalive_idle = 7200_s;    // silence before the first probe; MUST-28: two hours or more by default
+  picos keepalive_interval = 75_s;  // between probes
+  std::uint32_t keepalive_probes = 9;  // unanswered ones before the connection is given up
   congestion_kind congestion = congestion_kind::newreno;
   std::uint32_t initial_window_segments = 10;  // RFC 6928
   picos delayed_ack = 40_ms;                   // RFC 1122 4.2.3.2: below 500 ms
@@ -118,6 +123,13 @@ struct tcp_hard_state {
   bool fin_rx = false;  // the peer's FIN is committed
 };
 
+// What the host may change on a connection at any time; soft: a substitute is told again.
+struct tcp_socket_options {
+  bool nagle = false;
+  bool keepalive = false;
+  std::uint16_t keepalive_idle_s = 0;  // 0: the configured one
+};
+
 // What an owner, a test or a monitor may look at; a snapshot.
 struct tcp_view {
   tcp_hard_state hard;
@@ -139,7 +151,8 @@ struct tcp_view {
 struct tcp_counters {
   std::uint64_t segments_in = 0, segments_out = 0, retransmissions = 0, timeouts = 0, fast_retransmits = 0,
                 resets_sent = 0, resets_received = 0, out_of_window = 0, challenge_acks = 0, paws_drops = 0,
-                duplicate_bytes = 0, out_of_order = 0, refused_syns = 0, sack_recoveries = 0;
+                duplicate_bytes = 0, out_of_order = 0, refused_syns = 0, sack_recoveries = 0, keepalives = 0,
+                ecn_marks = 0, ecn_reductions = 0;
   // Steps through lists and tables that the most laborious segment so far took: no peer decides them.
   std::uint64_t most_steps = 0;
 };
@@ -173,6 +186,7 @@ class tcp_engine {
   // The right window edge may go to `edge`: grants only grow; an earlier edge is ignored.
   us_status grant(picos now, cid c, seq32 edge);
   us_status abort(picos now, cid c);
+  us_status set_options(picos now, cid c, const tcp_socket_options& o);
   // A live connection of a dead adapter under its old id. Nothing is sent before kick(); send ranges and
   // grants follow by post_send() and grant(). US_ERR_IN_USE: the index or tuple is taken.
   us_status restore(picos now, cid c, const tcp_hard_state& h);

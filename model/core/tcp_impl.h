@@ -70,7 +70,7 @@ struct tcp_engine::impl {
   void no_connection(picos now, const segment& s, std::uint8_t addr_index);
   void passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l);
   void answer_reset(const segment& s);
-  void agree_options(conn& c, const tcp_options& o);
+  void agree_options(conn& c, const segment& s);
   void syn_sent_input(picos now, index i, const segment& s);
   void input(picos now, index i, const segment& s, const frame_ref& f);
   bool reused_by_syn(const conn& c, const segment& s) const;
@@ -142,6 +142,8 @@ struct tcp_engine::impl {
   void duplicate_ack(index i);
   picos reneging_delay(const conn& c) const;
   void sample_rtt(conn& c, picos rtt) const;
+  void ecn_input(conn& c, const segment& s);
+  void ecn_mark(conn& c, const tcp_env::send_request& r, segment& out) const;
   std::uint32_t initial_window(const conn& c) const;
 
   // ---- time
@@ -159,6 +161,9 @@ struct tcp_engine::impl {
   void fire_retransmit(picos now, index i);
   void fire_persist(picos now, index i);
   void fire_kick(picos now, index i);
+  picos keepalive_due(const conn& c) const;
+  // False: the connection was given up.
+  bool fire_keepalive(picos now, index i);
 };
 
 }  // namespace understudy

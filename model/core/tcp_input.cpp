@@ -22,8 +22,11 @@ void tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std
     m.end(i, tcp_env::change::closed, US_OK);
     return m.no_connection(now, s, addr_index);
   }
+  m.table.at(i).heard = now;
+  m.table.at(i).keepalives = 0;
   m.work = m.reassembly.steps = 0;
   m.input(now, i, s, f);
+  if (m.table.used(i) && m.table.at(i).keepalive) m.schedule(i);
   m.counters.most_steps = std::max(m.counters.most_steps, m.work + m.reassembly.steps);
 }
 
@@ -58,7 +61,11 @@ void tcp_engine::impl::answer_reset(const segment& s) {
 }
 
 // Of what we offer, keep what the peer's SYN offers too.
-void tcp_engine::impl::agree_options(conn& c, const tcp_options& o) {
+void tcp_engine::impl::agree_options(conn& c, const segment& s) {
+  const tcp_options& o = s.options;
+  // RFC 3168 6.1.1: a SYN asks with both flags, a SYN-ACK agrees with ECE alone.
+  const std::uint8_t wanted = s.flags & tcp_ack ? tcp_ece : tcp_ece | tcp_cwr;
+  const bool ecn = (s.flags & (tcp_ece | tcp_cwr)) == wanted;
   c.mss = std::clamp(o.mss ? o.mss : default_mss, config.least_mss, our_mss());
   const auto drop = [&c](std::uint8_t bit) { c.conn &= static_cast<std::uint8_t>(~bit); };
   if (!(c.conn & US_CONN_WS) || o.wscale < 0) {
@@ -68,6 +75,7 @@ void tcp_engine::impl::agree_options(conn& c, const tcp_options& o) {
     c.peer_wscale = static_cast<std::uint8_t>(std::min<std::int8_t>(o.wscale, 14));
   }
   if (!o.sack_permitted) drop(US_CONN_SACK);
+  if (!ecn) drop(US_CONN_ECN);
   if (!o.has_ts) {
     drop(US_CONN_TS);
   } else if (c.has_ts()) {
@@ -88,7 +96,7 @@ void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t ad
   begin(c, addr_index, static_cast<std::uint8_t>((l.conn & US_CONN_PROTECTED) | US_CONN_PASSIVE),
         fresh_iss(now, s.tuple));
   offer_options(c);
-  agree_options(c, s.options);
+  agree_options(c, s);
   c.ts_recent_ms = clock_ms(now);
   c.state = US_TCP_SYN_RCVD;
   c.rcv_nxt = c.rcv_adv = c.rcv_grant = s.seq + 1;
@@ -110,7 +118,7 @@ void tcp_engine::impl::syn_sent_input(picos now, index i, const segment& s) {
     return end(i, tcp_env::change::aborted, US_ERR_REFUSED);
   }
   if (!(s.flags & tcp_syn)) return;
-  agree_options(c, s.options);
+  agree_options(c, s);
   c.ts_recent_ms = clock_ms(now);
   c.rcv_nxt = c.rcv_adv = c.rcv_grant = s.seq + 1;
   c.rcv_committed = c.last_ack_sent = s.seq;
@@ -136,12 +144,14 @@ void tcp_engine::impl::establish(picos now, index i, const segment& s) {
   c.kicking = false;
   disarm(c);
   c.state = c.fin_posted ? US_TCP_FIN_WAIT_1 : US_TCP_ESTABLISHED;
-  c.snd_una = c.iss + 1;
+  c.snd_una = c.ecn_until = c.iss + 1;
+  c.heard = now;
   c.snd_nxt = later(c.snd_nxt, c.snd_una);
   c.snd_wl1 = s.seq;
   c.snd_wl2 = s.ack;
   c.snd_wnd = s.flags & tcp_syn ? s.window : static_cast<std::uint32_t>(s.window) << c.peer_wscale;
   c.max_snd_wnd = c.snd_wnd;
+  schedule(i);
   env.changed(id(c, i), tcp_env::change::established, US_OK);
 }
 
@@ -185,6 +195,7 @@ void tcp_engine::impl::input(picos now, index i, const segment& received, const 
     c.ts_recent_ms = clock_ms(now);
     c.ts_valid = true;
   }
+  ecn_input(c, s);
   if (!ack_input(now, i, s)) return;
   text_input(now, i, s, f);
   output(now, i);
@@ -236,6 +247,10 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     c.snd_nxt = later(c.snd_nxt, s.ack);
     c.snd_high = later(c.snd_high, s.ack);
     c.snd_end = later(c.snd_end, c.fin_posted ? earlier(s.ack, c.fin_seq) : s.ack);
+    // Marks that snd_una has passed stay near it: numbers are comparable over half their space only.
+    if (!c.in_recovery && c.recover.before(c.snd_una)) c.recover = c.snd_una - 1;
+    c.sack_from = later(c.sack_from, c.snd_una);
+    c.ecn_until = later(c.ecn_until, c.snd_una);
     const bool reneged = trim_board(c);
     if (s.options.sack_count && c.has_sack()) sack_input(c, s);
     update_window(c, s);

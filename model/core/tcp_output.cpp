@@ -133,7 +133,7 @@ std::uint32_t tcp_engine::impl::send_next(picos now, index i, std::uint32_t room
   if (!length && !fin) return 0;
   if (!fin && length < mss && length < to_block && !c.snd_nxt.before(c.snd_high)) {
     const bool idle = c.snd_nxt == c.snd_una;
-    const bool worth = length == pending ? !config.nagle || idle : length >= std::max(c.max_snd_wnd / 2, 1u);
+    const bool worth = length == pending ? !c.nagle || idle : length >= std::max(c.max_snd_wnd / 2, 1u);
     if (!worth) return 0;
   }
   transmit(now, i, length, fin);
@@ -249,6 +249,7 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
     if (c.conn & US_CONN_WS) out.options.wscale = static_cast<std::int8_t>(c.our_wscale);
     out.options.sack_permitted = c.has_sack();
   }
+  if (c.has_ecn()) ecn_mark(c, r, out);
   if (c.has_ts()) {
     out.options.has_ts = true;
     out.options.tsval = tsval(now, c);

@@ -13,6 +13,7 @@ void tcp_engine::impl::schedule(index i) {
   const conn& c = table.at(i);
   picos d = c.timer == timer_kind::none ? never : c.timer_deadline;
   if (c.ack_deadline) d = std::min(d, c.ack_deadline);
+  d = std::min(d, keepalive_due(c));
   if (d == never) return;
   const std::uint64_t tick = (d + wheel_tick - 1) / wheel_tick;
   if (tick < wheel.armed(i)) wheel.arm(i, tick);
@@ -53,7 +54,28 @@ void tcp_engine::impl::fire(picos now, index i) {
     if (kind == timer_kind::persist) fire_persist(now, i);
     if (kind == timer_kind::kick) fire_kick(now, i);
   }
+  if (keepalive_due(c) <= now && !fire_keepalive(now, i)) return;
   schedule(i);
+}
+
+// RFC 9293 3.8.4: only while nothing is in flight and nothing else waits for the peer.
+picos tcp_engine::impl::keepalive_due(const conn& c) const {
+  if (!c.keepalive || c.timer != timer_kind::none || !c.synchronized() || c.kicking) return never;
+  return c.heard + static_cast<picos>(c.keepalive_idle_s) * 1_s + c.keepalives * config.keepalive_interval;
+}
+
+bool tcp_engine::impl::fire_keepalive(picos now, index i) {
+  conn& c = table.at(i);
+  if (c.keepalives >= config.keepalive_probes) {
+    end(i, tcp_env::change::aborted, US_ERR_TIMEOUT);
+    return false;
+  }
+  // A connection that was busy until now: the probes do not come in one burst.
+  if (c.keepalives == 0) c.heard = now - static_cast<picos>(c.keepalive_idle_s) * 1_s;
+  ++c.keepalives;
+  ++counters.keepalives;
+  env.send({.connection = table.id(i), .seq = c.snd_una - 1, .kick = true});
+  return true;
 }
 
 // RFC 6298 5.4 to 5.7, RFC 5681 3.1 (equation 4), RFC 6582 4.

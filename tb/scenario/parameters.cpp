@@ -135,7 +135,20 @@ constexpr parameter table[] = {
      "A peer's MSS below this counts as this, so that nobody makes the adapter send tiny segments "
      "(CVE-2019-11479). 216: FreeBSD."},
     {"adapter.nagle", boolean, AT(adapter.tcp.nagle), "", "", "",
-     "Nagle's algorithm (RFC 9293 3.7.4); off, because the offload's hosts post whole messages."},
+     "Nagle's algorithm (RFC 9293 3.7.4) on connections whose socket does not say otherwise; off, because "
+     "the offload's hosts post whole messages."},
+    {"adapter.ecn", boolean, AT(adapter.tcp.ecn), "", "", "",
+     "Offer and accept explicit congestion notification (RFC 3168)."},
+    {"adapter.keepalive", boolean, AT(adapter.tcp.keepalive), "", "", "",
+     "Probe peers that say nothing (RFC 9293 3.8.4), on connections whose socket does not say otherwise. RFC "
+     "9293 "
+     "MUST-25: off."},
+    {"adapter.keepalive_idle", time, AT(adapter.tcp.keepalive_idle), "1 s", "65535 s", "",
+     "Silence before the first keep-alive. RFC 9293 MUST-28: at least two hours by default."},
+    {"adapter.keepalive_interval", time, AT(adapter.tcp.keepalive_interval), "1 ms", "65535 s", "",
+     "Between keep-alives that are not answered. 75 s: Linux."},
+    {"adapter.keepalive_probes", integer, AT(adapter.tcp.keepalive_probes), "1", "255", "",
+     "Keep-alives in a row without an answer before the connection is given up. 9: Linux."},
     {"adapter.congestion", word, AT(adapter.congestion), "", "", "newreno|cubic",
      "Congestion control: RFC 5681 with 6582, or RFC 9438."},
     {"adapter.initial_window_segments", integer, AT(adapter.tcp.initial_window_segments), "1", "64", "",
