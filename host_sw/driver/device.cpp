@@ -44,6 +44,7 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   const std::uint32_t needed = needed_features | (config.heartbeat_us ? US_FEATURE_HEARTBEAT : 0u);
   if ((features & needed) != needed)
     return refuse(driver_error::missing_feature, number_, "FEATURES", features, needed);
+  can_set_options_ = features & US_FEATURE_SET_OPTIONS;
   max_connections = read(US_REG_MAX_CONNECTIONS);
   constexpr std::uint32_t largest = 1u << cid::index_bits;
   if (max_connections > largest) max_connections = largest;

@@ -270,6 +270,15 @@ int driver::abort(conn handle) {
   return 0;
 }
 
+int driver::tune(conn handle, const connection_tuning& t) {
+  connection* c = impl_->table.find(handle);
+  if (!c) return -EBADF;
+  c->options.tuned = true;
+  c->options.tuning = t;
+  impl_->post_options(*c);
+  return 0;
+}
+
 void driver::release(conn handle) {
   driver_core& d = *impl_;
   connection* c = d.table.find(handle);

@@ -120,7 +120,16 @@ struct start_result {
 using conn = std::uint32_t;
 inline constexpr conn no_conn = 0;
 
+// What may be asked of a connection at any time.
+struct connection_tuning {
+  bool nagle = false;                  // small segments wait while data is in flight
+  bool keepalive = false;              // probe a silent peer
+  std::uint16_t keepalive_idle_s = 0;  // silence before the first probe; 0: the adapter's default
+};
+
 struct connection_options {
+  bool tuned = false;  // `tuning` holds; else the adapter's defaults do
+  connection_tuning tuning;
   bool failover = true;              // protected: survives the adapter
   std::uint32_t receive_buffer = 0;  // 0: driver_config's
   std::uint32_t send_buffer = 0;     // 0: driver_config's
@@ -255,6 +264,7 @@ class driver : public any_driver {
   std::size_t writable(conn c) const;  // bytes that write() would take
   int finish(conn c);                  // FIN after what was written
   int abort(conn c);                   // RST; on_end() follows
+  int tune(conn c, const connection_tuning& t);
   // The user forgets it: unread bytes are dropped, and more of them reset the connection.
   void release(conn c);
   endpoint local(conn c) const;

@@ -252,6 +252,11 @@ void driver_core::grant(connection& c) {
 
 // ---------------------------------------------------------------- connections
 
+void driver_core::post_options(connection& c) {
+  if (!c.options.tuned || !c.on_adapter || !devices[current].can_set_options()) return;
+  post(devices[current], options_descriptor(c));
+}
+
 void driver_core::request_abort(connection& c, int error) {
   if (c.aborting || c.phase == conn_phase::gone) return;
   c.aborting = true;

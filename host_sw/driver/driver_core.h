@@ -72,6 +72,7 @@ class driver_core {
 
   // ---- connections
   void request_abort(connection& c, int error);
+  void post_options(connection& c);  // if the connection has any and its adapter takes them
   void finish(connection& c);
   std::size_t room(const connection& c) const;  // bytes that may be written now
   void advance_una(connection& c, seq32 una);

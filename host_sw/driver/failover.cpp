@@ -147,6 +147,7 @@ void failover::load(device& b) {
     if (c.phase == conn_phase::gone) return;
     if (c.phase == conn_phase::connecting) return d_.post_connect(c);
     c.on_adapter = true;
+    d_.post_options(c);
     if (!c.fin_rx)
       for (std::size_t i = 0; i < c.rx.size(); ++i)
         if (c.rx[i].committed < c.rx[i].len) d_.post_range(c, c.rx[i]);

@@ -180,6 +180,7 @@ connection* driver_core::accept_embryo(device& d, const us_record& r, seq32 iss)
   c->listener = number;
   attach_pool_buffer(d, *c, r);
   announce_connection(*c);
+  post_options(*c);
   if (number < 0) request_abort(*c, ECONNABORTED);  // the listener was closed meanwhile
   return c;
 }
@@ -218,6 +219,7 @@ bool driver_core::on_established(device& d, const us_record& r) {
 
 void driver_core::establish(connection& c) {
   const bool passive = c.phase == conn_phase::embryo;
+  if (!passive) post_options(c);
   c.phase = conn_phase::open;
   if (c.aborting) {
     if (!passive && c.on_adapter) post(devices[current], abort_descriptor(c));

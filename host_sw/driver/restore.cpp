@@ -84,4 +84,12 @@ us_idt_entry abort_descriptor(const connection& c) {
   return descriptor(US_OP_ABORT, c.id.raw);
 }
 
+us_idt_entry options_descriptor(const connection& c) {
+  const connection_tuning& t = c.options.tuning;
+  us_idt_entry e = descriptor(US_OP_SET_OPTIONS, c.id.raw);
+  e.u.set_options.options = (t.nagle ? US_OPT_NAGLE : 0u) | (t.keepalive ? US_OPT_KEEPALIVE : 0u);
+  e.u.set_options.keepalive_idle_s = t.keepalive_idle_s;
+  return e;
+}
+
 }  // namespace understudy::host

@@ -18,6 +18,7 @@ us_idt_entry send_descriptor(const connection& c, const send_range& r);
 us_idt_entry close_descriptor(const connection& c);
 us_idt_entry connect_descriptor(const connection& c);
 us_idt_entry abort_descriptor(const connection& c);
+us_idt_entry options_descriptor(const connection& c);
 
 // A descriptor without body.
 us_idt_entry descriptor(us_opcode opcode, std::uint32_t cid);

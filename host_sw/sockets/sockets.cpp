@@ -162,6 +162,7 @@ struct sockets::impl final : driver_user {
     e.k = kind::stream;
     e.c = c;
     by_conn[c] = fd;
+    find(fd)->options = find(it->second)->options;
     find(it->second)->accepted.push_back(fd);
     note(it->second, ev_acceptable);
   }
@@ -369,7 +370,22 @@ int sockets::setsockopt(int fd, socket_option o, int value) {
   impl_->call();
   entry* e = impl_->find(fd);
   if (!e) return -EBADF;
-  if (e->k != kind::fresh) return -EINVAL;
+  connection_tuning& tuning = e->options.tuning;
+  switch (o) {
+    case socket_option::no_delay:
+    case socket_option::keepalive:
+    case socket_option::keepalive_idle:
+      if (o == socket_option::no_delay) tuning.nagle = value == 0;
+      if (o == socket_option::keepalive) tuning.keepalive = value != 0;
+      if (o == socket_option::keepalive_idle) {
+        if (value < 1 || value > 65535) return -EINVAL;
+        tuning.keepalive_idle_s = static_cast<std::uint16_t>(value);
+      }
+      e->options.tuned = true;
+      return e->c == no_conn ? 0 : impl_->d.tune(e->c, tuning);
+    default:
+      if (e->k != kind::fresh) return -EINVAL;
+  }
   switch (o) {
     case socket_option::failover:
       e->options.failover = value != 0;
@@ -380,7 +396,7 @@ int sockets::setsockopt(int fd, socket_option o, int value) {
       (o == socket_option::receive_buffer ? e->options.receive_buffer : e->options.send_buffer) =
           static_cast<std::uint32_t>(value);
       return 0;
-    case socket_option::error:
+    default:
       break;
   }
   return -EINVAL;
@@ -402,6 +418,15 @@ int sockets::getsockopt(int fd, socket_option o, int* value) {
       break;
     case socket_option::send_buffer:
       *value = size(e->options.send_buffer, impl_->d.config().send_buffer);
+      break;
+    case socket_option::no_delay:
+      *value = !e->options.tuning.nagle;
+      break;
+    case socket_option::keepalive:
+      *value = e->options.tuning.keepalive;
+      break;
+    case socket_option::keepalive_idle:
+      *value = e->options.tuning.keepalive_idle_s;
       break;
     case socket_option::error:
       *value = std::exchange(e->error, 0);

@@ -31,7 +31,7 @@ extern "C" {
 #define US_PCI_DEVICE 0x5553u /* configuration space: device */
 #define US_MAGIC 0x59445355u  /* US_REG_ID: "USDY" */
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
-#define US_ABI_MINOR 0u       /* later minors only add */
+#define US_ABI_MINOR 1u       /* later minors only add. 1: SET_OPTIONS */
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
 #define US_FEATURE_TCP (1u << 0)
@@ -40,6 +40,7 @@ extern "C" {
 #define US_FEATURE_TIMESTAMPS (1u << 3)
 #define US_FEATURE_WINDOW_SCALE (1u << 4)
 #define US_FEATURE_HEARTBEAT (1u << 5)
+#define US_FEATURE_SET_OPTIONS (1u << 6)
 
 /* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
  * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
@@ -108,13 +109,14 @@ enum us_opcode {
   US_OP_LISTEN = 2,
   US_OP_UNLISTEN = 3,
   US_OP_CONNECT = 4,
-  US_OP_SEND = 5,      /* a range of the send stream lies in host memory */
-  US_OP_POST_RX = 6,   /* a receive buffer for one connection: raises its grant */
-  US_OP_POST_POOL = 7, /* a receive buffer for whichever connection comes next */
-  US_OP_CLOSE = 8,     /* no more sends: FIN after the last posted byte */
-  US_OP_ABORT = 9,     /* RST */
-  US_OP_RESTORE = 10,  /* hard state of a live connection, for a substitute */
-  US_OP_OPCODES = 11   /* first value that is not an opcode */
+  US_OP_SEND = 5,         /* a range of the send stream lies in host memory */
+  US_OP_POST_RX = 6,      /* a receive buffer for one connection: raises its grant */
+  US_OP_POST_POOL = 7,    /* a receive buffer for whichever connection comes next */
+  US_OP_CLOSE = 8,        /* no more sends: FIN after the last posted byte */
+  US_OP_ABORT = 9,        /* RST */
+  US_OP_RESTORE = 10,     /* hard state of a live connection, for a substitute */
+  US_OP_SET_OPTIONS = 11, /* what a socket may ask of its connection at any time */
+  US_OP_OPCODES = 12      /* first value that is not an opcode */
 };
 
 /* A bus range of the host; IPv4 addresses stand as ::ffff:a.b.c.d everywhere. */
@@ -183,6 +185,12 @@ struct us_idt_entry {
       uint32_t iss;
       uint32_t reserved0;
     } restore;
+    struct {
+      uint32_t options; /* US_OPT_ bits; those not set are off */
+      uint16_t
+          keepalive_idle_s; /* seconds of silence before the first keep-alive; 0: the adapter's default */
+      uint8_t reserved[46];
+    } set_options; /* soft: a substitute is told again */
     uint8_t raw[52];
   } u;
   uint32_t crc; /* CRC-32C (Castagnoli, reflected, init and final xor all-ones) of the first 60 bytes */
@@ -198,6 +206,9 @@ struct us_idt_entry {
 #define US_CONN_WS (1u << 3)        /* window scaling on (RFC 7323) */
 #define US_CONN_ECN (1u << 4)       /* ECN negotiated (RFC 3168) */
 #define US_CONN_PASSIVE (1u << 5)   /* the peer opened it */
+
+#define US_OPT_NAGLE (1u << 0)     /* small segments wait while data is in flight (RFC 9293 3.7.4) */
+#define US_OPT_KEEPALIVE (1u << 1) /* probe a silent peer (RFC 9293 3.8.4) */
 
 #define US_FIN_TX (1u << 0) /* the host has posted its FIN */
 #define US_FIN_RX (1u << 1) /* the peer's FIN is committed */

@@ -128,6 +128,13 @@ us_status adapter::execute(const us_idt_entry& e) {
       return engine_->abort(now, c);
     case US_OP_RESTORE:
       return restore(e);
+    case US_OP_SET_OPTIONS: {
+      const auto& o = e.u.set_options;
+      return engine_->set_options(now, c,
+                                  {.nagle = (o.options & US_OPT_NAGLE) != 0,
+                                   .keepalive = (o.options & US_OPT_KEEPALIVE) != 0,
+                                   .keepalive_idle_s = o.keepalive_idle_s});
+    }
     default:
       return US_ERR_BAD_OPCODE;
   }

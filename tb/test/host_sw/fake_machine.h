@@ -48,8 +48,8 @@ class fake_adapter {
   bool fires_on_arm = true;  // an ODT_HEAD doorbell behind the newest record gives an interrupt at once
   std::uint32_t id = US_MAGIC;
   std::uint32_t abi = US_ABI_MAJOR << 16 | US_ABI_MINOR;
-  std::uint32_t features =
-      US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT;
+  std::uint32_t features = US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE |
+                           US_FEATURE_HEARTBEAT | US_FEATURE_SET_OPTIONS;
   std::uint32_t max_connections = 64;
   bool pci_answers = true;
   std::function<void(const us_idt_entry&)> on_descriptor;

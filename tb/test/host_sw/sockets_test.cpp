@@ -328,6 +328,33 @@ TEST(sockets, choose_a_port_for_a_listener_without_one) {
   EXPECT_NE(seen[0].u.listen.port, seen[1].u.listen.port);
 }
 
+TEST(sockets, tell_their_connection_what_it_is_asked_for) {
+  socket_rig g;
+  g.start();
+  const int fd = g.s.socket();
+  EXPECT_EQ(g.s.setsockopt(fd, socket_option::keepalive, 1), 0);
+  EXPECT_EQ(g.s.setsockopt(fd, socket_option::keepalive_idle, 0), -EINVAL);
+  EXPECT_EQ(g.s.setsockopt(fd, socket_option::keepalive_idle, 70'000), -EINVAL);
+  EXPECT_EQ(g.s.setsockopt(fd, socket_option::keepalive_idle, 60), 0);
+  EXPECT_EQ(g.s.connect(fd, ipv4_address(peer_ip, 80)), -EINPROGRESS);
+  g.m.run_us(1);
+  EXPECT_TRUE(g.m.a[0].seen_of(US_OP_SET_OPTIONS).empty()) << "no adapter knows it yet";
+  g.m.a[0].connect_succeeds(g.m.a[0].seen_of(US_OP_CONNECT)[0], 3, 50);
+  g.m.run_us(1);
+  auto seen = g.m.a[0].seen_of(US_OP_SET_OPTIONS);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].u.set_options.options, US_OPT_KEEPALIVE);
+  EXPECT_EQ(seen[0].u.set_options.keepalive_idle_s, 60);
+  EXPECT_EQ(g.s.setsockopt(fd, socket_option::no_delay, 0), 0);
+  g.m.run_us(1);
+  seen = g.m.a[0].seen_of(US_OP_SET_OPTIONS);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[1].u.set_options.options, US_OPT_KEEPALIVE | US_OPT_NAGLE);
+  int v = 1;
+  EXPECT_EQ(g.s.getsockopt(fd, socket_option::no_delay, &v), 0);
+  EXPECT_EQ(v, 0);
+}
+
 TEST(sockets, keep_their_options) {
   socket_rig g;
   g.start();
