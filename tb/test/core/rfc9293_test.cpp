@@ -85,8 +85,10 @@ TEST(rfc9293, MUST_7_illegal_option_lengths_are_survived) {
 
 TEST(rfc9293, MUST_64_options_may_begin_anywhere) {
   for (std::size_t nops = 0; nops < 4; ++nops) {
-    std::vector<std::uint8_t> o(nops, 1);
-    o.insert(o.end(), {2, 4, 5, 0xb4});
+    std::vector<std::uint8_t> o;
+    o.reserve(8);
+    while (o.size() < nops) o.push_back(1);
+    for (const std::uint8_t b : {2, 4, 5, 0xb4}) o.push_back(b);
     EXPECT_EQ(parse_frame(raw_frame(tcp_syn, o)).tcp.options.mss, 1460u);
   }
 }
