@@ -57,12 +57,13 @@ struct driver_config {
   std::uint32_t send_buffer = 256 * 1024;     // bytes kept until acknowledged, default of a connection
   std::uint32_t heartbeat_us = 100;           // 0: no heartbeat, no check
   std::uint32_t heartbeat_misses = 2;         // periods without a beat that mean failure
-  std::uint32_t recovery_poll_us = 5;         // how often a loading substitute is looked at
-  std::uint32_t load_timeout_us = 100'000;    // a substitute that consumes nothing for so long has failed
-  std::vector<local_address> addresses;       // 1 to US_ADDRESSES
-  unsigned active = 0;                        // adapter that starts active
-  bool failover = true;                       // false: no substitute is ever used
-  std::uint32_t secret[4] = {1, 2, 3, 4};     // key of initial sequence numbers and timestamp offsets
+  std::uint32_t load_burst = 64;       // descriptors that a doorbell announces while a substitute is loaded
+  std::uint32_t recovery_poll_us = 5;  // how often a loading substitute is looked at
+  std::uint32_t load_timeout_us = 100'000;  // a substitute that consumes nothing for so long has failed
+  std::vector<local_address> addresses;     // 1 to US_ADDRESSES
+  unsigned active = 0;                      // adapter that starts active
+  bool failover = true;                     // false: no substitute is ever used
+  std::uint32_t secret[4] = {1, 2, 3, 4};   // key of initial sequence numbers and timestamp offsets
   driver_mutants mutants;
 };
 

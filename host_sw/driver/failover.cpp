@@ -91,9 +91,12 @@ void failover::recover(unsigned a) {
   drain();
   if (to_ == driver::no_adapter) return give_up(driver_error::no_substitute);
   enter(recovery_state::rebuilding);
-  rebuild();
+  if (!rebuild(d_.devices[to_])) {
+    failures_.push_back(to_);
+    return;
+  }
   enter(recovery_state::loading);
-  load(d_.devices[to_]);
+  progress_ns_ = d_.hw.now_ns();
   poll_later();
 }
 
@@ -116,8 +119,8 @@ void failover::drain() {
   undrained_.clear();
 }
 
-void failover::rebuild() {
-  restores_.clear();
+// The substitute works on the first descriptors while the last are being made.
+bool failover::rebuild(device& b) {
   d_.table.for_each([&](connection& c) {
     if (c.phase == conn_phase::gone) return;
     if (!c.protected_connection() || (c.phase == conn_phase::connecting && c.aborting)) {
@@ -125,41 +128,58 @@ void failover::rebuild() {
       return;
     }
     for (std::size_t i = 0; i < c.rx.size(); ++i) d_.take_back(c.rx[i]);
-    if (c.phase == conn_phase::connecting) return;
-    restores_.push_back(restore_descriptor(c, d_.config.mutants));
-    d_.hw.spend(work::restore_connection, 1);
   });
-}
-
-void failover::load(device& b) {
   d_.consume(b, ~0u);
   b.set_epoch(++d_.epoch);
   b.write_clock_and_secret(d_.config, 1);
   b.serving = true;
   d_.current = to_;
-
   for (const listener& l : d_.listeners)
     if (l.open) d_.post_listener(b, l, US_OP_LISTEN);
-  for (const us_idt_entry& e : restores_) d_.post(b, e);
-  d_.count.restored += restores_.size();
-  restores_.clear();
+  bool answers = true;
+  std::uint32_t told = b.idt.next();
   d_.table.for_each([&](connection& c) {
-    if (c.phase == conn_phase::gone) return;
-    if (c.phase == conn_phase::connecting) return d_.post_connect(c);
-    c.on_adapter = true;
-    d_.post_options(c);
-    if (!c.fin_rx)
-      for (std::size_t i = 0; i < c.rx.size(); ++i)
-        if (c.rx[i].committed < c.rx[i].len) d_.post_range(c, c.rx[i]);
-    d_.post_send(c, later(c.h_una, c.first_byte()), c.data_end());
-    if (c.fin_tx) d_.post(b, close_descriptor(c));
-    if (c.aborting) d_.post(b, abort_descriptor(c));
+    if (!answers || c.phase == conn_phase::gone || c.phase == conn_phase::connecting) return;
+    restore(b, c);
+    if (b.idt.next() - told < d_.config.load_burst) return;
+    told = b.idt.next();
+    b.ring_idt();
+    if (!b.idt.waiting()) return;
+    answers = look_at_head(b);
+    if (b.odt.waiting()) d_.service(b);
+  });
+  if (!answers) return false;
+  // A CONNECT takes any free id: only behind every RESTORE, which asks for its own.
+  d_.table.for_each([&](connection& c) {
+    if (c.phase == conn_phase::connecting) d_.post_connect(c);
   });
   d_.fill_pool(b);
   b.ring_idt();
   mark_ = b.idt.next();
   consumed_ = b.idt.consumed();
-  progress_ns_ = d_.hw.now_ns();
+  return true;
+}
+
+void failover::restore(device& b, connection& c) {
+  d_.hw.spend(work::restore_connection, 1);
+  d_.post(b, restore_descriptor(c, d_.config.mutants));
+  ++d_.count.restored;
+  c.on_adapter = true;
+  d_.post_options(c);
+  if (!c.fin_rx)
+    for (std::size_t i = 0; i < c.rx.size(); ++i)
+      if (c.rx[i].committed < c.rx[i].len) d_.post_range(c, c.rx[i]);
+  d_.post_send(c, later(c.h_una, c.first_byte()), c.data_end());
+  if (c.fin_tx) d_.post(b, close_descriptor(c));
+  if (c.aborting) d_.post(b, abort_descriptor(c));
+}
+
+// Records report consumption only now and then; a register always does.
+bool failover::look_at_head(device& b) {
+  const std::uint32_t head = b.read(US_REG_IDT_HEAD);
+  if (head == all_ones) return false;
+  b.idt.consumed_to(head);
+  return true;
 }
 
 void failover::poll_later() {
@@ -176,13 +196,10 @@ void failover::poll() {
   driver_core::batch batch(d_);
   device& b = d_.devices[to_];
   if (b.odt.waiting()) d_.service(b);
-  // Records report consumption only now and then; the last descriptors of the load are seen here.
-  const std::uint32_t head = b.read(US_REG_IDT_HEAD);
-  if (head == all_ones) {
+  if (!look_at_head(b)) {
     fail(to_);
     return;
   }
-  b.idt.consumed_to(head);
   const std::uint64_t now = d_.hw.now_ns();
   if (b.idt.consumed() != consumed_) {
     consumed_ = b.idt.consumed();

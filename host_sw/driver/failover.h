@@ -16,6 +16,7 @@ namespace understudy::host {
 
 class device;
 class driver_core;
+struct connection;
 
 class failover {
  public:
@@ -41,8 +42,11 @@ class failover {
   void recover(unsigned a);
   void detach();
   void drain();
-  void rebuild();
-  void load(device& b);
+  // Give the substitute everything that it needs. False: it does not answer.
+  bool rebuild(device& b);
+  void restore(device& b, connection& c);
+  // Learn what it has consumed. False: it does not answer.
+  bool look_at_head(device& b);
   void release_ports();
   void give_up(driver_error why);
   void poll_later();
@@ -56,7 +60,6 @@ class failover {
   unsigned to_ = driver::no_adapter;
   std::vector<unsigned> undrained_;  // fenced, records not yet read
   std::vector<unsigned> held_;       // port down, frames held for a successor
-  std::vector<us_idt_entry> restores_;
   std::uint32_t mark_ = 0;         // the substitute is done when it has consumed everything before this index
   std::uint32_t consumed_ = 0;     // what it had consumed at the last look
   std::uint64_t progress_ns_ = 0;  // when that last moved

@@ -25,8 +25,8 @@ class idt_ring {
   // index.
   std::uint32_t push(us_idt_entry e);
   // The adapter says that it has consumed everything before `head`. False, and no effect, if that contradicts
-  // what it was given. Waiting descriptors move into the freed slots. What it said before is old news, without
-  // effect: a record may come behind a register that was read later than the record was written.
+  // what it was given. Waiting descriptors move into the freed slots. What it said before is old news,
+  // without effect: a record may come behind a register that was read later than the record was written.
   bool consumed_to(std::uint32_t head);
   // The new tail, once for each burst: true if the adapter has not been told of it yet.
   bool take_doorbell(std::uint32_t* tail);

@@ -40,5 +40,40 @@ TEST(blackout, kicks_every_connection_before_any_time_out) {
   EXPECT_LT(r.result["failovers"][0]["stall_ps"]["max"].get<std::uint64_t>(), 50'000'000'000u);
 }
 
+struct phases {
+  std::uint64_t drained, work, identity, blackout;  // ps; work: from the end of DRAINING to that of LOADING
+};
+
+phases phases_of(const program_run& r) {
+  const auto& f = r.result["failovers"][0];
+  const auto at = [&](const char* key) { return f[key].get<std::uint64_t>(); };
+  return {at("drain_ps") - at("fault_ps"), at("load_ps") - at("drain_ps"), at("unblock_ps") - at("load_ps"),
+          at("blackout_ps")};
+}
+
+constexpr std::uint64_t us = 1'000'000;
+
+// SR-4: fence + drain + n * t_restore + identity.
+TEST(blackout, grows_by_a_constant_for_each_connection) {
+  const phases few = phases_of(blackout(250));
+  const phases some = phases_of(blackout(500));
+  const phases many = phases_of(blackout(1000));
+  const double first = static_cast<double>(some.work - few.work) / 250;
+  const double second = static_cast<double>(many.work - some.work) / 500;
+  EXPECT_GT(first, 0);
+  EXPECT_NEAR(second / first, 1, 0.2) << first << " and " << second << " ps a connection";
+  for (const phases& p : {few, some, many}) {
+    EXPECT_LE(p.drained, 500 * us) << "detection by a heartbeat of 100 us, and the fence";
+    EXPECT_LE(p.identity, 10 * us);
+  }
+  EXPECT_LE(many.blackout, 5000 * us);
+}
+
+TEST(blackout_of_ten_thousand, ends_within_ten_milliseconds) {
+  const program_run r = blackout(10000);
+  expect_held(r, 10000);
+  EXPECT_LE(phases_of(r).blackout, 10'000 * us);
+}
+
 }  // namespace
 }  // namespace understudy::tb
