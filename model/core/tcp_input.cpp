@@ -5,8 +5,8 @@ namespace understudy {
 
 namespace {
 
-constexpr std::uint16_t default_mss = 536;  // RFC 9293 3.7.1
-constexpr std::uint8_t most_duplicates_owed = 3;
+constexpr std::uint16_t default_mss = 536;        // RFC 9293 3.7.1
+constexpr std::uint8_t most_duplicates_owed = 3;  // what makes a peer send again at once (RFC 5681 3.2)
 
 }  // namespace
 
@@ -274,7 +274,13 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     const bool duplicate = c.snd_nxt.after(c.snd_una) && !kick_answered && (c.board ? sack_news : repeated);
     if (duplicate) duplicate_ack(i);
   }
-  if (kick_answered) must_ack(i);
+  if (kick_answered) {
+    must_ack(i);
+    // The answer carries the peer's SND.NXT. Beyond rcv_nxt it tells of segments that the old adapter took
+    // and did not commit: duplicate ACKs bring them back within a round trip, a time-out of the peer takes
+    // seconds.
+    if (s.seq.after(c.rcv_nxt)) c.duplicates_owed = most_duplicates_owed;
+  }
   return true;
 }
 

@@ -1,11 +1,23 @@
 // How Ethernet frames cross module borders.
 #pragma once
+#include <cstdint>
+#include <functional>
 #include <systemc>
 
 #include "model/core/frame.h"
 #include "model/core/units.h"
 
 namespace understudy {
+
+// Why a frame that was sent does not arrive whole.
+enum class frame_loss : std::uint8_t {
+  wire,     // impairment: lost or corrupted
+  carrier,  // an end of its link was down
+  queue,    // an output queue of a switch was full
+  hold,     // no room in a switch's hold
+};
+// Told of each frame that is lost, at the instant it is.
+using loss_observer = std::function<void(const frame_ref&, frame_loss)>;
 
 // Something that takes frames. A link takes a frame when its first bit leaves the sender and answers when the
 // medium is free again (absolute time); the sender offers nothing before. A station or switch takes a frame

@@ -55,6 +55,7 @@ void eth_link::set_up(side s, bool up) {
   way& towards = way_[other(s)];
   ++towards.epoch;
   towards.count.vanished += towards.held.size();
+  for (const held_frame& h : towards.held) lose(h.f, frame_loss::carrier);
   towards.held.clear();
 }
 
@@ -75,7 +76,7 @@ void eth_link::leave(side from, frame_ref f, picos start) {
   way& w = way_[from];
   if (!up_[from] || !up_[other(from)]) {
     ++w.count.vanished;
-    return;
+    return lose(f, frame_loss::carrier);
   }
   const std::uint16_t unit = from == side_a ? config_.unit_a : config_.unit_b;
   if (unit != no_unit) log_.emit({event_kind::frame_out, unit, start, f.size(), 0, f.data(), f.size(), 0});
@@ -85,10 +86,11 @@ void eth_link::leave(side from, frame_ref f, picos start) {
   w.count.bytes += f.size();
   if (v.lost) {
     ++w.count.lost;
-    return;
+    return lose(f, frame_loss::wire);
   }
   if (v.flipped >= 0) {
     ++w.count.corrupted;
+    lose(f, frame_loss::wire);
     f = flip_bit(f, v.flipped);
   }
   if (v.held) ++w.count.held;
@@ -110,7 +112,7 @@ void eth_link::arrive(side from, const frame_ref& f, const flight& how) {
       how.start <= w.cut_at && w.cut_at < how.start + wire_time(wire_bytes(f.size()), config_.rate);
   if (how.epoch != w.epoch || !up_[other(from)] || cut) {
     ++w.count.vanished;
-    return;
+    return lose(f, frame_loss::carrier);
   }
   if (how.held) {
     const std::uint64_t id = ++w.held_ids;

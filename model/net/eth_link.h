@@ -53,6 +53,9 @@ class eth_link : public sc_core::sc_module {
     interface_ = interface;
   }
 
+  // `f` is told of each frame that does not arrive whole.
+  void on_loss(loss_observer f) { on_loss_ = std::move(f); }
+
   struct direction_counters {
     std::uint64_t sent = 0;                                           // left the sender
     std::uint64_t bytes = 0;                                          // of frames that left, without FCS
@@ -113,6 +116,10 @@ class eth_link : public sc_core::sc_module {
  private:
   std::array<way, 2> way_;
   std::array<bool, 2> up_{true, true};
+  void lose(const frame_ref& f, frame_loss why) const {
+    if (on_loss_) on_loss_(f, why);
+  }
+  loss_observer on_loss_;
   capture_sink* sink_ = nullptr;
   unsigned interface_ = 0;
   agenda agenda_;

@@ -76,10 +76,7 @@ int l2_switch::port_of(const mac_address& mac) const {
 
 void l2_switch::arrived(unsigned p, frame_ref f) {
   ++count_.received;
-  if (!ports_[p]->up) {
-    ++count_.down_dropped;
-    return;
-  }
+  if (!ports_[p]->up) return lose(count_.down_dropped, f, frame_loss::carrier);
   if (f.size() < 14) return;
   const mac_address source = mac_at(f.data() + 6);
   if (!is_group(source)) {
@@ -112,9 +109,9 @@ void l2_switch::send_to(unsigned p, unsigned from, const frame_ref& f) {
   if (s.holding) {
     hold(p, from, f);
   } else if (!s.up) {
-    ++count_.down_dropped;
+    lose(count_.down_dropped, f, frame_loss::carrier);
   } else if (s.queued_bytes + f.size() > config_.queue_bytes) {
-    ++count_.queue_dropped;
+    lose(count_.queue_dropped, f, frame_loss::queue);
   } else {
     s.queued_bytes += f.size();
     s.queue.push_back({f, from});
@@ -123,10 +120,7 @@ void l2_switch::send_to(unsigned p, unsigned from, const frame_ref& f) {
 }
 
 void l2_switch::hold(unsigned p, unsigned from, const frame_ref& f) {
-  if (held_bytes_ + f.size() > config_.hold_bytes) {
-    ++count_.hold_dropped;
-    return;
-  }
+  if (held_bytes_ + f.size() > config_.hold_bytes) return lose(count_.hold_dropped, f, frame_loss::hold);
   ++count_.held;
   held_bytes_ += f.size();
   ports_[p]->hold.push_back({f, from, ++order_});
@@ -180,7 +174,7 @@ void l2_switch::release(unsigned from_port, unsigned to_port) {
     held_bytes_ -= h.f.size();
     if (h.from == to_port) continue;
     if (!to.up) {
-      ++count_.down_dropped;
+      lose(count_.down_dropped, h.f, frame_loss::carrier);
       continue;
     }
     ++count_.released;
@@ -188,6 +182,11 @@ void l2_switch::release(unsigned from_port, unsigned to_port) {
     to.queue.push_back({std::move(h.f), h.from});
   }
   pump(to_port);
+}
+
+void l2_switch::lose(std::uint64_t& counter, const frame_ref& f, frame_loss why) {
+  ++counter;
+  if (on_loss_) on_loss_(f, why);
 }
 
 void l2_switch::set_up(unsigned p, bool up) {
@@ -198,8 +197,10 @@ void l2_switch::set_up(unsigned p, bool up) {
 
 void l2_switch::stop_holding(port_state& s) {
   s.holding = false;
-  count_.hold_dropped += s.hold.size();
-  for (const held_frame& h : s.hold) held_bytes_ -= h.f.size();
+  for (const held_frame& h : s.hold) {
+    held_bytes_ -= h.f.size();
+    lose(count_.hold_dropped, h.f, frame_loss::hold);
+  }
   s.hold.clear();
 }
 
@@ -212,7 +213,8 @@ void l2_switch::port_down(unsigned p) {
   port_state& s = *ports_[p];
   stop_holding(s);
   set_up(p, false);
-  count_.down_dropped += s.queue.size();
+  for (std::size_t i = 0; i < s.queue.size(); ++i)
+    lose(count_.down_dropped, s.queue[i].f, frame_loss::carrier);
   s.queue.clear();
   s.queued_bytes = 0;
 }

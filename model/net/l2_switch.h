@@ -33,6 +33,9 @@ class l2_switch : public sc_core::sc_module {
   // away or gives it back.
   void on_port(std::function<void(unsigned port, bool up)> f) { on_port_ = std::move(f); }
 
+  // `f` is told of each frame that does not arrive whole.
+  void on_loss(loss_observer f) { on_loss_ = std::move(f); }
+
   // The connector of a port; port < ports().
   eth_socket& port(unsigned p);
   unsigned ports() const { return config_.ports; }
@@ -90,6 +93,8 @@ class l2_switch : public sc_core::sc_module {
   void pump(unsigned p);
   void stop_holding(port_state& s);
   void set_up(unsigned p, bool up);
+  // Count a lost frame and tell of it.
+  void lose(std::uint64_t& counter, const frame_ref& f, frame_loss why);
 
   l2_switch_config config_;
   counters count_;
@@ -98,6 +103,7 @@ class l2_switch : public sc_core::sc_module {
   std::uint64_t held_bytes_ = 0;
   std::uint64_t order_ = 0;
   std::function<void(unsigned, bool)> on_port_;
+  loss_observer on_loss_;
   agenda agenda_;
 };
 

@@ -118,6 +118,7 @@ struct lwip_peer::impl : eth_if {
   agenda work;
   struct netif nif {};
   counters count;
+  std::function<void(const frame_ref&)> on_timeout;
   std::deque<connection> connections;
   std::deque<listener> listeners;
   std::vector<connection*> closing;  // both FINs seen, TIME_WAIT or the end awaited
@@ -396,7 +397,10 @@ void lwip_peer::impl::observe(const frame_ref& f) {
     if (!probe) {
       ++count.retransmitted_segments;
       count.retransmitted_bytes += std::min(v.payload, r.end - v.seq);
-      if (in_timer_) ++count.timeouts;
+      if (in_timer_) {
+        ++count.timeouts;
+        if (on_timeout) on_timeout(f);
+      }
     }
   }
   if (before(r.end, end)) r.end = end;
@@ -561,6 +565,9 @@ void lwip_peer::expire_time_wait() {
 }
 const lwip_peer::counters& lwip_peer::count() const {
   return impl_->count;
+}
+void lwip_peer::on_timeout(std::function<void(const frame_ref&)> f) {
+  impl_->on_timeout = std::move(f);
 }
 
 }  // namespace understudy::tb

@@ -66,6 +66,8 @@ class lwip_peer : public sc_core::sc_module {
     std::uint64_t timeouts = 0;  // retransmissions by timer, SYN and FIN included; window probes left out
   };
   const counters& count() const;
+  // `f` is told of each segment that is sent again by timer (counters::timeouts), before it leaves.
+  void on_timeout(std::function<void(const frame_ref&)> f);
 
  private:
   void start_of_simulation() override;

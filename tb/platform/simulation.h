@@ -14,6 +14,7 @@
 #include "tb/platform/platform.h"
 #include "tb/platform/run.h"
 #include "tb/platform/timeline.h"
+#include "tb/platform/timeout_log.h"
 #include "tb/workload/stall_log.h"
 
 namespace understudy::tb {
@@ -48,6 +49,7 @@ class simulation {
   void note_fault(unsigned index);
   bool stopped() const { return options_.stop && options_.stop->load(); }
   bool only_time_wait() const;
+  bool nothing_left() const;
   std::uint64_t stuck_ends() const;
   void judge();
   void count();
@@ -68,9 +70,10 @@ class simulation {
   std::unique_ptr<event_printer> printer_;
   std::unique_ptr<timeline> timeline_;
   std::unique_ptr<pcapng_writer> capture_;
+  std::unique_ptr<timeout_log> timeouts_;
   struct mark {
     std::uint64_t retransmitted_bytes;
-    std::uint64_t timeouts;
+    timeout_counts timeouts;
   };
   std::vector<mark> marks_;
   std::function<void(std::uint32_t)> on_rest_;

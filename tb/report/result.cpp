@@ -29,7 +29,12 @@ json failover_json(const failover_result& f) {
           {"blackout_ps", instant(f.blackout)},
           {"connections", f.connections},
           {"retransmitted_bytes", f.retransmitted_bytes},
-          {"peer_timeouts", f.peer_timeouts},
+          {"peer_timeouts", f.peer_timeouts.all()},
+          {"peer_timeout_causes",
+           {{"old_adapter", f.peer_timeouts.old_adapter},
+            {"wire", f.peer_timeouts.wire},
+            {"hold", f.peer_timeouts.hold},
+            {"unexplained", f.peer_timeouts.unexplained}}},
           {"stall_ps", {{"p50", f.stall.p50}, {"p99", f.stall.p99}, {"max", f.stall.max}}}};
 }
 

@@ -40,6 +40,18 @@ struct stall_times {
   picos max = 0;
 };
 
+// Retransmission time-outs of peers by what their connections had lost before.
+struct timeout_counts {
+  std::uint64_t old_adapter = 0;  // a segment that a dead adapter took or should have got, or its answer
+  std::uint64_t wire = 0;         // to an impairment
+  std::uint64_t hold = 0;         // no room in the switch's hold or queue
+  std::uint64_t unexplained = 0;  // nothing: must not be
+  timeout_counts operator-(const timeout_counts& o) const {
+    return {old_adapter - o.old_adapter, wire - o.wire, hold - o.hold, unexplained - o.unexplained};
+  }
+  std::uint64_t all() const { return old_adapter + wire + hold + unexplained; }
+};
+
 // One failover. Steps are instants since time 0; a step that was not reached is empty.
 struct failover_result {
   std::string kind = "cold";
@@ -57,7 +69,7 @@ struct failover_result {
   std::optional<picos> blackout;  // duration: from the fault to the first frame that the substitute accepts
   std::uint64_t connections = 0;  // live ones that were moved
   std::uint64_t retransmitted_bytes = 0;
-  std::uint64_t peer_timeouts = 0;
+  timeout_counts peer_timeouts;  // from the fault on
   stall_times stall;
 };
 

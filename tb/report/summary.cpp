@@ -45,7 +45,7 @@ void add_failover(const failover_result& f, std::vector<std::string>& lines) {
   lines.push_back(labelled(
       "", fmt::format("{} connections; stall us p50 {:.1f} p99 {:.1f} max {:.1f}; {} B resent; {} time-outs",
                       f.connections, microseconds(f.stall.p50), microseconds(f.stall.p99),
-                      microseconds(f.stall.max), f.retransmitted_bytes, f.peer_timeouts)));
+                      microseconds(f.stall.max), f.retransmitted_bytes, f.peer_timeouts.all())));
 }
 
 std::string faults_line(const run_result& r, const scenario& s) {

@@ -986,6 +986,36 @@ TEST(TcpRestore, AnAnswerBehindLostDataIsAcceptedUpToTheAdvertisedEdge) {
   EXPECT_EQ(t.view().snd_nxt, t.ack + 4000);
 }
 
+TEST(TcpRestore, AnAnswerBehindLostDataBringsDuplicateAcksThatStartAFastRetransmission) {
+  solo t;
+  t.establish();
+  t.e.fail_over();
+  t.e.kick();
+  t.time.run_for(t.step);
+  t.fresh();
+  const seq32 lost = t.seq;
+  t.seq += 1448;  // died with the adapter
+  t.ack_only();
+  const auto r = t.fresh();
+  ASSERT_EQ(r.size(), 4u);
+  for (const auto& s : r) {
+    EXPECT_EQ(s.s.ack, lost);
+    EXPECT_EQ(s.s.payload_length, 0u);
+    EXPECT_EQ(s.s.window, r[0].s.window) << "else it is a window update";
+  }
+}
+
+TEST(TcpRestore, AnAnswerWithNothingLostBringsNoDuplicateAck) {
+  solo t;
+  t.establish();
+  t.e.fail_over();
+  t.e.kick();
+  t.time.run_for(t.step);
+  t.fresh();
+  t.ack_only();
+  EXPECT_EQ(t.fresh().size(), 1u);
+}
+
 TEST(TcpRestore, TwoEndsThatWereBothRestoredWithStaleNumbersFindEachOther) {
   rig r;
   r.connect();

@@ -23,6 +23,8 @@ void expect_nothing_noticed(const program_run& r, std::uint64_t failovers) {
   for (const char* bad : {"lost", "duplicated", "corrupted"}) EXPECT_EQ(b[bad], 0) << bad;
   EXPECT_GE(r.result["failovers"].size(), failovers);
   for (const auto& m : r.result["monitors"]) EXPECT_EQ(m["violations"], 0) << m.dump();
+  for (const auto& f : r.result["failovers"])
+    EXPECT_EQ(f["peer_timeout_causes"]["unexplained"], 0) << f.dump();
 }
 
 void expect_every_monitor_checked(const program_run& r) {
@@ -103,6 +105,28 @@ TEST(failover, holds_when_the_substitute_dies_during_the_recovery) {
     expect_nothing_noticed(r, 1);
     EXPECT_TRUE(r.result["faults"][1]["activated"]);
   }
+}
+
+// What the old adapter took and did not commit comes back by fast retransmission, not by the peers' timers:
+// lwIP's shortest is half a second.
+TEST(failover, ends_every_stall_but_that_of_a_peer_without_newreno_within_a_millisecond) {
+  const program_run r = run_program(scenario_file("failover.toml"));
+  expect_nothing_noticed(r, 1);
+  const auto& f = r.result["failovers"][0];
+  EXPECT_LT(f["stall_ps"]["p99"].get<std::uint64_t>(), 1'000'000'000u);
+  EXPECT_LE(f["peer_timeouts"], 1);
+  EXPECT_EQ(f["peer_timeout_causes"]["old_adapter"], f["peer_timeouts"]);
+}
+
+// Frames that wait in the switch longer than their senders' timers run are not lost.
+TEST(failover, that_outlasts_its_peers_timers_fails_for_time_outs_without_a_loss) {
+  std::vector<std::string> settings{"peer=twin", "adapter.rto_min=\"1 ms\"", "failover.heartbeat=\"5 us\""};
+  expect_nothing_noticed(run_program(scenario_file("failover.toml"), settings), 1);
+  settings.push_back("host.restore_connection=\"1 ms\"");
+  const program_run r = run_program(scenario_file("failover.toml"), settings);
+  EXPECT_EQ(r.status, 1);
+  EXPECT_GT(r.result["failovers"][0]["peer_timeout_causes"]["unexplained"], 0);
+  EXPECT_NE(r.reasons().find("had lost nothing"), std::string::npos) << r.reasons();
 }
 
 TEST(failover, fences_a_zombie) {

@@ -17,6 +17,7 @@ struct control {
   const char* mutant;
   std::vector<const char*> monitors;  // each must fire
   std::vector<std::string> settings;
+  const char* scenario = "failover.toml";
 };
 
 const control controls[] = {
@@ -29,7 +30,8 @@ const control controls[] = {
     {"reuse_isn", {"I-TX-6"}, {"workload.rounds=2"}},
     {"lost_wakeup",
      {"I-LV-2"},
-     {R"(failover.heartbeat="2 ms")"}},  // else the driver's watchdog is soon enough
+     {R"(failover.heartbeat="5 ms")"},  // else the driver's watchdog is soon enough
+     "hello.toml"},
     {"no_fence",
      {"I-DMA-2", "I-DMA-3"},
      {fault_at_fraction(0.5, "zombie"), "wire.impair=loss 1%", R"(run.deadline="20 s")"}},
@@ -40,10 +42,10 @@ class mutant_of : public ::testing::TestWithParam<control> {};
 TEST_P(mutant_of, the_model_is_caught_by_its_monitor) {
   const control& c = GetParam();
   std::vector<std::string> settings = c.settings;
-  const program_run sound = run_program(scenario_file("failover.toml"), settings);
+  const program_run sound = run_program(scenario_file(c.scenario), settings);
   EXPECT_EQ(sound.status, 0) << "without the mutant: " << sound.reasons();
   settings.push_back(mutant(c.mutant));
-  const program_run r = run_program(scenario_file("failover.toml"), settings);
+  const program_run r = run_program(scenario_file(c.scenario), settings);
   EXPECT_EQ(r.status, 1);
   for (const char* id : c.monitors) {
     EXPECT_GT(r.violations(id), 0u) << id;

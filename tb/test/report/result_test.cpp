@@ -50,7 +50,7 @@ TEST(result_json, has_every_key_of_the_schema) {
   EXPECT_EQ(keys(j["failovers"][0]),
             (words{"kind", "from", "to", "fault_ps", "detect_ps", "fence_ps", "block_ps", "drain_ps",
                    "rebuild_ps", "load_ps", "identity_ps", "unblock_ps", "blackout_ps", "connections",
-                   "retransmitted_bytes", "peer_timeouts", "stall_ps"}));
+                   "retransmitted_bytes", "peer_timeouts", "peer_timeout_causes", "stall_ps"}));
   EXPECT_EQ(keys(j["failovers"][0]["stall_ps"]), (words{"p50", "p99", "max"}));
   for (const char* k : {"id", "armed", "checked", "violations"})
     EXPECT_TRUE(j["monitors"][0].contains(k)) << k;

@@ -1,0 +1,55 @@
+// Why peers' retransmission timers fired: every time-out is attributed to what its connection had lost
+// before. One that lost nothing must not time out, failover or not.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "tb/monitors/wire_segment.h"
+#include "tb/platform/platform.h"
+#include "tb/report/result.h"
+
+namespace understudy::tb {
+
+class timeout_log : public event_observer {
+ public:
+  // Subscribes itself to the platform's log, links, switch and peers; the platform outlives it.
+  explicit timeout_log(platform& p);
+
+  // Adapter `unit` of the main host was struck now: what it had taken and not acknowledged is lost.
+  void note_fault(unsigned unit) { struck_ |= std::uint64_t{1} << unit; }
+  const timeout_counts& counts() const { return counts_; }
+
+  void on_event(const event& e) override;
+
+ private:
+  struct range {
+    seq32 end;  // of a segment that takes up sequence space
+    frame_loss why;
+    std::uint16_t unit;  // the adapter that took it, or no_unit: it is lost
+  };
+  // One connection, as its peer sees it.
+  struct conversation {
+    seq32 sent;  // highest number that the peer has used
+    bool begun = false;
+    std::vector<range> open;   // not acknowledged: lost, or taken by an adapter
+    bool answer_lost = false;  // ever; then:
+    seq32 lost_ack;            // highest ACK of the host's that was lost
+    frame_loss answer_loss{};
+    std::uint64_t timeouts = 0;  // of a twin's connection, as counted so far
+  };
+
+  void lost(const frame_ref& f, frame_loss why);
+  void sent(const wire_segment& s, bool by_twin);
+  void timed_out(const wire_segment& s);
+  conversation& of(std::uint32_t peer_ip, std::uint16_t peer_port, std::uint16_t host_port);
+  conversation& of_peers(const wire_segment& s) { return of(s.source_ip, s.source_port, s.destination_port); }
+  void count(frame_loss why);
+
+  platform& platform_;
+  std::uint64_t struck_ = 0;  // one bit an adapter
+  timeout_counts counts_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, conversation> conversations_;  // peer's address, ports
+};
+
+}  // namespace understudy::tb
