@@ -1,5 +1,6 @@
 #include "tb/platform/connections.h"
 
+#include <algorithm>
 #include <map>
 
 namespace understudy::tb {
@@ -39,12 +40,14 @@ class connections::fan : public replay_observer {
 };
 
 connections::connections(platform& p, const scenario& s, const replay_set& flows, std::vector<bool> is_twin,
-                         std::vector<replay_observer*> observers, const std::uint32_t* phase)
+                         std::vector<bool> is_unprotected, std::vector<replay_observer*> observers,
+                         const std::uint32_t* phase)
     : platform_(p),
       host_serves_(s.workload.side == "server"),
       flows_(flows),
       in_round_(flows.size() / s.workload.rounds),
       is_twin_(std::move(is_twin)),
+      is_unprotected_(std::move(is_unprotected)),
       fan_(std::make_unique<fan>(std::move(observers), finished_)),
       host_clock_(*p.main.machine),
       twin_clock_(p.twin ? std::make_unique<cpu_clock>(*p.twin->machine) : nullptr) {
@@ -73,8 +76,13 @@ std::uint16_t connections::server_port(std::size_t i) const {
   const std::size_t beyond = place / most_client_ports;
   if (!host_serves_)
     return static_cast<std::uint16_t>(first_server_port + (platform_.responder ? beyond : place));
-  const std::uint16_t recorded = flows_[i].server.port;
-  return static_cast<std::uint16_t>((recorded ? recorded : 80) + beyond);
+  const std::uint16_t recorded = flows_[i].server.port ? flows_[i].server.port : std::uint16_t{80};
+  return static_cast<std::uint16_t>(recorded + beyond + (is_protected(i) ? 0 : unprotected_ports));
+}
+
+bool connections::lost_by_choice(std::size_t i) const {
+  const auto broken = [](const auto& e) { return e->now_in() == replay_end::state::broken; };
+  return !is_protected(i) && std::ranges::any_of(ends(i), broken);
 }
 
 void connections::open(picos stagger) {
@@ -128,14 +136,19 @@ void connections::listen() {
   const auto backlog = static_cast<unsigned>(in_round_ + 16);
   if (host_serves_) {
     // A port's connections come from one run of most_client_ports, or it is shared by captured ones.
-    std::map<std::uint16_t, std::size_t> ports;
+    struct served {
+      std::size_t first;
+      bool protect;
+    };
+    std::map<std::uint16_t, served> ports;
     for (std::size_t i = 0; i < in_round_; ++i)
-      ports.try_emplace(server_port(i), i / most_client_ports * most_client_ports);
-    for (const auto& [port, first] : ports)
-      platform_.main.machine->post([this, port, first, backlog] {
-        platform_.main.streams->listen(port, backlog, true, [this, first](stream& s, std::uint16_t peer) {
-          return accept(first + peer - first_client_port, s);
-        });
+      ports.try_emplace(server_port(i), served{i / most_client_ports * most_client_ports, is_protected(i)});
+    for (const auto& [port, here] : ports)
+      platform_.main.machine->post([this, port, here, backlog] {
+        platform_.main.streams->listen(port, backlog, here.protect,
+                                       [this, here](stream& s, std::uint16_t peer) {
+                                         return accept(here.first + peer - first_client_port, s);
+                                       });
       });
     return;
   }
@@ -155,7 +168,7 @@ void connections::open_one(std::size_t i) {
   replay_end* const client = end(i, flow_role::client).get();
   const auto from_host = [this, i, client](host_side& h, const ip_address& to) {
     h.machine->post([this, i, client, &h, &to] {
-      if (stream* s = h.streams->connect(to, server_port(i), client_port(i), true, *client)) {
+      if (stream* s = h.streams->connect(to, server_port(i), client_port(i), is_protected(i), *client)) {
         client->attach(*s);
       } else {
         client->on_error("refused by the sockets layer");

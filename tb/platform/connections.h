@@ -37,10 +37,11 @@ class free_clock : public clock_if {
 class connections {
  public:
   // `flows` outlives this. Connection i's peer is the twin if is_twin(i), else the platform's lwIP or
-  // responder; a responder has no end of its own that could be looked at. `phase`: see replay_options.
-  // Throws scenario_error if the ports do not suffice.
+  // responder; a responder has no end of its own that could be looked at. Connection i asks for failover if
+  // is_protected(i). `phase`: see replay_options. Throws scenario_error if the ports do not suffice.
   connections(platform& p, const scenario& s, const replay_set& flows, std::vector<bool> is_twin,
-              std::vector<replay_observer*> observers, const std::uint32_t* phase);
+              std::vector<bool> is_unprotected, std::vector<replay_observer*> observers,
+              const std::uint32_t* phase);
 
   ~connections();
 
@@ -62,6 +63,9 @@ class connections {
   }
   const flow& flow_of(std::size_t i) const { return flows_[i]; }
   bool is_twin(std::size_t i) const { return is_twin_[i]; }
+  bool is_protected(std::size_t i) const { return !is_unprotected_[i]; }
+  // Its adapter has died under an unprotected connection, and one of its ends knows.
+  bool lost_by_choice(std::size_t i) const;
   // Ends of all connections opened so far, those that wait for their turn included.
   std::size_t ends_begun() const { return ends_in_round_ * (round_ + 1); }
   std::size_t ends_in_all() const { return ends_in_round_ * (ends_.size() / in_round_); }
@@ -74,6 +78,7 @@ class connections {
   static constexpr std::uint16_t first_client_port = 10000;
   static constexpr std::uint16_t first_server_port = 20000;
   static constexpr std::size_t most_client_ports = 50000;
+  static constexpr std::uint16_t unprotected_ports = 30000;  // above the protected ones
 
   std::unique_ptr<replay_end>& end(std::size_t i, flow_role r) {
     return ends_[i][r == flow_role::client ? 0 : 1];
@@ -95,6 +100,7 @@ class connections {
   std::size_t in_round_;  // connections of a round
   std::size_t round_ = 0;
   std::vector<bool> is_twin_;
+  std::vector<bool> is_unprotected_;
   std::unique_ptr<fan> fan_;
   cpu_clock host_clock_;
   std::unique_ptr<cpu_clock> twin_clock_;

@@ -92,17 +92,16 @@ std::uint64_t judged_bytes(const scenario& s, const replay_set& flows, const std
   return n;
 }
 
-// Which connections have the twin as their peer: `twins` of `n`, spread evenly.
-std::vector<bool> twin_choice(const scenario& s, std::size_t n) {
-  std::vector<bool> twin(n, s.peer == "twin");
-  const std::size_t in_round = n / s.workload.rounds;
-  const std::size_t k = std::min<std::size_t>(s.topology.twin_connections, in_round);
-  if (s.peer != "twin")
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t place = i % in_round;
-      twin[i] = (place + 1) * k / in_round != place * k / in_round;
-    }
-  return twin;
+// `k` of a round's `n` connections, spread evenly, and so in every round.
+std::vector<bool> spread(std::size_t n, std::uint32_t rounds, std::size_t k) {
+  std::vector<bool> chosen(n);
+  const std::size_t in_round = n / rounds;
+  k = std::min(k, in_round);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t place = i % in_round;
+    chosen[i] = (place + 1) * k / in_round != place * k / in_round;
+  }
+  return chosen;
 }
 
 // Names of links in the capture file, in order.
@@ -122,7 +121,8 @@ simulation::simulation(const scenario& s, const run_options& options)
     : s_(s),
       options_(options),
       flows_(workload_of(s)),
-      twin_(twin_choice(s, flows_.size())),
+      twin_(s.peer == "twin" ? std::vector<bool>(flows_.size(), true)
+                             : spread(flows_.size(), s.workload.rounds, s.topology.twin_connections)),
       failovers_(log_, [this] { return platform_.main.driver->connections(); }),
       platform_(s, log_, static_cast<std::uint32_t>(flows_.size() / s.workload.rounds),
                 std::find(twin_.begin(), twin_.end(), false) != twin_.end(),
@@ -130,7 +130,9 @@ simulation::simulation(const scenario& s, const run_options& options)
                 options.waves && !s.adapter.rtl.empty() ? options.out_dir : std::string()),
       stalls_(flows_.size()),
       faults_(s, judged_bytes(s, flows_, twin_), [this](const fault_spec& f) { return strike(f); }),
-      connections_(platform_, s, flows_, twin_, {&stalls_, &faults_}, phases_of(s) ? &open_phase_ : nullptr) {
+      connections_(platform_, s, flows_, twin_,
+                   spread(flows_.size(), s.workload.rounds, s.workload.unprotected), {&stalls_, &faults_},
+                   phases_of(s) ? &open_phase_ : nullptr) {
   if (options.verbosity >= 2) {
     printer_ = std::make_unique<event_printer>(std::cerr);
     log_.subscribe(printer_.get());
@@ -292,6 +294,7 @@ void simulation::judge() {
   for (std::size_t i = 0; i < connections_.size(); ++i)
     for (const auto& e : connections_.ends(i)) {
       if (e->now_in() == replay_end::state::broken) {
+        if (lost_by_choice(i)) continue;
         if (broken++ == 0) first_broken = e->describe();
       } else if (!e->finished()) {
         if (stuck++ == 0) first_stuck = e->describe();
@@ -340,7 +343,10 @@ void simulation::count() {
       why += e->why();
     }
     result_.connections.completed += complete;
-    if (why.find("refused") != std::string::npos)
+    const bool given_up = lost_by_choice(i);
+    if (given_up)
+      ++result_.connections.unprotected_lost;
+    else if (why.find("refused") != std::string::npos)
       ++result_.connections.refused;
     else if (why.find("reset") != std::string::npos && opened)
       ++result_.connections.reset;
@@ -348,9 +354,9 @@ void simulation::count() {
       ++result_.connections.aborted;
     for (const auto& e : ends) {
       const replay_end::counts t = e->tally();
-      result_.bytes.expected += t.expected;
+      result_.bytes.expected += given_up ? t.correct : t.expected;
       result_.bytes.delivered += t.correct;
-      result_.bytes.lost += t.lost;
+      result_.bytes.lost += given_up ? 0 : t.lost;
       result_.bytes.duplicated += t.duplicated;
       result_.bytes.corrupted += t.corrupted;
     }

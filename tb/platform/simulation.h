@@ -50,6 +50,8 @@ class simulation {
   bool stopped() const { return options_.stop && options_.stop->load(); }
   bool only_time_wait() const;
   bool nothing_left() const;
+  // An adapter has died, and connection `i` had not asked to be saved.
+  bool lost_by_choice(std::size_t i) const { return !marks_.empty() && connections_.lost_by_choice(i); }
   std::uint64_t stuck_ends() const;
   void judge();
   void count();

@@ -18,10 +18,11 @@ struct library_versions {
 
 struct connection_counts {
   std::uint64_t opened = 0;
-  std::uint64_t completed = 0;  // all bytes delivered and closed in order
-  std::uint64_t refused = 0;    // SYN answered by RST
-  std::uint64_t aborted = 0;    // ended by a time-out or by the host
-  std::uint64_t reset = 0;      // was established, ended by an RST in either direction
+  std::uint64_t completed = 0;         // all bytes delivered and closed in order
+  std::uint64_t refused = 0;           // SYN answered by RST
+  std::uint64_t aborted = 0;           // ended by a time-out or by the host
+  std::uint64_t reset = 0;             // was established, ended by an RST in either direction
+  std::uint64_t unprotected_lost = 0;  // with their adapter, as they had chosen; in no other count but opened
 };
 
 // Bytes of all streams, both directions, judged against the workload.

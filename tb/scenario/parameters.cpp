@@ -70,6 +70,10 @@ constexpr parameter table[] = {
      "none; else 8 or more, without a capture."},
     {"workload.direction", word, AT(workload.direction), "", "", "both|up|down",
      "Made-up streams: both ways, up (from the host behind the adapter to the peer) or down."},
+    {"workload.unprotected", integer, AT(workload.unprotected), "0", "1048576", "",
+     "Connections whose sockets do not ask for failover, spread evenly over all: they die with their "
+     "adapter, which "
+     "is no failure of the run. Their server listens at its port + 30000, for protection is a listener's."},
 
     {"wire.rate", rate, AT(wire.rate), "1 Mb/s", "1.6 Tb/s", "",
      "Bit rate of every Ethernet link. 10 Gb/s: IEEE 802.3ae, the rate up to which the lwIP peer keeps "
