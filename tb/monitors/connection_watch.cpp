@@ -139,7 +139,7 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
 }
 
 void connection_watch::check_ack(const event& e, const wire_segment& s, connection& c) {
-  if (c.is_protected || !c.any_commit) {
+  if (c.is_protected || (!c.any_commit && !unprotected_ports_.count(s.source_port))) {
     if (!c.any_commit || s.ack.after(c.committed)) {
       rx1_.violated(
           e.number, e.at,
@@ -332,6 +332,12 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
         }
       break;
     }
+    case US_OP_LISTEN:
+      if (!(d.flags & US_CONN_PROTECTED)) unprotected_ports_.insert(d.u.listen.port);
+      break;
+    case US_OP_CONNECT:
+      if (!(d.flags & US_CONN_PROTECTED)) unprotected_ports_.insert(d.u.connect.local_port);
+      break;
     case US_OP_CLOSE:
       if (connection* c = by_cid(d.cid)) c->fin_posted = true;
       break;

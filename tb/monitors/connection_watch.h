@@ -2,6 +2,7 @@
 // I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 6; I-DMA-3, 5.
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -103,6 +104,8 @@ class connection_watch {
   std::uint64_t last_buffer_begin_ = 1, last_buffer_end_ = 0;
   std::uint32_t last_buffer_ = 0;
   std::unordered_map<std::uint64_t, seq32> last_iss_;  // of each tuple, beyond the end of its connections
+  std::set<std::uint16_t>
+      unprotected_ports_;  // local ones, of listeners and openings that ask for no failover
   std::vector<bool> fenced_;
   int silent_ = -1;  // the substitute of the recovery that is under way
   monitor rx1_{"I-RX-1"}, rx2_{"I-RX-2"}, rx4_{"I-RX-4"}, rx5_{"I-RX-5"}, rx6_{"I-RX-6"}, rx7_{"I-RX-7"};

@@ -145,6 +145,10 @@ struct lwip_peer::impl::connection final : stream {
     tcp_sent(pcb, on_sent);
     tcp_err(pcb, on_err);
     if (!owner.config.nagle) tcp_nagle_disable(pcb);
+    if (owner.config.keepalive) {
+      ip_set_option(pcb, SOF_KEEPALIVE);
+      pcb->keep_idle = static_cast<u32_t>(owner.config.keepalive / millisecond);
+    }
   }
   ~connection() override {
     if (pcb) detach();

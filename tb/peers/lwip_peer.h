@@ -18,8 +18,9 @@ struct lwip_peer_config {
   unsigned prefix = 24;  // bits, 0 to 32
   ip_address gateway;    // IPv4; all zero: none
   std::optional<std::uint32_t>
-      iss;             // initial sequence number of every connection; absent: drawn from "peer/<name>/iss"
-  bool nagle = false;  // RFC 9293 3.7.4; off, as request-response programs set it
+      iss;              // initial sequence number of every connection; absent: drawn from "peer/<name>/iss"
+  picos keepalive = 0;  // idle time after which a connection is probed (RFC 1122 4.2.3.6); 0: never
+  bool nagle = false;   // RFC 9293 3.7.4; off, as request-response programs set it
 };
 
 // lwIP's state is global: one lwip_peer a process. Its own work costs no simulated time. lwIP as Debian

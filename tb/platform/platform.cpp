@@ -45,6 +45,7 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
       lwip_peer_config c;
       c.mac = lwip_mac;
       c.ip = lwip_ip;
+      c.keepalive = s.workload.peer_keepalive;
       lwip = std::make_unique<lwip_peer>("lwip", c, s.seed);
       lwip->eth().bind(peer_link->b);
     } else {

@@ -70,6 +70,10 @@ constexpr parameter table[] = {
      "none; else 8 or more, without a capture."},
     {"workload.direction", word, AT(workload.direction), "", "", "both|up|down",
      "Made-up streams: both ways, up (from the host behind the adapter to the peer) or down."},
+    {"workload.peer_keepalive", time, AT(workload.peer_keepalive), "0 ps", "7200 s", "",
+     "Idle time after which an lwIP peer probes its connection (RFC 1122 4.2.3.6), and finds out that an "
+     "unprotected "
+     "one is gone. 0: never."},
     {"workload.unprotected", integer, AT(workload.unprotected), "0", "1048576", "",
      "Connections whose sockets do not ask for failover, spread evenly over all: they die with their "
      "adapter, which "

@@ -45,7 +45,8 @@ struct workload_parameters {
   std::uint32_t rounds = 1;
   std::uint32_t phases = 0;
   std::string direction = "both";  // "both", "up" (adapter to peer), "down"
-  std::uint32_t unprotected = 0;   // connections opened without failover, at most all of them
+  picos peer_keepalive = 0;
+  std::uint32_t unprotected = 0;  // connections opened without failover, at most all of them
 };
 
 struct wire_parameters {
