@@ -34,6 +34,7 @@ tcp_engine::impl::listener* tcp_engine::impl::find_listener(const four_tuple& t)
 // it.
 seq32 tcp_engine::impl::fresh_iss(picos now, const four_tuple& t) const {
   if (config.mutants.reuse_isn) return seq32{1000};
+  if (config.iss) return seq32{*config.iss};
   const picos since = now - clock_origin;
   const auto ticks = static_cast<std::uint32_t>(clock_at_origin * 250ull + since / 4_us);
   return seq32{ticks + static_cast<std::uint32_t>(table.hash(t, 1))};

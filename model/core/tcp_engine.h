@@ -11,6 +11,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "model/abi/ids.h"
 #include "model/abi/seq32.h"
@@ -76,6 +77,8 @@ struct tcp_mutants {
 // Constants of an engine; times in picoseconds. Ranges are checked by the scenario reader.
 struct tcp_config {
   std::uint32_t max_connections = 4096;
+  // Initial sequence number of connections that peers open; absent: as RFC 6528 says. For tests of the wrap.
+  std::optional<std::uint32_t> iss;
   std::uint16_t mtu = 1500;  // of IP packets: our MSS is mtu - 40
   std::uint8_t wscale = 7;   // shift we offer (RFC 7323), 0 to 14
   bool timestamps = true;    // offer and accept timestamps

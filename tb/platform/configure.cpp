@@ -12,6 +12,7 @@ adapter_config adapter_of(const scenario& s) {
   const adapter_parameters& a = s.adapter;
   c.tcp = a.tcp;
   c.tcp.congestion = a.congestion == "cubic" ? congestion_kind::cubic : congestion_kind::newreno;
+  if (s.workload.iss != workload_parameters::any_iss) c.tcp.iss = static_cast<std::uint32_t>(s.workload.iss);
   c.tcp.mutants.ack_before_commit = s.has_mutant("ack_before_commit") || !s.commit.rule;
   c.tcp.mutants.snd_max_reset = s.has_mutant("snd_max_reset");
   c.tcp.mutants.shrink_window = s.has_mutant("shrink_window");

@@ -46,6 +46,7 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
       c.mac = lwip_mac;
       c.ip = lwip_ip;
       c.keepalive = s.workload.peer_keepalive;
+      if (s.workload.iss != workload_parameters::any_iss) c.iss = static_cast<std::uint32_t>(s.workload.iss);
       lwip = std::make_unique<lwip_peer>("lwip", c, s.seed);
       lwip->eth().bind(peer_link->b);
     } else {

@@ -147,6 +147,7 @@ simulation::simulation(const scenario& s, const run_options& options)
         std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
                                       static_cast<unsigned>(platform_.main.slots.size()), host_ip.v4_value());
     timeouts_ = std::make_unique<timeout_log>(platform_);
+    ack_latency_ = std::make_unique<ack_latency>(log_, static_cast<unsigned>(platform_.main.slots.size()));
   }
   log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
   if (phases_of(s))
@@ -382,6 +383,7 @@ void simulation::count() {
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
 
+  if (ack_latency_) result_.ack_latency = ack_latency_->times();
   result_.failovers = failovers_.results();
   result_.faults = faults_.results();
   const bool intact = result_.bytes.lost + result_.bytes.duplicated + result_.bytes.corrupted +

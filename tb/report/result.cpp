@@ -101,6 +101,8 @@ std::string to_json(const run_result& r) {
         {"duplicated", b.duplicated},
         {"corrupted", b.corrupted}}},
       {"failovers", list(r.failovers, failover_json)},
+      {"ack_latency_ps",
+       {{"segments", r.ack_latency.segments}, {"p50", r.ack_latency.p50}, {"p99", r.ack_latency.p99}}},
       {"host_interface",
        {{"doorbells", h.doorbells},
         {"mmio_reads", h.mmio_reads},

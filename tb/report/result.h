@@ -74,6 +74,13 @@ struct failover_result {
   stall_times stall;
 };
 
+// How long received data wait for their ACK at the adapters.
+struct ack_latency_times {
+  std::uint64_t segments = 0;  // measured; 0: monitors are off, or nothing was received
+  picos p50 = 0;
+  picos p99 = 0;
+};
+
 struct host_interface_counts {
   std::uint64_t doorbells = 0;
   std::uint64_t mmio_reads = 0;
@@ -119,6 +126,7 @@ struct run_result {
   byte_counts bytes;
   std::vector<failover_result> failovers;
   host_interface_counts host_interface;
+  ack_latency_times ack_latency;
   std::vector<monitor_result> monitors;
   std::vector<fault_result> faults;
   std::vector<std::string>

@@ -74,6 +74,12 @@ constexpr parameter table[] = {
      "Idle time after which an lwIP peer probes its connection (RFC 1122 4.2.3.6), and finds out that an "
      "unprotected "
      "one is gone. 0: never."},
+    {"workload.iss", integer, AT(workload.iss), "0", "4294967296", "",
+     "Initial sequence number that lwIP peers and adapters choose for connections that are opened to them or "
+     "by them, "
+     "to have it wrap where a test wants it; connections that the host opens keep theirs. 4294967296: each "
+     "its own "
+     "(RFC 6528)."},
     {"workload.unprotected", integer, AT(workload.unprotected), "0", "1048576", "",
      "Connections whose sockets do not ask for failover, spread evenly over all: they die with their "
      "adapter, which "

@@ -46,6 +46,8 @@ struct workload_parameters {
   std::uint32_t phases = 0;
   std::string direction = "both";  // "both", "up" (adapter to peer), "down"
   picos peer_keepalive = 0;
+  std::uint64_t iss = any_iss;  // initial sequence number of every connection at both ends
+  static constexpr std::uint64_t any_iss = std::uint64_t{1} << 32;
   std::uint32_t unprotected = 0;  // connections opened without failover, at most all of them
 };
 

@@ -1,0 +1,45 @@
+#include "tb/platform/ack_latency.h"
+
+#include <algorithm>
+
+#include "tb/monitors/wire_segment.h"
+
+namespace understudy::tb {
+
+ack_latency::ack_latency(event_log& log, unsigned adapters) : adapters_(adapters) {
+  log.subscribe(this);
+}
+
+void ack_latency::on_event(const event& e) {
+  const bool in = e.kind == event_kind::frame_in;
+  if ((!in && e.kind != event_kind::frame_out) || e.unit >= adapters_) return;
+  const auto s = read_segment(e.data, e.length);
+  if (!s) return;
+  const std::uint64_t unit = std::uint64_t{e.unit} << 32;
+  if (in) {
+    if (s->payload_length)
+      waiting_[{unit | s->source_ip, std::uint64_t{s->source_port} << 16 | s->destination_port}].push_back(
+          {s->end(), e.at});
+    return;
+  }
+  if (!s->has_ack) return;
+  const auto it =
+      waiting_.find({unit | s->destination_ip, std::uint64_t{s->destination_port} << 16 | s->source_port});
+  if (it == waiting_.end()) return;
+  std::deque<arrival>& w = it->second;
+  while (!w.empty() && w.front().end.before_eq(s->ack)) {
+    samples_.push_back(e.at - w.front().at);
+    w.pop_front();
+  }
+}
+
+ack_latency_times ack_latency::times() const {
+  if (samples_.empty()) return {};
+  std::sort(samples_.begin(), samples_.end());
+  const auto at = [&](std::size_t percent) {
+    return samples_[std::min(samples_.size() - 1, samples_.size() * percent / 100)];
+  };
+  return {samples_.size(), at(50), at(99)};
+}
+
+}  // namespace understudy::tb

@@ -1,0 +1,33 @@
+// How long peers' data wait for their ACK at the adapter: what the commit rule costs.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "model/abi/seq32.h"
+#include "model/core/event_log.h"
+#include "tb/report/result.h"
+
+namespace understudy::tb {
+
+// From the last bit of a segment with payload at an adapter to the first bit of the first ACK that covers it
+// there. Segments that no ACK of the same adapter covers are left out, sent again or not.
+class ack_latency : public event_observer {
+ public:
+  // Watches adapters 0 to adapters - 1. Subscribes itself.
+  ack_latency(event_log& log, unsigned adapters);
+  void on_event(const event& e) override;
+  ack_latency_times times() const;
+
+ private:
+  struct arrival {
+    seq32 end;
+    picos at;
+  };
+  unsigned adapters_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::deque<arrival>> waiting_;  // adapter and peer, ports
+  mutable std::vector<picos> samples_;
+};
+
+}  // namespace understudy::tb

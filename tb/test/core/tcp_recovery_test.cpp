@@ -1,0 +1,90 @@
+// What a substitute's engine starts with, and how it finds its way back: SR-3 and SR-6.
+#include <iostream>
+
+#include "tb/test/core/engine_rig.h"
+
+namespace understudy::tb {
+namespace {
+
+constexpr picos round_trip = 110_us;  // wire, fetch and commit of the rig
+
+struct streaming : rig {
+  // A wire of 10 Gb/s from a to b, so that segments arrive one by one.
+  streaming() : rig(7) {
+    a.wire = [this](frame_ref f) {
+      if (cut) return;
+      free_at_ = std::max(free_at_, time.now) + picos{f.size()} * 800;
+      time.at(free_at_ + 50_us, [this, f] { b.take(f); });
+    };
+    connect();
+    a.post(a.newest, 64 << 20);
+    time.run_for(20 * round_trip);
+  }
+  // The adapter dies; its substitute has the hard state `blackout` later.
+  void die(picos blackout) {
+    cut = true;
+    time.run_for(blackout);
+    cut = false;
+    a.fail_over();
+    a.kick();
+  }
+  picos free_at_ = 0;
+  static double usable_window(const rig_end& e) {
+    const tcp_view v = e.engine->view(e.newest);
+    return std::min<double>(v.cwnd, e.engine->view(e.newest).snd_wnd);
+  }
+};
+
+TEST(SR_3, an_ack_of_everything_in_flight_as_the_first_segment_moves_una_without_a_storm) {
+  streaming r;
+  const seq32 in_flight = r.a.view().snd_nxt;
+  r.die(500_us);
+  const std::size_t before = r.a.sent.size();
+  segment s;  // what the peer had sent before the death, held by the switch until now
+  s.tuple = {ip_a, ip_b, port_a, port_b};
+  s.flags = tcp_ack;
+  s.seq = r.a.view().hard.rcv_nxt;
+  s.ack = in_flight;
+  s.window = 0xffff;
+  s.options.has_ts = true;
+  s.options.tsval = r.b.clock_ms + static_cast<std::uint32_t>(r.time.now / 1_ms);
+  r.a.take(s);
+  EXPECT_EQ(r.a.view().hard.snd_una, in_flight);
+  r.time.run_for(1_us);
+  std::size_t pure = 0;
+  for (std::size_t i = before; i < r.a.sent.size(); ++i)
+    pure += r.a.sent[i].s.payload_length == 0 && !r.a.sent[i].request.kick;
+  EXPECT_LE(pure, 1u);
+  EXPECT_EQ(r.a.engine->counters().challenge_acks, 0u);
+}
+
+TEST(SR_6, soft_state_starts_afresh) {
+  streaming r;
+  ASSERT_GT(r.a.view().srtt, 0u);
+  r.die(500_us);
+  const tcp_view v = r.a.view();
+  EXPECT_EQ(v.cwnd, r.a.config.initial_window_segments * 1448u);
+  EXPECT_EQ(v.rto, 1_s);
+  EXPECT_EQ(v.srtt, 0u);
+}
+
+TEST(SR_6, soft_state_is_within_a_fifth_of_a_twin_that_never_failed_after_twenty_four_round_trips) {
+  streaming failed, twin;
+  failed.die(500_us);
+  twin.time.run_until(failed.time.now);
+  for (rig* r : {static_cast<rig*>(&failed), static_cast<rig*>(&twin)}) r->time.run_for(24 * round_trip);
+  const tcp_view f = failed.a.view(), t = twin.a.view();
+  std::cout << "usable window " << streaming::usable_window(failed.a) << " against "
+            << streaming::usable_window(twin.a) << " bytes, srtt " << f.srtt << " against " << t.srtt
+            << " ps, rto " << f.rto << " against " << t.rto << " ps\n";
+  EXPECT_NEAR(streaming::usable_window(failed.a), streaming::usable_window(twin.a),
+              0.2 * streaming::usable_window(twin.a));
+  EXPECT_NEAR(static_cast<double>(f.srtt), static_cast<double>(t.srtt), 0.2 * static_cast<double>(t.srtt));
+  EXPECT_NEAR(static_cast<double>(f.rto), static_cast<double>(t.rto), 0.2 * static_cast<double>(t.rto));
+  EXPECT_TRUE(rig::received(failed.b, failed.b.newest, failed.b.only().rx.size()))
+      << "every byte in its place";
+  EXPECT_EQ(failed.a.violations + failed.b.violations, 0u);
+}
+
+}  // namespace
+}  // namespace understudy::tb
