@@ -314,7 +314,7 @@ void simulation::judge() {
   // On a path so slow that peers time out for nothing before any fault, they may do so behind it.
   if (!marks_.empty() && !marks_[0].timeouts.unexplained && timeouts_ && timeouts_->counts().unexplained)
     why.push_back(plural(timeouts_->counts().unexplained, "time-out") +
-                  " of peers whose connections had lost nothing");
+                  " of peers whose connections had lost nothing; the first: " + timeouts_->unexplained());
   for (const fault_result& f : faults_.results())
     if (!f.activated)
       why.push_back("fault " + std::to_string(f.id) + " (" + f.kind + ") was never activated");

@@ -1,5 +1,7 @@
 #include "tb/platform/timeout_log.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace understudy::tb {
@@ -36,7 +38,7 @@ void timeout_log::lost(const frame_ref& f, frame_loss why) {
     c.lost_ack = s->ack;
     c.answer_loss = why;
   } else if (s->end() != s->seq) {
-    of_peers(*s).open.push_back({s->end(), why, no_unit});
+    of_peers(*s).open.push_back({s->end(), why, no_unit, false});
   }
 }
 
@@ -51,12 +53,19 @@ void timeout_log::on_event(const event& e) {
   const auto s = read_segment(e.data, e.length);
   if (!s) return;
   if (!at_peer) {
-    if (s->end() != s->seq) of_peers(*s).open.push_back({s->end(), frame_loss::carrier, e.unit});
+    conversation& c = of_peers(*s);
+    if (s->end() != s->seq)
+      c.open.push_back({s->end(), frame_loss::carrier, e.unit, c.edge_known && s->end().after(c.edge)});
     return;
   }
   if (s->source_ip != host_ip.v4_value()) return;
   conversation& c = of(s->destination_ip, s->destination_port, s->source_port);
   if (!s->has_ack) return;
+  if (s->syn) c.scale = s->has_wscale ? s->wscale : 0;
+  const seq32 edge =
+      s->ack + (static_cast<std::uint32_t>(s->window) << (s->syn || !c.peer_scales ? 0 : c.scale));
+  if (!c.edge_known || edge.after(c.edge)) c.edge = edge;
+  c.edge_known = true;
   std::erase_if(c.open, [&](const range& r) { return r.end.before_eq(s->ack); });
 }
 
@@ -68,6 +77,7 @@ void timeout_log::sent(const wire_segment& s, bool by_twin) {
     if (s.syn && s.end() == c.sent) return;  // again
     c = {};
     c.begun = true;
+    c.peer_scales = s.has_wscale;
     c.sent = s.seq;
   }
   if (by_twin && s.seq.before(c.sent)) {
@@ -88,9 +98,16 @@ void timeout_log::timed_out(const wire_segment& s) {
     if (!r.end.after(s.seq)) continue;
     if (r.unit == no_unit) return count(r.why);
     if (r.unit < 64 && struck_ >> r.unit & 1) return count(frame_loss::carrier);
+    if (r.beyond) {
+      ++counts_.window;
+      return;
+    }
   }
   if (c.answer_lost && c.lost_ack.after(s.seq)) return count(c.answer_loss);
-  ++counts_.unexplained;
+  if (counts_.unexplained++ == 0)
+    unexplained_ =
+        fmt::format("{:.3f} us, port {} to {}, sequence number {}", static_cast<double>(now_ps()) / 1e6,
+                    s.source_port, s.destination_port, s.seq.raw);
 }
 
 void timeout_log::count(frame_loss why) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "tb/monitors/wire_segment.h"
@@ -19,6 +20,8 @@ class timeout_log : public event_observer {
   // Adapter `unit` of the main host was struck now: what it had taken and not acknowledged is lost.
   void note_fault(unsigned unit) { struck_ |= std::uint64_t{1} << unit; }
   const timeout_counts& counts() const { return counts_; }
+  // The first that nothing explains, for people; empty: there is none.
+  const std::string& unexplained() const { return unexplained_; }
 
   void on_event(const event& e) override;
 
@@ -27,12 +30,17 @@ class timeout_log : public event_observer {
     seq32 end;  // of a segment that takes up sequence space
     frame_loss why;
     std::uint16_t unit;  // the adapter that took it, or no_unit: it is lost
+    bool beyond;         // the window that the peer had been told of: not to be taken whole
   };
   // One connection, as its peer sees it.
   struct conversation {
     seq32 sent;  // highest number that the peer has used
     bool begun = false;
-    std::vector<range> open;   // not acknowledged: lost, or taken by an adapter
+    std::vector<range> open;  // not acknowledged: lost, or taken by an adapter
+    seq32 edge;               // highest right edge that the peer was told of
+    bool edge_known = false;
+    std::uint8_t scale = 0;  // of the host's windows, if both ends offered one
+    bool peer_scales = false;
     bool answer_lost = false;  // ever; then:
     seq32 lost_ack;            // highest ACK of the host's that was lost
     frame_loss answer_loss{};
@@ -49,6 +57,7 @@ class timeout_log : public event_observer {
   platform& platform_;
   std::uint64_t struck_ = 0;  // one bit an adapter
   timeout_counts counts_;
+  std::string unexplained_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, conversation> conversations_;  // peer's address, ports
 };
 

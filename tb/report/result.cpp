@@ -34,6 +34,7 @@ json failover_json(const failover_result& f) {
            {{"old_adapter", f.peer_timeouts.old_adapter},
             {"wire", f.peer_timeouts.wire},
             {"hold", f.peer_timeouts.hold},
+            {"window", f.peer_timeouts.window},
             {"unexplained", f.peer_timeouts.unexplained}}},
           {"stall_ps", {{"p50", f.stall.p50}, {"p99", f.stall.p99}, {"max", f.stall.max}}}};
 }

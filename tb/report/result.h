@@ -46,11 +46,13 @@ struct timeout_counts {
   std::uint64_t old_adapter = 0;  // a segment that a dead adapter took or should have got, or its answer
   std::uint64_t wire = 0;         // to an impairment
   std::uint64_t hold = 0;         // no room in the switch's hold or queue
+  std::uint64_t window = 0;       // beyond the window that they had been told of
   std::uint64_t unexplained = 0;  // nothing: must not be
   timeout_counts operator-(const timeout_counts& o) const {
-    return {old_adapter - o.old_adapter, wire - o.wire, hold - o.hold, unexplained - o.unexplained};
+    return {old_adapter - o.old_adapter, wire - o.wire, hold - o.hold, window - o.window,
+            unexplained - o.unexplained};
   }
-  std::uint64_t all() const { return old_adapter + wire + hold + unexplained; }
+  std::uint64_t all() const { return old_adapter + wire + hold + window + unexplained; }
 };
 
 // One failover. Steps are instants since time 0; a step that was not reached is empty.
