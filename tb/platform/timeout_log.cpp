@@ -73,8 +73,7 @@ void timeout_log::on_event(const event& e) {
 void timeout_log::sent(const wire_segment& s, bool by_twin) {
   if (s.end() == s.seq) return;
   conversation& c = of_peers(s);
-  if (!c.begun || s.syn) {
-    if (s.syn && s.end() == c.sent) return;  // again
+  if (!c.begun || (s.syn && s.end() != c.sent)) {
     c = {};
     c.begun = true;
     c.peer_scales = s.has_wscale;

@@ -48,7 +48,11 @@ inline std::filesystem::path test_folder() {
   std::string name = std::string(t->test_suite_name()) + "." + t->name();
   for (char& c : name)
     if (c == '/') c = '_';
-  return std::filesystem::path(US_TEST_FOLDER) / name;
+  const std::filesystem::path folder = std::filesystem::path(US_TEST_FOLDER) / name;
+  static std::string emptied;
+  if (emptied != name) std::filesystem::remove_all(folder);
+  emptied = name;
+  return folder;
 }
 
 // A shell command: exit status and standard output. Standard error goes to `errors` if that is given, else
