@@ -1,8 +1,10 @@
 // What a recovery promises, one test a promise: SR-1 to SR-6.
 #include <cmath>
 #include <iostream>
+#include <map>
 
 #include "model/core/rng.h"
+#include "tb/test/platform/event_text.h"
 #include "tb/test/platform/program.h"
 
 namespace understudy::tb {
@@ -89,6 +91,43 @@ TEST(SR_2, being_unprotected_excuses_nothing_while_the_adapter_lives) {
   const program_run r = run_program(scenario_file("hello.toml"), settings);
   EXPECT_EQ(r.status, 1);
   EXPECT_EQ(r.result["connections"]["unprotected_lost"], 0);
+}
+
+// The blackout's length is judged by blackout_test; this is what comes behind it.
+TEST(SR_4, throughput_is_back_within_twenty_round_trips_and_no_more_is_sent_again_than_was_in_flight) {
+  constexpr double round_trip_us = 30;  // four cables of 5 us, the switch, two adapters
+  std::filesystem::create_directories(test_folder());
+  const auto text = test_folder() / "events.txt";
+  const program_run r =
+      run_program(scenario_file("hello.toml"),
+                  {"peer=twin", "topology.adapters=2", "workload.direction=up", "workload.connections=4",
+                   R"(workload.bytes="2 MiB")", fault_at_fraction(0.5)},
+                  "--captures off -v -v", text);
+  expect_intact(r, 4);
+  const auto& f = r.result["failovers"][0];
+  const double fault = f["fault_ps"].get<double>() / 1e6, unblock = f["unblock_ps"].get<double>() / 1e6;
+  const double behind = unblock + 20 * round_trip_us;
+  std::uint64_t before = 0, after = 0, again = 0, in_flight = 0;
+  std::map<unsigned, std::uint32_t> sent, acked;  // by the peer's port, up to the fault
+  for (const event_line& e : read_events(text)) {
+    if (!e.is_segment) continue;
+    if (e.unit == 0 && e.kind == "frame_out" && e.us < fault) {
+      if (e.us >= fault - 1000) before += e.length;
+      sent[e.destination_port] = std::max(sent[e.destination_port], e.seq + e.length);
+    }
+    if (e.unit == 0 && e.kind == "frame_in" && e.us < fault) acked[e.source_port] = e.ack;
+    if (e.unit != 1 || e.kind != "frame_out") continue;
+    if (e.us >= behind && e.us < behind + 1000) after += e.length;
+    if (e.length && e.seq < sent[e.destination_port])
+      again += std::min(e.length, sent[e.destination_port] - e.seq);
+  }
+  std::filesystem::remove(text);
+  for (const auto& [port, end] : sent) in_flight += end - acked[port];
+  std::cout << before << " bytes in the last millisecond before, " << after << " in one behind; " << again
+            << " bytes sent again of " << in_flight << " in flight\n";
+  EXPECT_GT(before, 500'000u);
+  EXPECT_GE(static_cast<double>(after), 0.9 * static_cast<double>(before));
+  EXPECT_LE(again, in_flight);
 }
 
 TEST(SR_5, with_nothing_held_all_that_arrives_while_reception_is_blocked_is_sent_again) {
