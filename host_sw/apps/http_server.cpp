@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 namespace http = boost::beast::http;
 
 constexpr std::size_t piece = 64 * 1024;
-constexpr std::size_t turn_bytes = 256 * 1024;  // then others have their turn
+constexpr std::size_t turn_bytes = 128 * 1024;  // then others have their turn
 constexpr std::uint32_t longest_header = 16 * 1024;
 
 // Sessions run one after the other: one room serves all.

@@ -33,20 +33,24 @@ void reactor::note(int fd, unsigned events) {
   if (i >= users_.size() || !users_[i]) return;
   if (pending_[i] == 0) ready_.push_back(fd);
   pending_[i] |= events;
-  if (std::exchange(scheduled_, true)) return;
+  schedule();
+}
+
+void reactor::schedule() {
+  if (ready_.empty() || std::exchange(scheduled_, true)) return;
   timer_ = machine_.timer_start(
       0, [](void* self) { static_cast<reactor*>(self)->dispatch(); }, this);
 }
 
+// One socket at a time: what the driver has to do comes in between.
 void reactor::dispatch() {
   scheduled_ = false;
-  delivering_.swap(ready_);
-  for (const int fd : delivering_) {
-    const auto i = static_cast<std::size_t>(fd);
-    const unsigned events = std::exchange(pending_[i], 0u);
-    if (events && users_[i]) users_[i]->on_events(fd, events);
-  }
-  delivering_.clear();
+  const int fd = ready_.front();
+  ready_.pop_front();
+  const auto i = static_cast<std::size_t>(fd);
+  const unsigned events = std::exchange(pending_[i], 0u);
+  if (events && users_[i]) users_[i]->on_events(fd, events);
+  schedule();
 }
 
 }  // namespace understudy::host

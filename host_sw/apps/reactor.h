@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "host_sw/driver/ring_queue.h"
 #include "host_sw/hal/hal.h"
 #include "host_sw/sockets/sockets.h"
 
@@ -31,14 +32,14 @@ class reactor {
 
  private:
   void note(int fd, unsigned events);
+  void schedule();
   void dispatch();
 
   sockets& sockets_;
   hal& machine_;
   std::vector<socket_user*> users_;  // by fd
   std::vector<unsigned> pending_;    // by fd
-  std::vector<int> ready_;
-  std::vector<int> delivering_;
+  ring_queue<int> ready_;
   std::uint64_t timer_ = 0;
   bool scheduled_ = false;
 };

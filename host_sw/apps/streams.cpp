@@ -8,7 +8,7 @@ namespace understudy::host {
 namespace {
 
 constexpr std::size_t piece = 64 * 1024;        // of one call
-constexpr std::size_t turn_bytes = 256 * 1024;  // then others have their turn
+constexpr std::size_t turn_bytes = 128 * 1024;  // then others have their turn
 
 // Sessions run one after the other: one room serves all.
 std::array<std::uint8_t, piece> room;

@@ -37,6 +37,8 @@ struct live_result {
   std::uint64_t http_errors = 0;
   std::uint64_t bytes_received = 0;  // by applications behind the adapter
   std::uint64_t bytes_sent = 0;
+  std::uint64_t driver_connections = 0;  // that driver and adapter still know at the end, TIME_WAIT included
+  std::uint64_t adapter_connections = 0;
   std::uint64_t open_at_end = 0;  // connections that the end of the run reset
 };
 

@@ -49,6 +49,8 @@ std::string live_json(const live_result& r) {
                {"http_errors", r.http_errors},
                {"bytes_received", r.bytes_received},
                {"bytes_sent", r.bytes_sent},
+               {"driver_connections", r.driver_connections},
+               {"adapter_connections", r.adapter_connections},
                {"open_at_end", r.open_at_end}};
   return j.dump(2) + "\n";
 }

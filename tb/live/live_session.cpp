@@ -22,7 +22,7 @@ constexpr picos lead = 50_us;    // simulated time may run ahead so far: sleepin
 constexpr picos tolerance =
     50_ms;  // of being behind before time is slowed: a window at wire rate, or other work of the machine
 constexpr wall_nanos longest_sleep = 100'000'000;
-constexpr wall_nanos pace_period = 1'000'000'000;  // between two lines about being slow
+constexpr wall_nanos pace_period = 5'000'000'000;  // between two lines about being slow
 constexpr double slow_share = 0.1;                 // of that period: worth a line
 constexpr unsigned frames_at_once = 256;
 constexpr picos farewell = 20_ms;  // for the last resets to leave
@@ -206,7 +206,7 @@ void live_session::report_pace(wall_nanos now) {
   if (behind >= slow_share)
     say(fmt::format(
         "slow: simulated time ran at {:.2f} of its pace in the last {:.1f} s, {:.1f} s behind by now",
-        1 - behind, passed / 1e9, static_cast<double>(pacer_.put_off()) / 1e9));
+        std::max(0.0, 1 - behind), passed / 1e9, static_cast<double>(pacer_.put_off()) / 1e9));
 }
 
 live_result live_session::run() {
@@ -232,6 +232,9 @@ live_result live_session::run() {
 void live_session::finish() {
   result_.run.sim_time = now_ps();
   result_.open_at_end = apps_->open();
+  result_.driver_connections = driver_->connections();
+  if (const unsigned a = driver_->active_adapter(); a != host::any_driver::no_adapter)
+    result_.adapter_connections = platform_.main.slots[a].device->engine().connections();
   count();
   judge();
   platform_.main.machine->post([this] { apps_->abort_all(); });
