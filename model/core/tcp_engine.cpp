@@ -65,6 +65,27 @@ void tcp_engine::impl::offer_options(conn& c) const {
   c.our_wscale = config.wscale;
 }
 
+void tcp_engine::impl::make_room(picos now, listener& l) {
+  while (!l.handshakes.empty()) {
+    const index i = table.find(l.handshakes.front().id);
+    const bool waits = i != none && table.at(i).state == US_TCP_SYN_RCVD;
+    if (waits && now - l.handshakes.front().since < config.rto_min) return;
+    l.handshakes.drop_front();
+    if (waits) return end(i, tcp_env::change::aborted, US_ERR_TIMEOUT);
+  }
+}
+
+void tcp_engine::impl::enter_half_open(picos now, listener& l, cid c) {
+  ++l.half_open;
+  l.handshakes.push_back({c, now});
+  if (l.handshakes.size() <= 2 * std::size_t{l.backlog}) return;
+  for (std::size_t n = l.handshakes.size(); n > 0; --n) {  // forget those that are over
+    const listener::handshake h = l.handshakes.pop_front();
+    const index i = table.find(h.id);
+    if (i != none && table.at(i).state == US_TCP_SYN_RCVD) l.handshakes.push_back(h);
+  }
+}
+
 void tcp_engine::impl::leave_half_open(const conn& c) {
   if (!(c.conn & US_CONN_PASSIVE) || c.restored) return;
   const auto l = listeners.find({c.tuple.local, c.tuple.local_port});

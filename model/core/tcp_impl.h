@@ -9,6 +9,7 @@
 
 #include "model/core/congestion.h"
 #include "model/core/connection_table.h"
+#include "model/core/fifo.h"
 #include "model/core/reassembly.h"
 #include "model/core/tcp_connection.h"
 #include "model/core/tcp_engine.h"
@@ -33,6 +34,11 @@ struct tcp_engine::impl {
     std::uint8_t conn = 0;
     std::uint32_t backlog = 0;
     std::uint32_t half_open = 0;
+    struct handshake {
+      cid id;
+      picos since;
+    };
+    fifo<handshake> handshakes;  // in order of their SYNs; some are over already
   };
 
   impl(const tcp_config& c, tcp_env& e)
@@ -62,6 +68,10 @@ struct tcp_engine::impl {
   // Tell the owner how the connection ended and forget it.
   void end(index i, tcp_env::change what, us_status status);
   void leave_half_open(const conn& c);
+  // Give up the oldest half-open connection of `l` if it has waited for longer than a handshake takes.
+  void make_room(picos now, listener& l);
+  // Note a half-open connection that begins now.
+  void enter_half_open(picos now, listener& l, cid c);
   void enter_time_wait(picos now, index i);
   seq32 fresh_iss(picos now, const four_tuple& t) const;
   std::uint16_t our_mss() const { return static_cast<std::uint16_t>(config.mtu - 40); }

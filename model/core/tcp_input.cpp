@@ -86,13 +86,14 @@ void tcp_engine::impl::agree_options(conn& c, const segment& s) {
 }
 
 void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l) {
+  if (l.half_open >= l.backlog) make_room(now, l);
   const index i = l.half_open < l.backlog ? table.take(s.tuple) : none;
   if (i == none) {
     ++counters.refused_syns;
     return;
   }
-  ++l.half_open;
   conn& c = table.at(i);
+  enter_half_open(now, l, id(c, i));
   begin(c, addr_index, static_cast<std::uint8_t>((l.conn & US_CONN_PROTECTED) | US_CONN_PASSIVE),
         fresh_iss(now, s.tuple));
   offer_options(c);

@@ -41,7 +41,9 @@ void connection_watch::on_event(const event& e) {
       if (const auto s = read_segment(e.data, e.length)) frame_out(e, *s);
       break;
     case event_kind::frame_in:
-      if (const auto s = read_segment(e.data, e.length); s && s->destination_ip == host_ip_) frame_in(*s);
+      if (const auto s = read_segment(e.data, e.length);
+          s && s->destination_ip == host_ip_ && checksums_hold(e.data))
+        frame_in(*s);
       break;
     case event_kind::write_visible:
       payload_visible(e);

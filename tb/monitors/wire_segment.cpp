@@ -10,7 +10,32 @@ std::uint32_t be32(const std::uint8_t* p) {
   return static_cast<std::uint32_t>(p[0]) << 24 | static_cast<std::uint32_t>(p[1]) << 16 |
          static_cast<std::uint32_t>(p[2]) << 8 | p[3];
 }
+
+// Ones' complement sum of 16-bit words in network order; an odd last byte is the high half of a word.
+std::uint64_t word_sum(const std::uint8_t* p, std::uint32_t length) {
+  std::uint64_t sum = 0;
+  for (; length >= 4; p += 4, length -= 4) sum += be32(p);
+  if (length >= 2) {
+    sum += be16(p);
+    p += 2;
+    length -= 2;
+  }
+  return length ? sum + (std::uint64_t{*p} << 8) : sum;
+}
+bool is_all_ones(std::uint64_t sum) {
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return sum == 0xffff;
+}
 }  // namespace
+
+bool checksums_hold(const std::uint8_t* frame) {
+  const std::uint8_t* ip = frame + 14;
+  const std::uint32_t header = (ip[0] & 15u) * 4;
+  const std::uint32_t segment = be16(ip + 2) - header;
+  constexpr std::uint64_t tcp = 6;
+  return is_all_ones(word_sum(ip, header)) &&
+         is_all_ones(word_sum(ip + 12, 8) + tcp + segment + word_sum(ip + header, segment));
+}
 
 std::optional<wire_segment> read_segment(const std::uint8_t* frame, std::uint32_t length) {
   if (length < 14 + 20 + 20 || be16(frame + 12) != 0x0800) return {};

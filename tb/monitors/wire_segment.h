@@ -21,6 +21,10 @@ struct wire_segment {
   seq32 end() const { return seq + payload_length + (syn ? 1u : 0u) + (fin ? 1u : 0u); }
 };
 
+// Whether the checksums of the IPv4 header and of the TCP segment hold; for a frame that read_segment()
+// takes.
+bool checksums_hold(const std::uint8_t* frame);
+
 // Of an Ethernet frame of `length` bytes; empty if it is not a whole IPv4 TCP segment.
 std::optional<wire_segment> read_segment(const std::uint8_t* frame, std::uint32_t length);
 

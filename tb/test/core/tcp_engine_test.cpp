@@ -76,6 +76,28 @@ TEST(TcpHandshake, SynAckIsRepeatedWithBackoffAndGivenUp) {
   EXPECT_EQ(t.host().status, US_ERR_TIMEOUT);
 }
 
+// A flood of SYNs does not shut a listener for as long as SYN-ACKs are repeated.
+TEST(TcpHandshake, AnOldHalfOpenConnectionGivesWayToANewSyn) {
+  solo t;
+  ASSERT_TRUE(t.e.engine->unlisten(ip_b, port_b));
+  ASSERT_TRUE(t.e.engine->listen(ip_b, port_b, 0, 2, US_CONN_PROTECTED));
+  const auto syn_from = [&t](std::uint16_t p) {
+    segment s = t.make(tcp_syn);
+    s.tuple.remote_port = p;
+    t.give(s);
+  };
+  for (std::uint16_t p = 1; p <= 40; ++p) {
+    syn_from(p);
+    EXPECT_LE(t.e.engine->connections(), 2u);
+    t.time.run_for(150_ms);  // the two there are have waited for 300 ms
+  }
+  EXPECT_EQ(t.e.engine->connections(), 2u);
+  EXPECT_EQ(t.counters().refused_syns, 0u);
+  syn_from(41);
+  syn_from(42);  // the oldest is 150 ms old: it may still be on its way
+  EXPECT_EQ(t.counters().refused_syns, 1u);
+}
+
 TEST(TcpHandshake, TheBacklogCountsHalfOpenConnections) {
   solo t;
   ASSERT_TRUE(t.e.engine->unlisten(ip_b, port_b));

@@ -6,6 +6,20 @@ namespace {
 
 const std::string base = "http://10.77.0.2:8080/";
 
+// 100 MiB and three deaths in the nightly run, else 20 MiB and two.
+const bool nightly = std::getenv("US_LIVE_LONG") != nullptr;
+const std::size_t big = nightly ? 100 << 20 : 20 << 20;
+const std::size_t deaths = nightly ? 3 : 2;
+
+// Kills the adapter that serves, again and again.
+std::string killing(pid_t program) {
+  std::string script;
+  for (std::size_t i = 0; i < deaths; ++i)
+    script +=
+        "sleep " + std::string(nightly ? "2" : "0.5") + "; kill -USR1 " + std::to_string(program) + "; ";
+  return script;
+}
+
 TEST_F(live_network, curl_and_wget_get_files_lists_and_ranges) {
   make_file("a.bin", 300'000);
   start();
@@ -25,7 +39,7 @@ TEST_F(live_network, curl_and_wget_get_files_lists_and_ranges) {
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_EQ(result["status"], "held");
   EXPECT_EQ(result["connections"]["reset"], 0);
-  EXPECT_GE(result["connections"]["completed"], 6);
+  EXPECT_GE(result["connections"]["completed"], 5);  // the last one may still be closing
   EXPECT_EQ(result["live"]["http_requests"], 6);
 }
 
@@ -67,12 +81,11 @@ TEST_F(live_network, echo_discard_and_pump_do_their_work) {
   EXPECT_GE(result["live"]["bytes_sent"], 1'000'006);
 }
 
-TEST_F(live_network, a_download_survives_the_deaths_of_two_adapters) {
-  make_file("big", 20 << 20);
-  start({"--kill-after", "600ms"});
-  const auto r =
-      shell("curl -sS -m 60 --limit-rate 12M -o " + in_folder("got") + " -w '%{http_code} %{num_connects}' " +
-            base + "big & sleep 1; kill -USR1 " + std::to_string(program) + "; wait");
+TEST_F(live_network, a_download_survives_the_deaths_of_adapters) {
+  make_file("big", big);
+  start();
+  const auto r = shell("curl -sS -m 60 --limit-rate 12M -o " + in_folder("got") +
+                       " -w '%{http_code} %{num_connects}' " + base + "big & " + killing(program) + "wait");
   EXPECT_EQ(r.output, "200 1");
   EXPECT_TRUE(same("got", "www/big"));
   const long timeouts = counter("TcpExtTCPTimeouts");
@@ -80,29 +93,37 @@ TEST_F(live_network, a_download_survives_the_deaths_of_two_adapters) {
   EXPECT_EQ(counter("TcpEstabResets"), 0);
   EXPECT_EQ(counter("TcpExtPAWSEstab"), 0);
   EXPECT_EQ(stop(), 0) << said();
-  ASSERT_EQ(result["failovers"].size(), 2u);
+  ASSERT_EQ(result["failovers"].size(), deaths);
   for (const auto& f : result["failovers"]) {
     std::printf("%s -> %s: stall %.1f ms, the kernel had %ld time-outs\n",
                 f["from"].get<std::string>().c_str(), f["to"].get<std::string>().c_str(),
                 f["stall_ps"]["max"].get<double>() / 1e9, timeouts);
-    EXPECT_GT(f["stall_ps"]["max"], 0);
   }
   EXPECT_EQ(result["connections"]["opened"], 1);
   EXPECT_EQ(result["connections"]["reset"], 0);
 }
 
-TEST_F(live_network, an_upload_survives_the_deaths_of_two_adapters) {
-  make_file("big", 20 << 20);
+TEST_F(live_network, an_upload_survives_the_deaths_of_adapters) {
+  make_file("big", big);
   start();
-  const auto r =
-      shell("curl -sS -m 60 --limit-rate 12M -o /dev/null -w '%{http_code} %{num_connects}' -T " +
-            in_folder("www/big") + " " + base + "copy & sleep 0.6; kill -USR1 " + std::to_string(program) +
-            "; sleep 0.5; kill -USR1 " + std::to_string(program) + "; wait");
+  const auto r = shell("curl -sS -m 60 --limit-rate 12M -o /dev/null -w '%{http_code} %{num_connects}' -T " +
+                       in_folder("www/big") + " " + base + "copy & " + killing(program) + "wait");
   EXPECT_EQ(r.output, "201 1");
   EXPECT_TRUE(same("www/big", "www/copy"));
   EXPECT_EQ(counter("TcpEstabResets"), 0);
   EXPECT_EQ(stop(), 0) << said();
-  EXPECT_EQ(result["failovers"].size(), 2u);
+  EXPECT_EQ(result["failovers"].size(), deaths);
+  EXPECT_EQ(result["connections"]["reset"], 0);
+}
+
+TEST_F(live_network, many_connections_survive_on_a_wire_that_loses_frames) {
+  make_file("a.bin", 500'000);
+  start({"--set", "wire.impair=loss 1%"});
+  const auto r = shell("ab -q -k -s 60 -n 200 -c 64 " + base + "a.bin & " + killing(program) + "wait");
+  EXPECT_NE(r.output.find("Complete requests:      200"), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("Failed requests:        0"), std::string::npos) << r.output;
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["failovers"].size(), deaths);
   EXPECT_EQ(result["connections"]["reset"], 0);
 }
 
