@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <utility>
 
 #include "model/abi/understudy_abi.h"
 #include "model/pcie/tlp.h"
@@ -56,26 +57,38 @@ void timeline::on_event(const event& e) {
         const bool fetch = p.doorbell_flow != 0 && length % US_ENTRY_BYTES == 0 && length != 0;
         slice(e, fetch ? descriptor : dma, fmt::format("{} {}", length ? "read" : "flush read", length));
         if (fetch) {
-          arrow('f', p.doorbell_flow, e, descriptor);
-          p.doorbell_flow = 0;
+          arrow('t', p.doorbell_flow, e, descriptor);
+          p.fetch_flow = std::exchange(p.doorbell_flow, 0);
+        } else if (length && p.fetch_flow) {
+          arrow('f', std::exchange(p.fetch_flow, 0), e, dma);
         }
       } else if (type == tlp_type::memory_write) {
         slice(e, dma, fmt::format("write {}", length));
+        if (!p.write_flow) {
+          p.write_flow = ++next_flow_;
+          arrow('s', p.write_flow, e, dma);
+        }
       }
       break;
     }
     case event_kind::write_visible:
       if (e.length == sizeof(us_record)) {
         slice(e, commit, "record visible");
-        p.commit_flow = ++next_flow_;
-        arrow('s', p.commit_flow, e, commit);
+        if (p.write_flow) {
+          arrow('t', p.write_flow, e, commit);
+          p.commit_flow = std::exchange(p.write_flow, 0);
+        }
+        if (!p.interrupt_flow) {
+          p.interrupt_flow = ++next_flow_;
+          arrow('s', p.interrupt_flow, e, commit);
+        }
       } else {
         slice(e, commit, fmt::format("{} bytes visible", e.b));
       }
       break;
     case event_kind::interrupt:
       slice(e, interrupt, fmt::format("vector {}", e.a));
-      if (p.commit_flow) arrow('t', p.commit_flow, e, interrupt);
+      if (p.interrupt_flow) arrow('f', std::exchange(p.interrupt_flow, 0), e, interrupt);
       break;
     case event_kind::timer:
       slice(e, engine, "timer");
@@ -93,8 +106,7 @@ void timeline::on_event(const event& e) {
                             s->rst ? " RST" : "", s->has_ack ? fmt::format(" ACK {}", s->ack.raw) : "")
               : fmt::format("{} {} bytes", way, e.a));
       if (p.commit_flow && s && s->has_ack && e.kind == event_kind::frame_out) {
-        arrow('f', p.commit_flow, e, wire);
-        p.commit_flow = 0;
+        arrow('f', std::exchange(p.commit_flow, 0), e, wire);
       }
       break;
     }

@@ -1,5 +1,5 @@
-// The run as a timeline for ui.perfetto.dev: a track for each block of each adapter, arrows from doorbell to
-// descriptor fetch and from a record's write over its commit and interrupt to the ACK that it lets leave.
+// The run as a timeline for ui.perfetto.dev: a track for each block of each adapter, and arrows along what
+// causes what: doorbell, descriptor fetch, DMA read; DMA write, commit record, ACK; commit record, interrupt.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -20,8 +20,11 @@ class timeline : public event_observer {
  private:
   enum track : unsigned { doorbell = 1, descriptor, dma, commit, interrupt, engine, wire, recovery };
   struct pending {
-    std::uint64_t doorbell_flow = 0;  // doorbell rung, descriptors not yet fetched
-    std::uint64_t commit_flow = 0;    // record visible, no ACK has left yet
+    std::uint64_t doorbell_flow = 0;   // doorbell rung, descriptors not yet fetched
+    std::uint64_t fetch_flow = 0;      // descriptors fetched, no payload asked for yet
+    std::uint64_t write_flow = 0;      // a write is on the bus, no record visible yet
+    std::uint64_t commit_flow = 0;     // record visible, no ACK has left yet
+    std::uint64_t interrupt_flow = 0;  // record visible, no interrupt has come yet
   };
   void slice(const event& e, track t, const std::string& name);
   void arrow(char phase, std::uint64_t id, const event& e, track t);
