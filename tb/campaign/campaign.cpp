@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <stdexcept>
 
-#include "model/abi/crc32c.h"
 #include "model/core/rng.h"
 #include "tb/campaign/golden.h"
 #include "tb/campaign/injector.h"
@@ -16,6 +15,7 @@
 #include "tb/platform/run.h"
 #include "tb/report/files.h"
 #include "tb/report/origin.h"
+#include "tb/report/sha256.h"
 #include "tb/scenario/parameters.h"
 
 namespace understudy::tb {
@@ -28,40 +28,106 @@ double seconds_since(steady::time_point t) {
 }
 
 constexpr std::size_t shown_failures = 20;
+constexpr double commit_seconds = 0.5;  // what a lost machine costs
 constexpr unsigned rerun_samples = 8;  // injections that are run from the start to measure what forking saves
 
 std::string config_hash(const campaign_plan& p) {
   std::string all = p.text;
   for (const auto& [key, value] : changed_parameters(p.base)) all += key + "=" + value + ";";
-  return fmt::format("{:08x}{:08x}", crc32c(all.data(), all.size()), crc32c(all.data(), all.size(), 1));
+  return sha256(all);
 }
 
 golden_run checked_golden(const campaign_plan& p) {
   const golden_run g = run_golden(p.base);
-  if (!g.failed.empty()) throw scenario_error(p.path + ": the golden run does not hold: " + g.failed);
-  const golden_run again = run_golden(p.base);
-  if (again.hash != g.hash || again.events != g.events)
-    throw scenario_error(p.path +
-                         ": the golden run is not deterministic: a campaign on it would prove nothing");
+  const std::string unfit = why_unfit(g, g.failed.empty() ? run_golden(p.base) : g);
+  if (!unfit.empty()) throw scenario_error(p.path + ": " + unfit);
   return g;
 }
 
 // The points of the fault space that plan and shard select, in order.
-std::vector<std::uint64_t> select(const campaign_plan& p, const campaign_options& o, const golden_run& g) {
-  std::vector<std::uint64_t> space = g.torn;
-  if (p.mode != campaign_mode::torn_writes) {
-    space.clear();
-    for (std::uint64_t k = g.first_event; k <= g.events; ++k) space.push_back(k);
+std::vector<injection_point> select(const campaign_plan& p, const campaign_options& o, const golden_run& g) {
+  std::vector<injection_point> space;
+  if (p.mode == campaign_mode::torn_writes) {
+    for (const torn_point& t : g.torn) space.push_back({t.event, t.landed});
+  } else {
+    for (std::uint64_t k = g.first_event; k <= g.events; ++k) space.push_back({k});
   }
   if (space.empty()) throw scenario_error(p.path + ": the fault space is empty");
-  std::vector<std::uint64_t> chosen;
+  std::vector<injection_point> chosen;
   for (std::size_t i = 0; i < space.size(); i += p.stride)
     if (i / p.stride % o.shards == o.shard - 1) chosen.push_back(space[i]);
   return chosen;
 }
 
+campaign_identity identity_of(const campaign_plan& p, const golden_run& g) {
+  campaign_identity id;
+  const fault_class what = class_of(p.mode);
+  const library_versions built = built_with();
+  id.name = p.path;
+  id.mode = name(p.mode);
+  id.revision = source_revision();
+  id.config = config_hash(p);
+  id.toolchain = fmt::format("g++ {}, SystemC {}, Verilator {}, lwIP {}", __VERSION__, built.systemc,
+                             built.verilator, built.lwip);
+  id.seed = p.base.seed;
+  id.scenario = p.scenario_path;
+  id.model = what.model;
+  id.site_path = what.site;
+  id.site_kind = what.kind;
+  id.first_event = g.first_event;
+  id.golden_events = g.events;
+  id.golden_hash = g.hash;
+  if (!g.rests.empty())
+    id.state_hash =
+        std::stoull(sha256({reinterpret_cast<const char*>(g.rests.back().data()), g.rests.back().size() * 8})
+                        .substr(0, 16),
+                    nullptr, 16);
+  id.golden_ps = g.sim_ps;
+  id.golden_wall_s = static_cast<double>(g.wall_us) / 1e6;
+  return id;
+}
+
+// What is left to do of `chosen`, with the control forks and the injections that run to the end: the same
+// ones whatever was done before.
+std::vector<injection_point> points_left(const campaign_plan& p, const std::vector<injection_point>& chosen,
+                                         const result_store& store) {
+  const auto done = store.done();
+  const auto controlled = store.controlled();
+  rng dice(p.base.seed, "campaign/" + p.path);
+  std::vector<injection_point> points;
+  for (injection_point x : chosen) {
+    x.to_end = dice.chance(p.tail_share);
+    const bool control = dice.chance(p.control_share);
+    if (control && !controlled.contains(x.k)) points.push_back({x.k, 0, true, true});
+    if (p.mode == campaign_mode::double_failure || !done.contains({x.k, x.param})) points.push_back(x);
+  }
+  return points;
+}
+
+// A line now and then: how many, how fast, how long still. Points are done in their order, so that the share
+// of them that is behind us tells what is left.
+class progress_meter {
+ public:
+  progress_meter(const campaign_options& o, std::uint64_t first, std::uint64_t last)
+      : tell_(o.progress), first_(first), last_(last) {}
+  void at(std::uint64_t k, std::uint64_t done) {
+    if (!tell_) return;
+    const double spent = seconds_since(began_);
+    const double share =
+        last_ > first_ ? static_cast<double>(k - first_) / static_cast<double>(last_ - first_) : 0;
+    tell_(fmt::format("{:3.0f} %, {} injections, {:.0f} a second{}", share * 100, done,
+                      static_cast<double>(done) / spent,
+                      share > 0 ? fmt::format(", {:.0f} s left", spent * (1 - share) / share) : ""));
+  }
+
+ private:
+  const std::function<void(const std::string&)>& tell_;
+  std::uint64_t first_, last_;
+  steady::time_point began_ = steady::now();
+};
+
 // What an injection costs when it is run alone from the start, in seconds.
-double rerun_cost(const campaign_plan& p, const std::vector<std::uint64_t>& points) {
+double rerun_cost(const campaign_plan& p, const std::vector<injection_point>& points) {
   const auto begin = steady::now();
   unsigned n = 0;
   for (; n < rerun_samples && n < points.size(); ++n) {
@@ -69,7 +135,7 @@ double rerun_cost(const campaign_plan& p, const std::vector<std::uint64_t>& poin
     fault_spec f;
     f.kind = "kill";
     f.when = fault_spec::trigger::at_event;
-    f.at_event = points[points.size() * (2 * n + 1) / (2 * rerun_samples)];
+    f.at_event = points[points.size() * (2 * n + 1) / (2 * rerun_samples)].k;
     s.faults.push_back(f);
     in_processes(1, 1, 0, [&s](std::size_t) {
       run_options options;
@@ -108,81 +174,56 @@ campaign_result run_campaign(const campaign_plan& p, const campaign_options& o) 
 
   if (o.progress) o.progress("golden run, twice");
   const golden_run g = checked_golden(p);
+  r.scenario = p.scenario_path;
   r.golden_events = g.events - g.first_event + 1;
-  const std::vector<std::uint64_t> chosen = select(p, o, g);
+  const std::vector<injection_point> chosen = select(p, o, g);
   r.points = chosen.size();
-
-  campaign_identity id;
-  id.name = p.path;
-  id.mode = name(p.mode);
-  id.revision = source_revision();
-  id.config = config_hash(p);
-  id.seed = p.base.seed;
-  id.scenario = p.scenario_path;
-  id.golden_events = g.events;
-  id.golden_hash = g.hash;
-  const std::string database = (out / "results.sqlite").string();
-  result_store store(database, id);
+  result_store store((out / "results.sqlite").string(), identity_of(p, g));
   r.files = {"results.sqlite", "junit.xml"};
   const auto done = store.done();
   r.resumed = done.size();
-
-  rng dice(p.base.seed, "campaign/" + p.path);
-  std::vector<injection_point> points;
-  for (const std::uint64_t k : chosen) {
-    const bool to_end = dice.chance(p.tail_share);
-    const bool control = dice.chance(p.control_share);
-    if (control) points.push_back({k, true, true});
-    if (p.mode == campaign_mode::double_failure || !done.count({k, 0})) points.push_back({k, false, to_end});
-  }
+  const std::vector<injection_point> points = points_left(p, chosen, store);
 
   injector_options io;
   io.jobs = o.jobs;
   io.guard_seconds = p.guard_seconds;
   if (p.mode == campaign_mode::double_failure) {
     io.second_stride = p.second_stride;
-    io.skip = [&done](std::uint64_t k, std::uint64_t j) { return done.count({k, j}) != 0; };
+    io.skip = [&done](std::uint64_t k, std::uint64_t j) { return done.contains({k, j}); };
   }
+  if (p.mode == campaign_mode::liveness || p.mode == campaign_mode::safety) io.train = p.train;
+  progress_meter meter(o, points.empty() ? 0 : points.front().k, points.empty() ? 0 : points.back().k);
   const auto injecting = steady::now();
   std::uint64_t fresh = 0;
-  auto told = injecting;
+  auto committed = injecting;
   inject(
       p.base, g, points, io,
       [&](const injector_message& m) {
         if (m.control) {
-          ++r.control_forks;
-          r.control_mismatches += !m.control_equal;
+          store.add_control(m.result.k, m.control_equal);
           return;
         }
         ++fresh;
-        const injection_result& i = m.result;
-        store.add(i);
-        if (i.to_end && i.rest_equal) ++r.tail_checks;
-        r.tail_mismatches += m.tail_mismatch;
-        r.inconclusive += i.what == outcome::n2_inconclusive;
-        if (!i.allowed && r.failures.size() < shown_failures)
-          r.failures.push_back(fmt::format("{} after event {}{}: {} {}", injection_id(id, i.k, i.j), i.k,
-                                           i.j ? fmt::format(" and {} of the recovery", i.j) : "",
-                                           code(i.what), i.why));
-        if (seconds_since(told) < 0.5) return;
-        told = steady::now();
+        store.add(m.result);
+        if (seconds_since(committed) < commit_seconds) return;
+        committed = steady::now();
         store.commit();
-        if (!o.progress) return;
-        const double rate = static_cast<double>(fresh) / seconds_since(injecting);
-        const double left =
-            p.mode == campaign_mode::double_failure || rate <= 0
-                ? 0
-                : static_cast<double>(points.size() - std::min<std::size_t>(points.size(), fresh)) / rate;
-        o.progress(fmt::format("{} injections, {:.0f} a second{}", fresh, rate,
-                               left > 0 ? fmt::format(", {:.0f} s left", left) : ""));
+        meter.at(m.result.k, fresh);
       },
       o.stop);
   store.commit();
   const double injected_s = seconds_since(injecting);
   r.stopped = o.stop && o.stop->load();
-  r.injections = done.size() + fresh;
-  r.outcomes = store.outcomes();
-  r.not_allowed = store.not_allowed();
+  const store_totals t = store.totals();
+  r.injections = t.injections;
+  r.outcomes = t.outcomes;
+  r.not_allowed = t.not_allowed;
+  r.inconclusive = t.inconclusive;
+  r.tail_checks = t.tail_checks;
+  r.tail_mismatches = t.tail_mismatches;
+  r.control_forks = t.control_forks;
+  r.control_mismatches = t.control_mismatches;
+  r.failures = store.failures(shown_failures);
   if (fresh) r.injections_per_wall_s = static_cast<double>(fresh) / injected_s;
   if (fresh && p.mode == campaign_mode::crash_points && !r.stopped) {
     const double alone = rerun_cost(p, chosen);

@@ -30,9 +30,10 @@ struct mutant_verdict {
 struct campaign_result {
   campaign_mode mode = campaign_mode::crash_points;
   std::string plan;
+  std::string scenario;             // not for mutants
   std::uint64_t golden_events = 0;  // crash points there are
   std::uint64_t points = 0;         // of the fault space that the plan and shard select
-  std::uint64_t injections = 0;     // with a result, resumed ones included
+  std::uint64_t injections = 0;     // in the database, resumed ones included: each counts once
   std::uint64_t resumed = 0;
   std::uint64_t control_forks = 0, control_mismatches = 0;
   std::uint64_t tail_checks = 0, tail_mismatches = 0;

@@ -7,6 +7,28 @@
 
 namespace understudy::tb {
 
+namespace {
+
+std::string verdict(const campaign_result& r) {
+  if (r.stopped) return "STOPPED: run the same command again to go on";
+  if (!r.held())
+    return r.not_allowed + r.control_mismatches + r.tail_mismatches == 0 && r.inconclusive
+               ? "INCONCLUSIVE: run the same command again to try those once more"
+               : "FAILED: see the lines above";
+  switch (r.mode) {
+    case campaign_mode::mutants:
+      return "HELD: each defect is caught by its monitor, each run without it is clean";
+    case campaign_mode::liveness:
+      return "HELD: everything went on within the deadline";
+    case campaign_mode::safety:
+      return "HELD: nothing wrong was done until the last adapter was gone";
+    default:
+      return "HELD: no instant was found at which death hurts";
+  }
+}
+
+}  // namespace
+
 std::string to_json(const campaign_result& r) {
   nlohmann::ordered_json j;
   j["schema"] = 1;
@@ -56,9 +78,11 @@ std::string summary_text(const campaign_result& r) {
   } else {
     t += fmt::format("golden run   {} crash points; {} of the fault space selected\n", r.golden_events,
                      r.points);
-    t += fmt::format("injections   {}{}, {:.0f} a second, {:.1f} times faster than from the start\n",
-                     r.injections, r.resumed ? fmt::format(" ({} from before)", r.resumed) : "",
-                     r.injections_per_wall_s, r.speedup_over_rerun);
+    t += fmt::format("injections   {}{}, {:.0f} a second{}\n", r.injections,
+                     r.resumed ? fmt::format(" ({} from before)", r.resumed) : "", r.injections_per_wall_s,
+                     r.speedup_over_rerun > 0
+                         ? fmt::format(", {:.1f} times faster than from the start", r.speedup_over_rerun)
+                         : "");
     t += "outcomes    ";
     for (const auto& [what, n] : r.outcomes) t += fmt::format(" {} {}", what, n);
     t += fmt::format("; {} not allowed, {} inconclusive\n", r.not_allowed, r.inconclusive);
@@ -67,15 +91,24 @@ std::string summary_text(const campaign_result& r) {
                     r.control_forks, r.control_mismatches, r.tail_checks, r.tail_mismatches);
     for (const std::string& f : r.failures) t += "             " + f.substr(0, 160) + "\n";
   }
-  t += fmt::format("{}\n", r.stopped   ? "STOPPED: run the same command again to go on"
-                           : !r.held() ? "FAILED: see the lines above"
-                           : r.mode == campaign_mode::mutants
-                               ? "HELD: each defect is caught by its monitor, each run without it is clean"
-                               : "HELD: no instant was found at which death hurts");
+  t += verdict(r) + "\n";
   if (!r.held() && !r.failures.empty())
     t += fmt::format("next         understudy replay {}\n", r.failures.front().substr(0, 20));
   return t;
 }
+
+namespace {
+
+// Why the injections did not hold, in a line.
+std::string why_not(const campaign_result& r) {
+  std::string t = fmt::format(
+      "{} of {} not allowed, {} inconclusive, {} controls differ, {} tails disagree{}", r.not_allowed,
+      r.injections, r.inconclusive, r.control_mismatches, r.tail_mismatches, r.stopped ? ", stopped" : "");
+  if (!r.failures.empty()) t += fmt::format("; understudy replay {}", r.failures.front());
+  return t;
+}
+
+}  // namespace
 
 std::string to_junit(const campaign_result& r) {
   const auto escaped = [](const std::string& s) {
@@ -114,7 +147,7 @@ std::string to_junit(const campaign_result& r) {
     for (const mutant_verdict& v : r.mutants)
       add(v.row.mutant + " is caught by " + v.row.monitor, v.caught && v.clean, v.note);
   } else {
-    add(name(r.mode), r.held(), r.failures.empty() ? "did not hold" : r.failures.front());
+    add(fmt::format("{}: {}", r.scenario, class_of(r.mode).model), r.held(), why_not(r));
   }
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{}\" tests=\"{}\" "

@@ -9,6 +9,13 @@
 
 namespace understudy::tb {
 
+// The event at which TLP number `landed` + 1 of one write is on the wire and everything before it has left
+// the adapter: death behind it tears the write there.
+struct torn_point {
+  std::uint64_t event = 0;
+  std::uint64_t landed = 0;  // TLPs of the write that land, at least 1
+};
+
 struct golden_run {
   std::uint64_t first_event = 0;  // first crash point: the first event after the adapters' bring-up
   std::uint64_t events = 0;       // number of the last event
@@ -16,10 +23,13 @@ struct golden_run {
   std::uint64_t sim_ps = 0;
   std::uint64_t wall_us = 0;
   std::vector<std::vector<std::uint64_t>> rests;  // state at the rest of each phase
-  std::vector<std::uint64_t>
-      torn;            // events after which a write is torn: one TLP of it is on the wire, not the first
-  std::string failed;  // why the run did not hold; empty: it did
+  std::vector<torn_point> torn;                   // every boundary inside a write
+  std::string failed;                             // why the run did not hold; empty: it did
 };
+
+// Why no campaign can be built on two golden runs of one scenario: the first does not hold, or the second
+// differs from it. Empty: one can.
+std::string why_unfit(const golden_run& first, const golden_run& second);
 
 // Runs the scenario without a fault in a process of its own. Throws std::runtime_error if that process dies.
 golden_run run_golden(const scenario& s);

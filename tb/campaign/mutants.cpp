@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "tb/campaign/processes.h"
 #include "tb/platform/run.h"
@@ -53,7 +54,8 @@ void run_mutants(const campaign_plan& p, const campaign_options& o, campaign_res
   }
   if (o.progress) o.progress(fmt::format("{} mutants, {} runs", pairs.size(), runs.size()));
   const auto verdicts = in_processes(
-      runs.size(), o.jobs, p.guard_seconds, [&runs](std::size_t i) { return verdict_of(runs[i]); }, o.stop);
+      runs.size(), o.jobs, static_cast<unsigned>(std::ceil(p.guard_seconds)),
+      [&runs](std::size_t i) { return verdict_of(runs[i]); }, o.stop);
   r.stopped = o.stop && o.stop->load();
   for (const pair& x : pairs) {
     const std::string& with = verdicts[x.with];

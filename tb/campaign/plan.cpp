@@ -1,21 +1,31 @@
 #include "tb/campaign/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <set>
+#include <iterator>
 #include <sstream>
 
 #include "tb/monitors/monitor_set.h"
+#include "tb/scenario/parameters.h"
+#include "tb/scenario/quantity.h"
 
 namespace understudy::tb {
 
 namespace {
 
-constexpr const char* modes[] = {"crash_points", "double_failure", "torn_writes", "mutants"};
+constexpr const char* modes[] = {"crash_points", "double_failure", "torn_writes",
+                                 "liveness",     "safety",         "mutants"};
+constexpr const char* keys =
+    "mode, scenario, set, stride, second_stride, control_share, tail_share, guard_seconds, faults, kinds, "
+    "gap, "
+    "deadline, [[mutant]]";
+constexpr const char* train_keys[] = {"faults", "kinds", "gap", "deadline"};
+constexpr double shortest_guard = 0.001;
 
 [[noreturn]] void refuse(const std::string& file, const toml::node& at, const std::string& key,
                          const std::string& what) {
@@ -47,6 +57,48 @@ std::vector<std::string> words_of(const std::string& file, const toml::node& n, 
   return all;
 }
 
+double guard_of(const std::string& file, const toml::node& n, const std::string& key) {
+  const auto v = n.value<double>();
+  if (!v || !(*v >= shortest_guard && *v <= 86400))
+    refuse(file, n, key, "is not a number of seconds between 0.001 and 86400");
+  return *v;
+}
+
+picos time_of(const std::string& file, const toml::node& n, const std::string& key) {
+  const quantity_value v = parse_quantity(text_of(file, n, key), quantity::time);
+  if (!v.error.empty()) refuse(file, n, key, v.error);
+  if (v.value == 0) refuse(file, n, key, "is not above 0");
+  return v.value;
+}
+
+void check_kind(const std::string& file, const toml::node& n, const std::string& kind) {
+  std::vector<std::string_view> known;
+  for (const fault_kind& k : fault_kinds()) {
+    if (k.name == kind) return;
+    known.push_back(k.name);
+  }
+  refuse(file, n, "kinds", fmt::format("\"{}\" is no fault; allowed are {}", kind, fmt::join(known, ", ")));
+}
+
+// The keys of a train of faults belong to two modes, and must fit what there is to strike.
+void check_train(const toml::table& t, campaign_plan& p) {
+  const bool bounded = p.mode == campaign_mode::liveness;
+  if (!bounded && p.mode != campaign_mode::safety) {
+    for (const char* key : train_keys)
+      if (const toml::node* n = t.get(key)) refuse(p.path, *n, key, "is for modes liveness and safety only");
+    return;
+  }
+  const toml::node* faults = t.get("faults");
+  if (!bounded) {
+    if (faults) refuse(p.path, *faults, "faults", "has no limit in mode safety");
+    p.train.faults = 0;
+  } else if (p.train.faults >= p.base.topology.adapters) {
+    if (faults) refuse(p.path, *faults, "faults", "would leave no adapter of topology.adapters");
+    p.train.faults = p.base.topology.adapters - 1;
+  }
+  if (p.train.kinds.empty()) p.train.kinds = {"kill"};
+}
+
 std::string beside(const std::string& file, const std::string& path) {
   return (std::filesystem::path(file).parent_path() / path).lexically_normal().string();
 }
@@ -55,6 +107,21 @@ std::string beside(const std::string& file, const std::string& path) {
 
 const char* name(campaign_mode m) {
   return modes[static_cast<int>(m)];
+}
+
+fault_class class_of(campaign_mode m) {
+  switch (m) {
+    case campaign_mode::double_failure:
+      return {"crash of the substitute in its recovery", "substitute adapter", "adapter"};
+    case campaign_mode::torn_writes:
+      return {"torn write", "DMA write of the active adapter", "tlp"};
+    case campaign_mode::liveness:
+      return {"bounded faults", "adapters", "adapter"};
+    case campaign_mode::safety:
+      return {"faults until no adapter is left", "adapters", "adapter"};
+    default:
+      return {"crash", "active adapter", "adapter"};
+  }
 }
 
 campaign_plan load_plan(const std::string& path, const load_checks& checks) {
@@ -76,7 +143,7 @@ campaign_plan load_plan(const std::string& path, const load_checks& checks) {
     const std::string key{k.str()};
     if (key == "mode") {
       const std::string m = text_of(path, node, key);
-      for (int i = 0; i < 4; ++i)
+      for (std::size_t i = 0; i < std::size(modes); ++i)
         if (m == modes[i]) {
           p.mode = static_cast<campaign_mode>(i);
           has_mode = true;
@@ -96,7 +163,16 @@ campaign_plan load_plan(const std::string& path, const load_checks& checks) {
     } else if (key == "tail_share") {
       p.tail_share = share_of(path, node, key);
     } else if (key == "guard_seconds") {
-      p.guard_seconds = static_cast<std::uint32_t>(count_of(path, node, key));
+      p.guard_seconds = guard_of(path, node, key);
+    } else if (key == "faults") {
+      p.train.faults = count_of(path, node, key);
+    } else if (key == "kinds") {
+      p.train.kinds = words_of(path, node, key);
+      for (const std::string& kind : p.train.kinds) check_kind(path, node, kind);
+    } else if (key == "gap") {
+      p.train.gap = time_of(path, node, key);
+    } else if (key == "deadline") {
+      p.train.deadline = time_of(path, node, key);
     } else if (key == "mutant") {
       const toml::array* rows = node.as_array();
       if (!rows) refuse(path, node, key, "is not a list of [[mutant]] tables");
@@ -122,10 +198,7 @@ campaign_plan load_plan(const std::string& path, const load_checks& checks) {
         p.mutants.push_back(m);
       }
     } else {
-      refuse(path, node, key,
-             "is unknown; allowed are mode, scenario, set, stride, second_stride, control_share, tail_share, "
-             "guard_seconds, "
-             "[[mutant]]");
+      refuse(path, node, key, fmt::format("is unknown; allowed are {}", keys));
     }
   }
   if (!has_mode)
@@ -153,6 +226,7 @@ campaign_plan load_plan(const std::string& path, const load_checks& checks) {
   if (p.base.topology.adapters < (p.mode == campaign_mode::double_failure ? 3u : 2u))
     throw scenario_error(path +
                          ": scenario: topology.adapters is too small for the mode: nobody could take over");
+  check_train(t, p);
   return p;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <csignal>
 #include <filesystem>
 #include <ostream>
 
@@ -28,6 +29,7 @@ void read_shard(const std::string& text, campaign_options& o) {
 int campaign_command(const campaign_arguments& a, const cli_environment& env) {
   campaign_options o;
   if (!a.shard.empty()) read_shard(a.shard, o);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is an error like a full disk
   const campaign_plan plan = load_plan(a.plan, env.checks);
   o.jobs = a.jobs;
   o.stop = env.stop;

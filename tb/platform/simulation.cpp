@@ -332,6 +332,29 @@ void simulation::judge() {
   }
 }
 
+byte_counts simulation::bytes() const {
+  byte_counts b;
+  for (std::size_t i = 0; i < connections_.size(); ++i) {
+    const bool given_up = lost_by_choice(i);
+    for (const auto& e : connections_.ends(i)) {
+      const replay_end::counts t = e->tally();
+      b.expected += given_up ? t.correct : t.expected;
+      b.delivered += t.correct;
+      b.lost += given_up ? 0 : t.lost;
+      b.duplicated += t.duplicated;
+      b.corrupted += t.corrupted;
+    }
+  }
+  return b;
+}
+
+run_result simulation::so_far() const {
+  run_result r;
+  r.bytes = bytes();
+  if (monitors_) r.monitors = monitors_->results();
+  return r;
+}
+
 void simulation::count() {
   for (std::size_t i = 0; i < connections_.size(); ++i) {
     const auto ends = connections_.ends(i);
@@ -353,15 +376,8 @@ void simulation::count() {
       ++result_.connections.reset;
     else if (!why.empty())
       ++result_.connections.aborted;
-    for (const auto& e : ends) {
-      const replay_end::counts t = e->tally();
-      result_.bytes.expected += given_up ? t.correct : t.expected;
-      result_.bytes.delivered += t.correct;
-      result_.bytes.lost += given_up ? 0 : t.lost;
-      result_.bytes.duplicated += t.duplicated;
-      result_.bytes.corrupted += t.corrupted;
-    }
   }
+  result_.bytes = bytes();
   const bool lwip = platform_.lwip != nullptr;
   if (lwip) result_.peers.push_back("lwip");
   if (platform_.responder) result_.peers.push_back("responder");

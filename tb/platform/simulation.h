@@ -39,6 +39,10 @@ class simulation {
   std::vector<std::uint64_t> state_at_rest() const;
   // The adapter that serves, or `index`, dies now.
   void kill(unsigned index);
+  // Make a fault happen now; the adapter that it struck, "none" if there was nobody to strike.
+  std::string strike(const fault_spec& f);
+  // Bytes and monitors as they stand; nothing else is filled in.
+  run_result so_far() const;
   // Violations of all monitors so far.
   std::uint64_t violations() const;
 
@@ -46,7 +50,6 @@ class simulation {
   void start();
   void run_round();
   void close_down();
-  std::string strike(const fault_spec& f);
   void note_fault(unsigned index);
   bool stopped() const { return options_.stop && options_.stop->load(); }
   bool only_time_wait() const;
@@ -56,6 +59,7 @@ class simulation {
   std::uint64_t stuck_ends() const;
   void judge();
   void count();
+  byte_counts bytes() const;
 
   const scenario& s_;
   const run_options& options_;

@@ -1,40 +1,10 @@
 // Campaigns as a user runs them: exhaustive where asked, resumable, in shards, and able to fail.
-#include <fstream>
 #include <map>
 
-#include "tb/test/platform/program.h"
+#include "tb/test/campaign/campaign_program.h"
 
 namespace understudy::tb {
 namespace {
-
-// A plan in the test's folder over the reference scenario; `more` are further lines.
-std::string plan(const std::string& mode, const std::string& more) {
-  std::filesystem::create_directories(test_folder());
-  const std::string path = (test_folder() / "plan.toml").string();
-  std::ofstream(path) << "mode = \"" << mode << "\"\nscenario = \"" << scenario_file("reference.toml")
-                      << "\"\n"
-                      << more;
-  return path;
-}
-
-program_run campaign(const std::string& plan, const std::string& out, const std::string& more = {}) {
-  program_run r = shell(quoted(US_PROGRAM) + " campaign " + quoted(plan) + " -j 2 --json --out " +
-                        quoted((test_folder() / out).string()) + " " + more);
-  r.result = nlohmann::json::parse(r.output, nullptr, false);
-  return r;
-}
-
-// Exit status and the one line on standard error of a call that must be refused.
-void refused(const std::string& arguments, const std::string& because) {
-  const std::filesystem::path errors = test_folder() / "errors";
-  std::filesystem::create_directories(test_folder());
-  const program_run r = shell(quoted(US_PROGRAM) + " " + arguments, errors);
-  std::ifstream in(errors);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  EXPECT_EQ(r.status, 2) << text;
-  EXPECT_NE(text.find(because), std::string::npos) << text;
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
-}
 
 TEST(campaign, every_selected_crash_point_recovers_and_controls_equal_the_golden_run) {
   const program_run r =
@@ -82,8 +52,9 @@ TEST(campaign, shards_split_without_overlap_and_merge_idempotently) {
 // Negative control: a defect that only a failover shows. The golden run holds, injections do not, and replay
 // says so again.
 TEST(campaign, a_defect_of_the_recovery_is_found_and_replayed_by_its_id) {
-  const program_run r =
-      campaign(plan("crash_points", "stride = 4001\nset = ['mutants=[\"snd_max_reset\"]']\n"), "out");
+  const program_run r = campaign(
+      plan("crash_points", "stride = 4001\nset = ['mutants=[\"snd_max_reset\"]', 'run.deadline=\"20 s\"']\n"),
+      "out");
   ASSERT_EQ(r.status, 1) << r.output;
   ASSERT_GT(r.result["not_allowed"], 0);
   const std::string id = r.result["failures"][0].get<std::string>().substr(0, 20);
@@ -98,8 +69,7 @@ TEST(campaign, a_defect_of_the_recovery_is_found_and_replayed_by_its_id) {
 
 // A plan of one mutant in hello.toml.
 std::string mutant_plan(const std::string& name, const std::string& monitor, const std::string& more = {}) {
-  std::filesystem::create_directories(test_folder());
-  const std::string path = (test_folder() / "mutant.toml").string();
+  const std::string path = (fresh_folder() / "mutant.toml").string();
   std::ofstream(path) << "mode = \"mutants\"\n[[mutant]]\nname = \"" << name << "\"\nmonitor = \"" << monitor
                       << "\"\nscenario = \"" << scenario_file("hello.toml") << "\"\n"
                       << more;
@@ -158,7 +128,7 @@ TEST(campaign, bad_plans_get_one_line_and_status_2) {
 }
 
 TEST(campaign, a_database_of_something_else_is_refused) {
-  std::filesystem::create_directories(test_folder() / "out");
+  std::filesystem::create_directories(fresh_folder() / "out");
   std::ofstream(test_folder() / "out" / "results.sqlite")
       << "not a database, only text that is long enough to be looked at";
   refused("campaign " + quoted(plan("crash_points", "stride = 40001\n")) + " --out " +
