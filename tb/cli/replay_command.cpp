@@ -137,6 +137,8 @@ int replay_command(const replay_arguments& a, const cli_environment& env) {
         fmt::format("             recorded with revision {}, this is {}", found.revision, r.revision));
   for (const std::string& l : tale.lines(r)) lines.push_back(l);
   lines.push_back(fmt::format("outcome      recorded {}; now {}", found.outcome, now));
+  for (const monitor_result& m : r.monitors)
+    if (m.violations) lines.push_back(fmt::format("broken       {}: {}", m.id, m.first));
   if (plan.base.adapter.rtl.empty())
     lines.push_back("waves        none: no block of the plan's scenario is in RTL (adapter.rtl)");
   lines.push_back("next         open timeline.json in ui.perfetto.dev, capture.pcapng in Wireshark");
