@@ -238,10 +238,10 @@ std::vector<std::string> story::lines(const run_result& r) const {
     add("drained", f.drain,
         fmt::format("{} of {} read: {} more", plural(after_drain_.records - at_drain_.records, "record"),
                     f.from, plural(after_drain_.received - at_drain_.received, "byte")));
-    add("rebuilt", f.rebuild, "from what the host holds");
-    add("loaded", f.load,
-        fmt::format("{} restored in {}", plural(at_running_.restored - at_fault_.restored, "connection"),
-                    f.to));
+    add("rebuilt", f.rebuild,
+        fmt::format("{} described to {} from what the host holds",
+                    plural(at_running_.restored - at_fault_.restored, "connection"), f.to));
+    add("loaded", f.load, fmt::format("{} has taken them all", f.to));
     add("running", f.unblock,
         fmt::format("{} receives; {} released; first accepted +{} us", f.to,
                     plural(simulation_.parts().fabric->count().released - at_fault_.released, "held frame"),

@@ -9,12 +9,9 @@
 
 namespace understudy::tb {
 
-// The test's folder, without what an earlier run of the test left there.
+// The test's folder, made; empty at the first call of a test.
 inline std::filesystem::path fresh_folder() {
-  static std::filesystem::path cleared;
   const std::filesystem::path folder = test_folder();
-  if (cleared != folder) std::filesystem::remove_all(folder);
-  cleared = folder;
   std::filesystem::create_directories(folder);
   return folder;
 }

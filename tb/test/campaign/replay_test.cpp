@@ -65,8 +65,9 @@ nlohmann::json document(const std::filesystem::path& file) {
 }
 
 // Make a campaign of `p` and replay the injection that `order` puts first.
-program_run replay(const std::string& p, const std::string& order = "trigger_event") {
-  const program_run r = campaign(p, "out");
+program_run replay(const std::string& p, const std::string& order = "trigger_event DESC",
+                   const std::string& more = {}) {
+  const program_run r = campaign(p, "out", more);
   EXPECT_EQ(r.status, 0) << r.output;
   const std::string id =
       query("out", "SELECT id FROM injection JOIN result ON injection = id ORDER BY " + order + " LIMIT 1");
@@ -121,9 +122,9 @@ TEST(replay, a_timeline_with_a_broken_arrow_is_seen_to_be_broken) {
 TEST(replay, blocks_in_rtl_give_their_waveforms) {
   const std::string p = (fresh_folder() / "plan.toml").string();
   std::ofstream(p) << "mode = \"crash_points\"\nscenario = \"" << scenario_file("bulk.toml")
-                   << "\"\nstride = 100003\nset = [\"topology.adapters=2\", \"workload.connections=1\", "
+                   << "\"\nstride = 401\nset = [\"topology.adapters=2\", \"workload.connections=1\", "
                       "\"workload.bytes=20000\", 'adapter.rtl=[\"checksum\"]']\n";
-  const program_run r = replay(p);
+  const program_run r = replay(p, "trigger_event", "--shard 2/2");
   EXPECT_EQ(r.status, 0) << r.output;
   EXPECT_NE(r.output.find("waves_A.vcd"), std::string::npos) << r.output;
   EXPECT_EQ(r.output.find("waves        none"), std::string::npos) << r.output;
