@@ -169,10 +169,12 @@ class rig_end : public tcp_env {
     engine->on_segment(time.now, p.tcp, f, 0);
     wake();
   }
-  // A segment written by a test; payload is the peer's stream from `first` on.
+  // A segment written by a test; payload is the peer's stream from `first` on, which may lie before its
+  // beginning (modulo 2^32, as sequence numbers do).
   void take(segment s, std::uint64_t first = 0) {
     frame_ref f = frame_ref::make(s.payload_length, 128);
-    for (std::uint32_t i = 0; i < s.payload_length; ++i) f.data()[i] = stream_byte(side_ ^ 1, first + i);
+    for (std::uint32_t i = 0; i < s.payload_length; ++i)
+      f.data()[i] = stream_byte(side_ ^ 1, static_cast<std::uint32_t>(first + i));
     s.payload_offset = 0;
     engine->on_segment(time.now, s, f, 0);
     wake();
@@ -234,7 +236,7 @@ class rig_end : public tcp_env {
              bool fin) override {
     std::vector<std::uint8_t> bytes(f.data() + offset, f.data() + offset + length);
     if (!auto_commit) return;
-    time.in(commit_delay,
+    time.at(next_commit(),
             [this, c, seq, bytes = std::move(bytes), fin, life = life_, una = engine->view(c).hard.snd_una] {
               if (life != life_ || !conns.contains(c.raw)) return;
               host_connection& h = conn(c);
@@ -262,7 +264,7 @@ class rig_end : public tcp_env {
     }
     if (w == change::aborted || w == change::closed) h.gone = true;
     // Records are read in order, one commit delay after the engine wrote them.
-    time.in(commit_delay, [this, c, w, status, hard = v.hard, life = life_] {
+    time.at(next_commit(), [this, c, w, status, hard = v.hard, life = life_] {
       if (life == life_) learn(c, w, status, hard);
     });
   }
@@ -283,8 +285,13 @@ class rig_end : public tcp_env {
       h.status = status;
     }
   }
+  // When a record written now is read: after every one before it, whatever commit_delay was then.
+  picos next_commit() {
+    last_commit_ = std::max(last_commit_, time.now + commit_delay);
+    return last_commit_;
+  }
   void commit_later(cid c, seq32 n) {
-    time.in(commit_delay, [this, c, n, life = life_] {
+    time.at(next_commit(), [this, c, n, life = life_] {
       if (life == life_) commit(c, n);
     });
   }
@@ -336,6 +343,7 @@ class rig_end : public tcp_env {
   }
 
   picos next_wake_ = never;
+  picos last_commit_ = 0;
   std::uint64_t life_ = 0;
   std::map<std::uint32_t, seq32> edge_;
   std::map<std::uint32_t, std::uint32_t> tsval_;
