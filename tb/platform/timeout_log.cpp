@@ -10,6 +10,9 @@ namespace {
 std::optional<wire_segment> segment_of(const frame_ref& f) {
   return read_segment(f.data(), f.size());
 }
+bool is_arp(const std::uint8_t* frame, std::uint32_t length) {
+  return length >= 14 && frame[12] == 0x08 && frame[13] == 0x06;
+}
 }  // namespace
 
 timeout_log::timeout_log(platform& p) : platform_(p) {
@@ -30,6 +33,10 @@ timeout_log::conversation& timeout_log::of(std::uint32_t peer_ip, std::uint16_t 
 
 void timeout_log::lost(const frame_ref& f, frame_loss why) {
   const auto s = segment_of(f);
+  if (!s && is_arp(f.data(), f.size())) {
+    answer_to_arp_lost_ = true;
+    arp_loss_ = why;
+  }
   if (!s) return;
   if (s->source_ip == host_ip.v4_value()) {
     conversation& c = of(s->destination_ip, s->destination_port, s->source_port);
@@ -51,6 +58,7 @@ void timeout_log::on_event(const event& e) {
   if (e.kind != event_kind::frame_in) return;
   if (!at_peer && e.unit >= platform_.main.slots.size()) return;
   const auto s = read_segment(e.data, e.length);
+  if (!s && !at_peer && is_arp(e.data, e.length)) asked_ |= std::uint64_t{1} << e.unit;
   if (!s) return;
   if (!at_peer) {
     conversation& c = of_peers(*s);
@@ -102,6 +110,8 @@ void timeout_log::timed_out(const wire_segment& s) {
       return;
     }
   }
+  if (s.syn && asked_ & struck_) return count(frame_loss::carrier);
+  if (s.syn && answer_to_arp_lost_) return count(arp_loss_);
   if (c.answer_lost && c.lost_ack.after(s.seq)) return count(c.answer_loss);
   if (counts_.unexplained++ == 0)
     unexplained_ =

@@ -129,6 +129,21 @@ TEST(failover, that_outlasts_its_peers_timers_fails_for_time_outs_without_a_loss
   EXPECT_NE(r.reasons().find("had lost nothing"), std::string::npos) << r.reasons();
 }
 
+// A twin's first SYNs wait for an ARP answer that dies with the adapter, and leave only at their time-outs.
+TEST(failover, explains_time_outs_of_connections_that_waited_for_an_address) {
+  std::uint64_t timeouts = 0;
+  for (int us = 1000; us <= 1100; us += 10) {
+    SCOPED_TRACE(us);
+    const program_run r = run_program(
+        scenario_file("hello.toml"),
+        {"peer=twin", "topology.adapters=2", "workload.connections=4", R"(workload.bytes="4 KiB")",
+         "fault=[{kind=\"kill\", at=\"" + std::to_string(us) + " us\"}]"});
+    EXPECT_EQ(r.status, 0) << r.reasons();
+    timeouts += r.result["failovers"][0]["peer_timeout_causes"]["old_adapter"].get<std::uint64_t>();
+  }
+  EXPECT_GT(timeouts, 0u);
+}
+
 TEST(failover, fences_a_zombie) {
   for (const double at : {0.2, 0.5, 0.8}) {
     SCOPED_TRACE(at);
