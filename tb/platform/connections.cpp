@@ -143,8 +143,8 @@ void connections::listen() {
     std::map<std::uint16_t, served> ports;
     for (std::size_t i = 0; i < in_round_; ++i)
       ports.try_emplace(server_port(i), served{i / most_client_ports * most_client_ports, is_protected(i)});
-    for (const auto& [port, here] : ports)
-      platform_.main.machine->post([this, port, here, backlog] {
+    for (const auto& [number, how] : ports)
+      platform_.main.machine->post([this, port = number, here = how, backlog] {
         platform_.main.streams->listen(port, backlog, here.protect,
                                        [this, here](stream& s, std::uint16_t peer) {
                                          return accept(here.first + peer - first_client_port, s);

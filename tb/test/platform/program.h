@@ -48,7 +48,7 @@ inline std::filesystem::path test_folder() {
   std::string name = std::string(t->test_suite_name()) + "." + t->name();
   for (char& c : name)
     if (c == '/') c = '_';
-  const std::filesystem::path folder = std::filesystem::path(US_TEST_FOLDER) / name;
+  std::filesystem::path folder = std::filesystem::path(US_TEST_FOLDER) / name;
   static std::string emptied;
   if (emptied != name) std::filesystem::remove_all(folder);
   emptied = name;
