@@ -10,8 +10,17 @@ namespace {
 std::optional<wire_segment> segment_of(const frame_ref& f) {
   return read_segment(f.data(), f.size());
 }
+// A question that got no answer is asked again when there is something to send: by then a peer's timer may
+// run out.
+constexpr picos address_wait = 3_s;
+
+std::uint32_t address_at(const std::uint8_t* p) {
+  return static_cast<std::uint32_t>(p[0]) << 24 | static_cast<std::uint32_t>(p[1]) << 16 |
+         static_cast<std::uint32_t>(p[2]) << 8 | p[3];
+}
+
 bool is_arp(const std::uint8_t* frame, std::uint32_t length) {
-  return length >= 14 && frame[12] == 0x08 && frame[13] == 0x06;
+  return length >= 42 && frame[12] == 0x08 && frame[13] == 0x06;
 }
 }  // namespace
 
@@ -34,8 +43,8 @@ timeout_log::conversation& timeout_log::of(std::uint32_t peer_ip, std::uint16_t 
 void timeout_log::lost(const frame_ref& f, frame_loss why) {
   const auto s = segment_of(f);
   if (!s && is_arp(f.data(), f.size())) {
-    answer_to_arp_lost_ = true;
-    arp_loss_ = why;
+    const std::uint32_t sender = address_at(f.data() + 28);
+    lost_arp_[sender == host_ip.v4_value() ? address_at(f.data() + 38) : sender] = {now_ps(), why};
   }
   if (!s) return;
   if (s->source_ip == host_ip.v4_value()) {
@@ -111,7 +120,8 @@ void timeout_log::timed_out(const wire_segment& s) {
     }
   }
   if (s.syn && asked_ & struck_) return count(frame_loss::carrier);
-  if (s.syn && answer_to_arp_lost_) return count(arp_loss_);
+  const auto arp = lost_arp_.find(s.source_ip);
+  if (arp != lost_arp_.end() && now_ps() - arp->second.at <= address_wait) return count(arp->second.why);
   if (c.answer_lost && c.lost_ack.after(s.seq)) return count(c.answer_loss);
   if (counts_.unexplained++ == 0)
     unexplained_ =

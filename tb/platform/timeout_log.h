@@ -56,10 +56,13 @@ class timeout_log : public event_observer {
 
   platform& platform_;
   std::uint64_t struck_ = 0;  // one bit an adapter
-  // Address resolution, which a peer's first SYN waits for.
-  std::uint64_t asked_ = 0;  // adapters that have taken an ARP frame
-  bool answer_to_arp_lost_ = false;
-  frame_loss arp_loss_{};  // then: why
+  // Address resolution: a peer's first SYN waits for it, and everything that a substitute has to say.
+  struct lost_arp {
+    picos at;
+    frame_loss why;
+  };
+  std::uint64_t asked_ = 0;                     // adapters that have taken an ARP frame
+  std::map<std::uint32_t, lost_arp> lost_arp_;  // newest by peer's address
   timeout_counts counts_;
   std::string unexplained_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, conversation> conversations_;  // peer's address, ports

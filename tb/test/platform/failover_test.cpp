@@ -144,6 +144,15 @@ TEST(failover, explains_time_outs_of_connections_that_waited_for_an_address) {
   EXPECT_GT(timeouts, 0u);
 }
 
+// At this instant of seed 1 the wire loses the answer to the substitute's ARP question, and the twin waits
+// for it.
+TEST(failover, explains_time_outs_of_connections_whose_substitute_waited_for_an_address) {
+  const program_run r = run_program(scenario_file("reference.toml"),
+                                    {"fault=[{kind=\"kill\", target=\"A\", at=\"14453033936218 ps\"}]"});
+  EXPECT_EQ(r.status, 0) << r.reasons();
+  EXPECT_EQ(r.result["failovers"][0]["peer_timeout_causes"]["unexplained"], 0);
+}
+
 TEST(failover, fences_a_zombie) {
   for (const double at : {0.2, 0.5, 0.8}) {
     SCOPED_TRACE(at);
