@@ -46,6 +46,8 @@ struct driver_mutants {
   bool stale_rcv_nxt = false;    // RESTORE.rcv_nxt = IRS + 1
   bool leak_buffer = false;      // a receive buffer that was read is never given back
   bool slow_recovery = false;    // a loading substitute is looked at every 200 ms
+  bool trust_index = false;      // the index in a refusal is believed unseen
+  bool false_alarm = false;      // the user hears of a reset where a connection closed in order
 };
 
 struct driver_config {

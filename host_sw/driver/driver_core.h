@@ -105,7 +105,7 @@ class driver_core {
   bool on_embryo(device& d, const us_record& r);
   bool on_established(device& d, const us_record& r);
   bool on_data(connection& c, const us_record& r);
-  bool on_time_wait(connection& c);
+  bool on_time_wait(connection& c, seq32 una);
   bool on_ended(device& d, const us_record& r, int error);
   bool on_refused(device& d, const us_record& r);
   bool usable_cid(const device& d, cid id) const;

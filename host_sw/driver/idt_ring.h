@@ -33,7 +33,8 @@ class idt_ring {
   // The adapter is gone: nothing waits any more.
   void stop();
 
-  const note* find(std::uint32_t index) const;  // null: too old, or never pushed
+  // Null: too old, or never pushed. `unchecked` is a deliberate fault: whatever lies in its place.
+  const note* find(std::uint32_t index, bool unchecked = false) const;
   std::uint32_t next() const { return tail_ + static_cast<std::uint32_t>(waiting_.size()); }
   std::uint32_t consumed() const { return head_; }
   bool announced() const { return announced_ == tail_; }

@@ -103,7 +103,7 @@ bool driver_core::apply(device& d, const us_record& r) {
     case US_REC_ABORTED:
       return on_ended(d, r, errno_of(r.u.end.status));
     case US_REC_CLOSED:
-      return on_ended(d, r, 0);
+      return on_ended(d, r, config.mutants.false_alarm ? ECONNRESET : 0);
     case US_REC_DATA:
     case US_REC_ACKED:
     case US_REC_TIME_WAIT:
@@ -117,7 +117,7 @@ bool driver_core::apply(device& d, const us_record& r) {
   if (una.after(c->h_post_end)) return false;
   bool good = true;
   if (r.type == US_REC_DATA) good = on_data(*c, r);
-  if (r.type == US_REC_TIME_WAIT) good = on_time_wait(*c);
+  if (r.type == US_REC_TIME_WAIT) good = on_time_wait(*c, una);
   if (!good) return false;
   c->rcv_adv = later(c->rcv_adv, earlier(seq32{r.rcv_adv}, c->edge));
   advance_una(*c, una);
@@ -285,9 +285,11 @@ bool driver_core::on_data(connection& c, const us_record& r) {
   return true;
 }
 
-bool driver_core::on_time_wait(connection& c) {
+// All is acknowledged; bytes from `una` on an adapter may still be reading, so they are kept to the end.
+bool driver_core::on_time_wait(connection& c, seq32 una) {
   if (!c.fin_tx || !c.fin_rx) return false;
-  advance_una(c, c.h_post_end);
+  advance_una(c, una);
+  c.h_una = c.h_post_end;
   c.time_wait = true;
   tell_end(c);
   return true;
@@ -319,7 +321,7 @@ bool driver_core::on_ended(device&, const us_record& r, int error) {
 
 bool driver_core::on_refused(device& d, const us_record& r) {
   ++count.refused;
-  const idt_ring::note* n = d.idt.find(r.u.end.index);
+  const idt_ring::note* n = d.idt.find(r.u.end.index, config.mutants.trust_index);
   if (!n) return false;
   const std::uint32_t status = r.u.end.status;
   if (n->opcode == US_OP_POST_POOL) {

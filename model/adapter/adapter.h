@@ -61,6 +61,9 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // The heartbeat stops, for good; everything else goes on. To the host such an adapter looks dead: a zombie.
   void mute_heartbeat() { muted_ = true; }
   bool muted() const { return muted_; }
+  // Two more records go to the host, numbered and sealed as others are: a refusal of a descriptor that it
+  // never wrote, and, if a connection has a buffer, bytes beyond the end of that.
+  void write_wild_records();
   // TIME_WAITs end now, as if 2 MSL were over (the end of a run).
   void expire_time_wait();
 

@@ -281,6 +281,29 @@ void adapter::changed(cid c, change what, us_status status) {
   }
 }
 
+void adapter::write_wild_records() {
+  if (dead_ || !output_.configured()) return;
+  us_record refusal{};
+  refusal.type = US_REC_REFUSED;
+  refusal.cid = US_NO_CID;
+  refusal.u.end.status = US_ERR_BAD_LENGTH;
+  refusal.u.end.index = idt_head_ - 1 + (1u << 24);  // a multiple of every table's size ahead
+  output_.push(refusal, false);
+  for (std::uint32_t i = 0; i < connections_.size(); ++i) {
+    const connection_buffers& b = connections_[i];
+    const cid c{i, b.generation};
+    if (b.rx.empty() || !engine_->known(c)) continue;
+    const receive_buffer& to = receive_store_.front(b.rx);
+    us_record r = stream_record(c, engine_->view(c), US_REC_DATA);
+    r.u.data.buf_id = to.id.raw;
+    r.u.data.off = to.base_off + to.used;
+    r.u.data.len = 1u << 28;
+    r.rcv_nxt += r.u.data.len;
+    output_.push(r, false);
+    return;
+  }
+}
+
 void adapter::note_acked(cid c) {
   connection_buffers& b = buffers(c);
   if (!b.acked_dirty) {

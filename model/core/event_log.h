@@ -22,7 +22,7 @@ enum class event_kind : std::uint8_t {
   timer,          // a protocol timer fires. unit: adapter; a: connection; b: which
   engine_step,    // the engine changes a connection. unit: adapter; a: connection; b: step code << 32 | value
   recovery_step,  // the host's failover manager moves on. unit: adapter; a: state; b: from-adapter
-  fault,          // an injected fault takes effect. unit: its target; a: kind
+  fault,          // an injected fault takes effect. unit: its target; a: 0 if the adapter is lost by it
 };
 inline constexpr int event_kinds = 12;
 

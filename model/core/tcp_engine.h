@@ -72,6 +72,9 @@ struct tcp_mutants {
   bool ack_fin_early = false;      // a FIN is acknowledged when it is accepted, committed or not
   bool ignore_window = false;      // sends by the congestion window alone
   bool lose_retransmit = false;    // the retransmission timer never fires
+  bool lose_persist = false;       // the persist timer never fires
+  bool hoard_window = false;       // a window that opens again is not told by itself
+  bool answer_acks = false;        // an ACK is answered by an ACK
 };
 
 // Constants of an engine; times in picoseconds. Ranges are checked by the scenario reader.

@@ -201,6 +201,7 @@ void tcp_engine::impl::input(picos now, index i, const segment& received, const 
   text_input(now, i, s, f);
   output(now, i);
   decide_ack(now, i);
+  if (config.mutants.answer_acks && s.length() == 0) must_ack(i);
 }
 
 // ------------------------------------------------------------------------------------------------ the ACK

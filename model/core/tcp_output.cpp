@@ -21,7 +21,7 @@ seq32 tcp_engine::impl::next_edge(const conn& c) const {
 }
 
 bool tcp_engine::impl::window_update_due(const conn& c) const {
-  if (c.fin_accepted) return false;
+  if (c.fin_accepted || config.mutants.hoard_window) return false;
   const seq32 ack = ackable(c);
   const seq32 edge = next_edge(c);
   if (!edge.after(c.rcv_adv)) return false;

@@ -22,7 +22,8 @@ void tcp_engine::impl::schedule(index i) {
 void tcp_engine::impl::arm(picos now, index i, timer_kind kind, picos delay) {
   conn& c = table.at(i);
   c.timer = kind;
-  const bool lost = config.mutants.lose_retransmit && kind == timer_kind::retransmit;
+  const bool lost = (config.mutants.lose_retransmit && kind == timer_kind::retransmit) ||
+                    (config.mutants.lose_persist && kind == timer_kind::persist);
   c.timer_deadline = lost ? never : now + delay;
   schedule(i);
 }

@@ -69,6 +69,7 @@ int run_command(const run_arguments& a, const cli_environment& env) {
   if (a.common.verbosity) show_parameters(s, *env.err);
 
   run_result r = simulate(s, options, env);
+  if (a.common.verbosity) *env.err << violations_text(r);
   add_origin(r, s);
   r.files.insert(r.files.begin(), {"result.json", "summary.txt"});
   write_result(options.out_dir, r, summary_text(r, s, options.out_dir, false));

@@ -16,8 +16,14 @@ std::uint32_t v4_of(const std::uint8_t* ip) {
 
 }  // namespace
 
-connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::uint32_t host_ip)
-    : memory_(memory), adapters_(adapters), host_ip_(host_ip), fenced_(adapters) {}
+connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::uint32_t host_ip,
+                                   picos probe_deadline, const event_history& history)
+    : memory_(memory),
+      adapters_(adapters),
+      host_ip_(host_ip),
+      probe_deadline_(probe_deadline),
+      history_(history),
+      fenced_(adapters) {}
 
 std::string connection_watch::name(const connection& c, const wire_segment& s) const {
   const bool out = s.source_ip == host_ip_;
@@ -43,7 +49,7 @@ void connection_watch::on_event(const event& e) {
     case event_kind::frame_in:
       if (const auto s = read_segment(e.data, e.length);
           s && s->destination_ip == host_ip_ && checksums_hold(e.data))
-        frame_in(*s);
+        frame_in(e, *s);
       break;
     case event_kind::write_visible:
       payload_visible(e);
@@ -55,7 +61,7 @@ void connection_watch::on_event(const event& e) {
 
 // ---------------------------------------------------------------- the wire
 
-void connection_watch::frame_in(const wire_segment& s) {
+void connection_watch::frame_in(const event& e, const wire_segment& s) {
   const std::uint64_t k = key(s.destination_port, s.source_ip, s.source_port);
   if (s.syn && !s.has_ack) {  // a new incarnation, unless it is the SYN that we know
     connection& c = connections_[k];
@@ -74,14 +80,17 @@ void connection_watch::frame_in(const wire_segment& s) {
     c.fin_in = true;
     c.fin_seq = s.seq + s.payload_length;
   }
+  c.cause = c.cause || s.rst;
   if (!s.has_ack || s.rst || !c.syn_out) return;
   if (s.ack.after(c.highest_sent)) return;  // of something never sent: the engine judges it, not us
+  heard(s, c, c.peer_ack_known && s.ack.after(c.peer_ack));
   if (!c.peer_ack_known || s.ack.after(c.peer_ack)) c.peer_ack = s.ack;
   const std::uint32_t window = static_cast<std::uint32_t>(s.window)
                                << (!s.syn && c.scale_in && c.scale_out ? c.peer_scale : 0);
   const seq32 edge = s.ack + window;
   if (!c.peer_ack_known || edge.after(c.peer_edge)) c.peer_edge = edge;
   c.peer_ack_known = true;
+  look_at_peers_window(c, e.at);
 }
 
 void connection_watch::frame_out(const event& e, const wire_segment& s) {
@@ -95,8 +104,10 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
     if (c.over || !(c.syn_out && c.iss == s.seq)) c = connection{};
   }
   const auto it = connections_.find(k);
-  if (it == connections_.end() || s.rst) return;
+  if (it == connections_.end()) return;
   connection& c = it->second;
+  c.cause = c.cause || s.rst;
+  if (s.rst) return;
   if (c.owner != e.unit) {
     if (c.owner >= 0 && !fenced_[static_cast<std::size_t>(c.owner)])
       dma3_.violated(e.number, e.at,
@@ -127,6 +138,7 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
     c.our_scale = s.wscale;
   }
   if (!c.syn_out) return;
+  check_progress(e, s, c);
   if (s.has_ack) check_ack(e, s, c);
   if (!s.syn) check_data(e, s, c);
   if (s.tsval) {
@@ -184,6 +196,7 @@ void connection_watch::check_ack(const event& e, const wire_segment& s, connecti
   }
   if (!c.edge_known || edge.after(c.edge)) c.edge = edge;
   c.edge_known = true;
+  owe_window(c, e.at);
 }
 
 void connection_watch::check_data(const event& e, const wire_segment& s, connection& c) {
@@ -273,16 +286,12 @@ void connection_watch::learn(const us_record& r) {
 void connection_watch::on_record_visible(unsigned adapter, const us_record& r, const event& e) {
   if (r.type == US_REC_EMBRYO || r.type == US_REC_ESTABLISHED) learn(r);
   connection* c = by_cid(r.cid);
-  if (!c || r.type == US_REC_REFUSED || r.type == US_REC_CREDIT) return;
+  if (!c) return;
+  if (r.type == US_REC_REFUSED || r.type == US_REC_ABORTED) c->cause = true;
+  if (r.type == US_REC_ABORTED) c->aborted = true;
+  if (r.type == US_REC_REFUSED || r.type == US_REC_CREDIT || names_wild(adapter, r)) return;
   if (r.type == US_REC_DATA && r.u.data.len) {
-    const auto it = buffers_.find(r.u.data.buf_id);
-    if (it == buffers_.end() || it->second.adapter != static_cast<int>(adapter)) {
-      dma5_.violated(e.number, e.at,
-                     fmt::format("record {} names buffer {}, which adapter {} does not have", r.number,
-                                 r.u.data.buf_id, static_cast<char>('A' + adapter)));
-      return;
-    }
-    buffer& b = it->second;
+    const buffer& b = buffers_.find(r.u.data.buf_id)->second;
     if (b.owner != r.cid) {
       dma5_.violated(e.number, e.at,
                      fmt::format("connection {:#x} has bytes in buffer {} of connection {:#x}", r.cid,
@@ -331,6 +340,7 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
           const seq32 edge{d.u.rx.edge};
           if (!c->grant_known || edge.after(c->grant)) c->grant = edge;
           c->grant_known = true;
+          owe_window(*c, history_.now());
         }
       break;
     }
@@ -339,6 +349,9 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
       break;
     case US_OP_CONNECT:
       if (!(d.flags & US_CONN_PROTECTED)) unprotected_ports_.insert(d.u.connect.local_port);
+      break;
+    case US_OP_ABORT:
+      if (connection* c = by_cid(d.cid)) c->cause = true;
       break;
     case US_OP_CLOSE:
       if (connection* c = by_cid(d.cid)) c->fin_posted = true;
@@ -391,6 +404,7 @@ void connection_watch::on_send_posted(cid id, seq32 seq_end, iova at, std::uint3
   }
   c->pieces.push_back({begin, length, at.raw});
   c->posted_end = seq_end;
+  look_at_peers_window(*c, history_.now());
 }
 
 void connection_watch::on_send_freed(cid id, seq32 below, std::uint64_t event, picos now) {
@@ -414,17 +428,6 @@ void connection_watch::on_send_freed(cid id, seq32 below, std::uint64_t event, p
   }
 }
 
-void connection_watch::on_connection_end(cid id) {
-  const auto k = key_of_.find(id.raw);
-  if (k == key_of_.end()) return;
-  const auto c = connections_.find(k->second);
-  if (c != connections_.end() && c->second.id == id.raw) {
-    c->second.pieces.clear();
-    c->second.over = true;
-  }
-  key_of_.erase(k);
-}
-
 void connection_watch::on_recovery(bool under_way, unsigned substitute) {
   silent_ = under_way ? static_cast<int>(substitute) : -1;
 }
@@ -434,7 +437,8 @@ void connection_watch::on_takeover(unsigned from) {
 }
 
 std::vector<const monitor*> connection_watch::monitors() const {
-  return {&rx1_, &rx2_, &rx4_, &rx5_, &rx6_, &rx7_, &tx1_, &tx2_, &tx3_, &tx4_, &tx5_, &tx6_, &dma3_, &dma5_};
+  return {&rx1_, &rx2_, &rx4_, &rx5_,  &rx6_,  &rx7_, &tx1_, &tx2_, &tx3_,
+          &tx4_, &tx5_, &tx6_, &dma3_, &dma5_, &lv3_, &lv5_, &ob2_};
 }
 
 }  // namespace understudy::tb

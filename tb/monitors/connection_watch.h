@@ -1,5 +1,5 @@
 // Every connection of the host, judged at the wire against what is truly visible in host memory.
-// I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 6; I-DMA-3, 5.
+// I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 6; I-DMA-3, 5; I-LV-3, 5; I-OB-2.
 #pragma once
 #include <map>
 #include <set>
@@ -17,7 +17,15 @@ namespace understudy::tb {
 
 class connection_watch {
  public:
-  connection_watch(host_memory& memory, unsigned adapters, std::uint32_t host_ip);
+  // A window that the host has opened is told to the peer within this time: twice what a failover may take.
+  static constexpr picos reopen_deadline = 200_ms;
+  // Segments that say nothing new, in so long: at most so many, beside one for each segment that asks for it.
+  static constexpr picos storm_interval = 200_ms;
+  static constexpr std::uint32_t storm_segments = 100;
+
+  // `probe_deadline`: the longest silence towards a peer whose window is shut.
+  connection_watch(host_memory& memory, unsigned adapters, std::uint32_t host_ip, picos probe_deadline,
+                   const event_history& history);
 
   void on_event(const event& e);  // frames and visible writes of the host's adapters
   void on_record_visible(unsigned adapter, const us_record& r, const event& e);
@@ -26,7 +34,11 @@ class connection_watch {
   void on_take_back(buf_id b);
   void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
   void on_send_freed(cid c, seq32 below, std::uint64_t event, picos now);
-  void on_connection_end(cid c);
+  // `excused`: the driver has given up the network, and says so.
+  void on_connection_end(cid c, int error, bool excused, std::uint64_t event, picos now);
+  void end_of_run(std::uint64_t event, picos now);
+  // A record names a buffer that its adapter does not have, or bytes beyond its end.
+  bool names_wild(unsigned adapter, const us_record& r) const;
   // From this instant no adapter but `to` may send for the host; `from` is fenced.
   void on_takeover(unsigned from);
   // A recovery is under way from FENCING to RUNNING: `substitute` is not to say a word.
@@ -72,6 +84,14 @@ class connection_watch {
     bool ts_known = false;
     std::uint32_t tsval = 0;
     int owner = -1;  // adapter that sends for it
+    // progress
+    picos interval = 0;                                  // began
+    std::uint32_t idle_acks = 0, resent = 0, asked = 0;  // segments in it
+    picos owed_since = never;                            // our window is shut, the host has granted more
+    picos quiet_since = never;  // the peer's window is shut: the last probe, or when it shut
+    // how it may end
+    bool cause = false;    // something has happened that an application may hear of as an error
+    bool aborted = false;  // a record says so
   };
   struct buffer {
     std::uint64_t base = 0;   // where off 0 of its records lies
@@ -87,16 +107,23 @@ class connection_watch {
   }
   connection* by_cid(std::uint32_t raw);
   void frame_out(const event& e, const wire_segment& s);
-  void frame_in(const wire_segment& s);
+  void frame_in(const event& e, const wire_segment& s);
   void payload_visible(const event& e);
   void learn(const us_record& r);
   void check_ack(const event& e, const wire_segment& s, connection& c);
   void check_data(const event& e, const wire_segment& s, connection& c);
   std::string name(const connection& c, const wire_segment& s) const;
+  // ---- connection_progress.cpp
+  void check_progress(const event& e, const wire_segment& s, connection& c);
+  void heard(const wire_segment& s, connection& c, bool news);
+  void look_at_peers_window(connection& c, picos now);
+  void owe_window(connection& c, picos now);
 
   host_memory& memory_;
   unsigned adapters_;
   std::uint32_t host_ip_;
+  picos probe_deadline_;
+  const event_history& history_;
   std::unordered_map<std::uint64_t, connection> connections_;
   std::unordered_map<std::uint32_t, std::uint64_t> key_of_;  // cid -> key
   std::unordered_map<std::uint32_t, buffer> buffers_;
@@ -108,9 +135,12 @@ class connection_watch {
       unprotected_ports_;  // local ones, of listeners and openings that ask for no failover
   std::vector<bool> fenced_;
   int silent_ = -1;  // the substitute of the recovery that is under way
-  monitor rx1_{"I-RX-1"}, rx2_{"I-RX-2"}, rx4_{"I-RX-4"}, rx5_{"I-RX-5"}, rx6_{"I-RX-6"}, rx7_{"I-RX-7"};
-  monitor tx1_{"I-TX-1"}, tx2_{"I-TX-2"}, tx3_{"I-TX-3"}, tx4_{"I-TX-4"}, tx5_{"I-TX-5"}, tx6_{"I-TX-6"};
-  monitor dma3_{"I-DMA-3"}, dma5_{"I-DMA-5"};
+  monitor rx1_{"I-RX-1", history_}, rx2_{"I-RX-2", history_}, rx4_{"I-RX-4", history_},
+      rx5_{"I-RX-5", history_}, rx6_{"I-RX-6", history_}, rx7_{"I-RX-7", history_};
+  monitor tx1_{"I-TX-1", history_}, tx2_{"I-TX-2", history_}, tx3_{"I-TX-3", history_},
+      tx4_{"I-TX-4", history_}, tx5_{"I-TX-5", history_}, tx6_{"I-TX-6", history_};
+  monitor dma3_{"I-DMA-3", history_}, dma5_{"I-DMA-5", history_};
+  monitor lv3_{"I-LV-3", history_}, lv5_{"I-LV-5", history_}, ob2_{"I-OB-2", history_};
 };
 
 }  // namespace understudy::tb

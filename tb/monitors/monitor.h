@@ -1,9 +1,11 @@
-// What every invariant monitor has in common: an id, counts, and the first violation with its witness.
+// What every invariant monitor has in common: an id, counts, and the first violation with its witness and the
+// events that led to it.
 #pragma once
 #include <cstdint>
 #include <string>
 
 #include "model/core/units.h"
+#include "tb/monitors/event_history.h"
 #include "tb/report/result.h"
 
 namespace understudy::tb {
@@ -11,7 +13,7 @@ namespace understudy::tb {
 // A monitor judges, it never acts. It is armed once it had something to judge.
 class monitor {
  public:
-  explicit monitor(const char* id) { result_.id = id; }
+  monitor(const char* id, const event_history& history) : history_(history) { result_.id = id; }
   // One judgement that came out well.
   void checked(std::uint64_t n = 1) {
     result_.checked += n;
@@ -23,6 +25,7 @@ class monitor {
   const monitor_result& result() const { return result_; }
 
  private:
+  const event_history& history_;
   monitor_result result_;
 };
 

@@ -33,9 +33,20 @@ constexpr monitor_sentence sentences[] = {
     {"I-Q-2", "Doorbells move forward; no descriptor beyond the tail is fetched."},
     {"I-Q-3", "An interrupt is seen after the records it announces."},
     {"I-Q-4", "No ring entry is overwritten before it is consumed."},
+    {"I-Q-5",
+     "The driver refuses a record whose indices or lengths lie outside of what the adapter was given."},
     {"I-LV-1", "Every connection finishes or is reported."},
-    {"I-LV-2", "A record in the ring reaches the driver within a millisecond."},
+    {"I-LV-2", "A record in the ring is followed by an interrupt or a poll within a millisecond."},
+    {"I-LV-3",
+     "A window that the host has opened is told to the peer within 200 ms; a peer whose window is shut is "
+     "probed."},
     {"I-LV-4", "A failover ends within 100 ms."},
+    {"I-LV-5",
+     "No ACK war, no storm of retransmissions: at most 100 segments in 200 ms that nobody asked for and that "
+     "say "
+     "nothing new."},
+    {"I-OB-2",
+     "An application hears of every abort of its connection, and of no error where there was none."},
 };
 }  // namespace
 
@@ -44,17 +55,22 @@ std::span<const monitor_sentence> monitor_sentences() {
 }
 
 monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters,
-                         std::uint32_t host_ip)
+                         std::uint32_t host_ip, picos probe_deadline)
     : log_(log),
-      connections_(memory, adapters, host_ip),
-      rings_(driver, adapters, [this](unsigned adapter, const us_record& r, const event& e) {
-        connections_.on_record_visible(adapter, r, e);
-      }) {
+      driver_(driver),
+      connections_(memory, adapters, host_ip, probe_deadline, history_),
+      rings_(
+          driver, adapters,
+          [this](unsigned adapter, const us_record& r, const event& e) {
+            connections_.on_record_visible(adapter, r, e);
+          },
+          history_) {
   log.subscribe(this);
   driver.add_observer(this);
 }
 
 void monitor_set::on_event(const event& e) {
+  history_.note(e);
   connections_.on_event(e);
   rings_.on_event(e);
   if (e.kind != event_kind::recovery_step) return;
@@ -95,11 +111,16 @@ void monitor_set::on_send_freed(cid c, seq32 below) {
 }
 
 void monitor_set::on_record(unsigned adapter, const us_record& r) {
-  rings_.on_record(adapter, r, log_);
+  rings_.on_record(adapter, r, log_, connections_.names_wild(adapter, r));
 }
 
-void monitor_set::on_connection_end(cid c, int) {
-  connections_.on_connection_end(c);
+void monitor_set::on_wrong_byte(const std::string& witness) {
+  rx3_.violated(log_.count(), now_ps(), witness);
+}
+
+void monitor_set::on_connection_end(cid c, int error) {
+  const bool given_up = driver_.condition() != host::driver_error::none;
+  connections_.on_connection_end(c, error, given_up, log_.count(), now_ps());
   rings_.on_connection_end(c);
 }
 
@@ -108,8 +129,9 @@ void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::ui
 }
 
 void monitor_set::end_of_run(const application_outcome& o) {
-  const picos now = now_ps();
+  const picos now = std::max(now_ps(), history_.now());
   rings_.end_of_run(log_.count(), now);
+  if (!o.stopped) connections_.end_of_run(log_.count(), now);
   if (o.delivered) rx3_.checked(o.delivered);
   if (o.wrong) rx3_.violated(log_.count(), now, fmt::format("{} bytes wrong or delivered twice", o.wrong));
   if (o.stopped) return;

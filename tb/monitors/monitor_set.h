@@ -35,10 +35,12 @@ class monitor_set : public event_observer, public host::driver_observer {
   static constexpr picos failover_deadline = 100_ms;
 
   // Judges the host with address `host_ip`, whose adapters are units 0 to adapters - 1 of the log. Subscribes
-  // itself to both.
+  // itself to both. `probe_deadline`: the longest that a peer with a shut window may hear nothing (I-LV-3).
   monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters,
-              std::uint32_t host_ip);
+              std::uint32_t host_ip, picos probe_deadline = 61_s);
 
+  // An application was given a byte that is not its peer's, or one twice; `witness` says to whom and which.
+  void on_wrong_byte(const std::string& witness);
   void end_of_run(const application_outcome& o);
   std::vector<monitor_result> results() const;
 
@@ -53,9 +55,11 @@ class monitor_set : public event_observer, public host::driver_observer {
 
  private:
   event_log& log_;
+  const host::any_driver& driver_;
+  event_history history_;
   connection_watch connections_;
   ring_watch rings_;
-  monitor rx3_{"I-RX-3"}, lv1_{"I-LV-1"}, lv4_{"I-LV-4"};
+  monitor rx3_{"I-RX-3", history_}, lv1_{"I-LV-1", history_}, lv4_{"I-LV-4", history_};
   picos recovery_began_ = never;
 };
 

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 #include "model/abi/crc32c.h"
 #include "model/pcie/pcie_port.h"
@@ -19,8 +21,9 @@ char letter(unsigned adapter) {
 }
 }  // namespace
 
-ring_watch::ring_watch(const host::any_driver& d, unsigned adapters, record_visible f)
-    : driver_(d), record_visible_(std::move(f)), adapters_(adapters) {}
+ring_watch::ring_watch(const host::any_driver& d, unsigned adapters, record_visible f,
+                       const event_history& history)
+    : driver_(d), history_(history), record_visible_(std::move(f)), adapters_(adapters) {}
 
 ring_watch::adapter_state& ring_watch::state(unsigned adapter) {
   adapter_state& a = adapters_[adapter];
@@ -32,10 +35,11 @@ ring_watch::adapter_state& ring_watch::state(unsigned adapter) {
 }
 
 void ring_watch::on_event(const event& e) {
+  judge_refusal();
   if (e.unit >= adapters_.size()) return;
   switch (e.kind) {
     case event_kind::fault:
-      adapters_[e.unit].faulty = true;
+      adapters_[e.unit].faulty = adapters_[e.unit].faulty || e.a == 0;
       break;
     case event_kind::write_visible:
       write_visible(e);
@@ -68,11 +72,17 @@ void ring_watch::on_event(const event& e) {
         }
       } else if (e.a == US_REG_ODT_HEAD) {
         a.head = value;
+        a.armed_at = e.at;
+        a.woken = false;
       }
       break;
     }
     case event_kind::interrupt: {
       adapter_state& a = state(e.unit);
+      if (e.a == US_VECTOR_RECORDS) {
+        judge_wakeup(e.unit, e.number, e.at);
+        a.woken = true;
+      }
       if (a.interrupt_covers.empty()) break;
       const std::uint32_t covers = a.interrupt_covers.pop_front();
       if (static_cast<std::int32_t>(a.records_visible - covers) < 0) {
@@ -242,9 +252,9 @@ void ring_watch::on_connection_end(cid c) {
   sent_.erase(it);
 }
 
-void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log& log) {
+void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log& log, bool wild) {
   adapter_state& a = state(adapter);
-  const picos now = now_ps();
+  const picos now = std::max(now_ps(), history_.now());
   a.rings = driver_.rings(adapter);
   if (r.epoch != a.rings.epoch) {
     dma2_.violated(log.count(), now,
@@ -252,13 +262,51 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
   } else {
     dma2_.checked();
   }
+  judge_refusal();
   ++a.consumed;
+  const auto beyond = [&a](std::uint32_t index) { return static_cast<std::int32_t>(index - a.idt_tail) > 0; };
+  const bool wild_index =
+      (!a.fenced && beyond(r.idt_head)) ||
+      (r.type == US_REC_REFUSED &&
+       (beyond(r.u.end.index + 1) || a.idt_tail - r.u.end.index > 4 * a.rings.idt_entries));
+  if (wild || wild_index) {
+    wild_ = {true, r.number, adapter, driver_.counters().bad_records};
+  } else {
+    q5_.checked();
+  }
   if (a.visible_at.empty()) return;
-  const picos waited = now - a.visible_at.pop_front();
-  if (!a.fenced && !a.faulty && waited > wakeup_deadline) {
-    lv2_.violated(log.count(), now,
-                  fmt::format("record {} of adapter {} waited {} us for the driver", r.number,
-                              letter(adapter), waited / 1_us));
+  judge_wakeup(adapter, log.count(), now);
+  a.visible_at.drop_front();
+}
+
+// The driver has had its say on the record that came last.
+void ring_watch::judge_refusal() {
+  if (!std::exchange(wild_.waits, false)) return;
+  if (driver_.counters().bad_records == wild_.bad_before) {
+    q5_.violated(
+        history_.count(), history_.now(),
+        fmt::format("the driver takes record {} of adapter {}, whose index or length lies outside of what "
+                    "the adapter was given",
+                    wild_.number, letter(wild_.adapter)));
+  } else {
+    q5_.checked();
+  }
+}
+
+picos ring_watch::unheard(adapter_state& a, picos now) {
+  if (a.visible_at.empty() || a.woken || a.fenced || a.faulty) return 0;
+  const picos since = std::max(a.visible_at.front(), a.armed_at);
+  return now > since ? now - since : 0;
+}
+
+void ring_watch::judge_wakeup(unsigned adapter, std::uint64_t event, picos now) {
+  adapter_state& a = adapters_[adapter];
+  const picos waited = unheard(a, now);
+  if (waited > wakeup_deadline) {
+    lv2_.violated(
+        event, now,
+        fmt::format("adapter {}: {} records from {} on lay for {} us, and no interrupt came", letter(adapter),
+                    a.visible_at.size(), a.records_visible - a.visible_at.size(), waited / 1_us));
   } else {
     lv2_.checked();
   }
@@ -270,12 +318,9 @@ void ring_watch::on_fenced(unsigned adapter) {
 }
 
 void ring_watch::end_of_run(std::uint64_t events, picos now) {
+  judge_refusal();
   for (std::size_t i = 0; i < adapters_.size(); ++i) {
-    adapter_state& a = adapters_[i];
-    if (!a.fenced && !a.faulty && !a.visible_at.empty() && now - a.visible_at.front() > wakeup_deadline)
-      lv2_.violated(events, now,
-                    fmt::format("adapter {}: {} records never reached the driver",
-                                letter(static_cast<unsigned>(i)), a.visible_at.size()));
+    if (unheard(adapters_[i], now) > wakeup_deadline) judge_wakeup(static_cast<unsigned>(i), events, now);
   }
   // Every receive buffer is free, posted, or held for a reader; after a clean end nobody holds any.
   if (driver_.connections() == 0) {
@@ -293,7 +338,7 @@ void ring_watch::end_of_run(std::uint64_t events, picos now) {
 }
 
 std::vector<const monitor*> ring_watch::monitors() const {
-  return {&dma1_, &dma2_, &dma4_, &q1_, &q2_, &q3_, &q4_, &lv2_};
+  return {&dma1_, &dma2_, &dma4_, &q1_, &q2_, &q3_, &q4_, &q5_, &lv2_};
 }
 
 }  // namespace understudy::tb

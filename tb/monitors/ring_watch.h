@@ -1,5 +1,5 @@
 // Rings, doorbells, interrupts and bus accesses of the host's adapters, judged by what is truly visible in
-// memory. I-DMA-1, I-DMA-2, I-DMA-4, I-Q-1 to I-Q-4, I-LV-2.
+// memory. I-DMA-1, I-DMA-2, I-DMA-4, I-Q-1 to I-Q-5, I-LV-2.
 #pragma once
 #include <functional>
 #include <map>
@@ -20,11 +20,12 @@ class ring_watch {
   // host memory.
   using record_visible = std::function<void(unsigned adapter, const us_record& r, const event& e)>;
 
-  // Records that wait longer than this for the driver are a lost wake-up: a hundred times the moderation's
-  // default.
+  // A record that lies longer than this, and no interrupt has called a driver that is not at work, is a lost
+  // wake-up: a hundred times the moderation's default. How long the driver then takes is not judged here: a
+  // busy CPU is no lost wake-up.
   static constexpr picos wakeup_deadline = 1_ms;
 
-  ring_watch(const host::any_driver& d, unsigned adapters, record_visible f);
+  ring_watch(const host::any_driver& d, unsigned adapters, record_visible f, const event_history& history);
 
   void on_event(const event& e);
   // ---- the driver's side
@@ -32,7 +33,8 @@ class ring_watch {
   void on_take_back(buf_id b);
   void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
   void on_send_freed(cid c, seq32 below);
-  void on_record(unsigned adapter, const us_record& r, const event_log& log);
+  // `wild`: it names a buffer or bytes that its adapter does not have; the driver must refuse it.
+  void on_record(unsigned adapter, const us_record& r, const event_log& log, bool wild);
   // The connection is over: its send ranges are the host's again.
   void on_connection_end(cid c);
   // The adapter is dead or fenced: nothing of it may land any more; what it had announced the drain consumes.
@@ -56,6 +58,8 @@ class ring_watch {
     std::uint32_t idt_fetched = 0;
     fifo<std::uint32_t> interrupt_covers;  // records issued when each interrupt message left
     fifo<picos> visible_at;                // of the records not yet consumed
+    picos armed_at = 0;                    // the driver's latest word that it wants an interrupt
+    bool woken = false;                    // one came since
     std::uint32_t consumed = 0;
   };
   struct range {
@@ -69,8 +73,13 @@ class ring_watch {
   adapter_state& state(unsigned adapter);
   void write_visible(const event& e);
   void tlp_up(const event& e);
+  // For how long the oldest record has lain while nobody woke the driver.
+  static picos unheard(adapter_state& a, picos now);
+  void judge_wakeup(unsigned adapter, std::uint64_t event, picos now);
+  void judge_refusal();
 
   const host::any_driver& driver_;
+  const event_history& history_;
   record_visible record_visible_;
   std::vector<adapter_state> adapters_;
   std::map<std::uint64_t, range> writable_;           // by address
@@ -82,8 +91,15 @@ class ring_watch {
     std::uint32_t length;
   };
   std::map<std::uint32_t, fifo<sent>> sent_;  // cid -> ranges in order
-  monitor dma1_{"I-DMA-1"}, dma2_{"I-DMA-2"}, dma4_{"I-DMA-4"}, q1_{"I-Q-1"}, q2_{"I-Q-2"}, q3_{"I-Q-3"},
-      q4_{"I-Q-4"}, lv2_{"I-LV-2"};
+  monitor dma1_{"I-DMA-1", history_}, dma2_{"I-DMA-2", history_}, dma4_{"I-DMA-4", history_},
+      q1_{"I-Q-1", history_}, q2_{"I-Q-2", history_}, q3_{"I-Q-3", history_}, q4_{"I-Q-4", history_},
+      q5_{"I-Q-5", history_}, lv2_{"I-LV-2", history_};
+  struct {
+    bool waits = false;  // the driver has yet to refuse it
+    std::uint32_t number = 0;
+    unsigned adapter = 0;
+    std::uint64_t bad_before = 0;  // records that the driver had refused
+  } wild_;
 };
 
 }  // namespace understudy::tb

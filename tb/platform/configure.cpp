@@ -22,6 +22,9 @@ adapter_config adapter_of(const scenario& s) {
   c.tcp.mutants.ack_fin_early = s.has_mutant("ack_fin_early");
   c.tcp.mutants.ignore_window = s.has_mutant("ignore_window");
   c.tcp.mutants.lose_retransmit = s.has_mutant("lose_retransmit");
+  c.tcp.mutants.lose_persist = s.has_mutant("lose_persist");
+  c.tcp.mutants.hoard_window = s.has_mutant("hoard_window");
+  c.tcp.mutants.answer_acks = s.has_mutant("answer_acks");
   c.mutants.record_before_payload = s.has_mutant("record_before_payload");
   c.mutants.lost_wakeup = s.has_mutant("lost_wakeup");
   c.mutants.shifted_payload = s.has_mutant("shifted_payload");
@@ -128,6 +131,8 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac, const i
   c.mutants.stale_rcv_nxt = s.has_mutant("stale_rcv_nxt");
   c.mutants.leak_buffer = s.has_mutant("leak_buffer");
   c.mutants.slow_recovery = s.has_mutant("slow_recovery");
+  c.mutants.trust_index = s.has_mutant("trust_index");
+  c.mutants.false_alarm = s.has_mutant("false_alarm");
   return c;
 }
 

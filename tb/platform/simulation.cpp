@@ -16,8 +16,9 @@ namespace understudy::tb {
 
 namespace {
 
-constexpr picos stagger = 2_us;         // between two openings
-constexpr picos slice = 1_ms;           // of simulated time between two looks at the stop flag
+constexpr picos stagger = 2_us;              // between two openings
+constexpr picos slice = 1_ms;                // of simulated time between two looks at the stop flag
+constexpr std::uint64_t harmless_fault = 1;  // kind in the event log: the adapter goes on as before
 constexpr picos last_look = 10_ms;      // at what is left when every TIME_WAIT is over; a failover fits in
 constexpr picos closing_step = 100_us;  // between two looks at what is still open
 constexpr std::uint64_t mirror_turn = 512;  // bytes: one segment, whatever the MTU
@@ -131,8 +132,8 @@ simulation::simulation(const scenario& s, const run_options& options)
       stalls_(flows_.size()),
       faults_(s, judged_bytes(s, flows_, twin_), [this](const fault_spec& f) { return strike(f); }),
       connections_(platform_, s, flows_, twin_,
-                   spread(flows_.size(), s.workload.rounds, s.workload.unprotected), {&stalls_, &faults_},
-                   phases_of(s) ? &open_phase_ : nullptr) {
+                   spread(flows_.size(), s.workload.rounds, s.workload.unprotected),
+                   {&stalls_, &wrong_bytes_, &faults_}, phases_of(s) ? &open_phase_ : nullptr) {
   if (options.verbosity >= 2) {
     printer_ = std::make_unique<event_printer>(std::cerr);
     log_.subscribe(printer_.get());
@@ -143,9 +144,9 @@ simulation::simulation(const scenario& s, const run_options& options)
   }
   log_.subscribe(&failovers_);
   if (s.monitors != "off") {
-    monitors_ =
-        std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
-                                      static_cast<unsigned>(platform_.main.slots.size()), host_ip.v4_value());
+    monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
+                                              static_cast<unsigned>(platform_.main.slots.size()),
+                                              host_ip.v4_value(), s.adapter.tcp.persist_max + 1_s);
     timeouts_ = std::make_unique<timeout_log>(platform_);
     ack_latency_ = std::make_unique<ack_latency>(log_, static_cast<unsigned>(platform_.main.slots.size()));
   }
@@ -164,10 +165,24 @@ std::string simulation::strike(const fault_spec& f) {
   if (f.kind == "zombie") {
     note_fault(target);
     platform_.main.slots[target].device->mute_heartbeat();
+  } else if (f.kind == "wild_record") {
+    log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
+    platform_.main.slots[target].device->write_wild_records();
   } else {
     kill(target);
   }
   return adapter_name(target);
+}
+
+void simulation::wrong_bytes::on_delivered(const replay_end& e, flow_direction, std::uint64_t bytes, picos) {
+  if (told_ || !monitors_) return;
+  const replay_end::counts t = e.tally();
+  if (t.corrupted + t.duplicated == 0) return;
+  told_ = true;
+  monitors_->on_wrong_byte(t.corrupted ? "the byte at offset " + std::to_string(t.first_wrong) +
+                                             " is wrong; " + e.describe()
+                                       : std::to_string(t.duplicated) + " of " + std::to_string(bytes) +
+                                             " bytes came twice; " + e.describe());
 }
 
 void simulation::kill(unsigned index) {

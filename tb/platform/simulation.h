@@ -70,6 +70,18 @@ class simulation {
   failover_log failovers_;
   platform platform_;
   stall_log stalls_;
+  // Tells the monitors of the first byte that an application should not have got.
+  class wrong_bytes final : public replay_observer {
+   public:
+    explicit wrong_bytes(std::unique_ptr<monitor_set>& monitors) : monitors_(monitors) {}
+    void on_delivered(const replay_end& e, flow_direction d, std::uint64_t bytes, picos now) override;
+    void on_finished(const replay_end&, picos) override {}
+
+   private:
+    std::unique_ptr<monitor_set>& monitors_;
+    bool told_ = false;
+  };
+  wrong_bytes wrong_bytes_{monitors_};
   fault_schedule faults_;
   std::unique_ptr<monitor_set> monitors_;
   std::uint32_t open_phase_ = 0;

@@ -44,7 +44,11 @@ json monitor_json(const monitor_result& m) {
           {"armed", m.armed},
           {"checked", m.checked},
           {"violations", m.violations},
-          {"first", m.first}};
+          {"first", m.first},
+          {"event", m.violations ? json(m.event) : json(nullptr)},
+          {"at_ps", m.violations ? json(m.at) : json(nullptr)},
+          {"witness", m.witness},
+          {"before", m.before}};
 }
 
 json fault_json(const fault_result& f) {

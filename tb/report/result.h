@@ -100,6 +100,12 @@ struct monitor_result {
   std::uint64_t checked = 0;
   std::uint64_t violations = 0;
   std::string first;  // the first violation in a sentence; empty: none
+  // The same in its parts: number and instant of the event, which bytes, connection, TLP or address, and the
+  // newest events up to it as text.
+  std::uint64_t event = 0;
+  picos at = 0;
+  std::string witness = {};
+  std::vector<std::string> before = {};
 };
 
 struct fault_result {

@@ -159,4 +159,16 @@ std::string summary_text(const run_result& r, const scenario& s, const std::stri
   return out;
 }
 
+std::string violations_text(const run_result& r) {
+  std::string t;
+  for (const monitor_result& m : r.monitors) {
+    if (m.violations == 0) continue;
+    t += fmt::format("{} violated {} times; first at event {}, {:.6f} us\n  witness: {}\n", m.id,
+                     m.violations, m.event, microseconds(m.at), m.witness);
+    t += fmt::format("  the last {} events up to it:\n", m.before.size());
+    for (const std::string& line : m.before) t += "  " + line + "\n";
+  }
+  return t;
+}
+
 }  // namespace understudy::tb

@@ -14,4 +14,8 @@ inline constexpr std::size_t summary_columns = 100;
 // colours, for a terminal. `out_dir` is what the reader is told about files; empty: none were written.
 std::string summary_text(const run_result& r, const scenario& s, const std::string& out_dir, bool color);
 
+// Of each monitor that fired, its first violation: event, instant, witness, and the events that led to it.
+// Empty: none fired.
+std::string violations_text(const run_result& r);
+
 }  // namespace understudy::tb

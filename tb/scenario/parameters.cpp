@@ -32,7 +32,8 @@ constexpr parameter table[] = {
      "free_before_ack|"
      "reuse_isn|lost_wakeup|shifted_payload|stale_rcv_nxt|ack_regress|ack_fin_early|resend_other_bytes|"
      "ignore_window|write_outside|leak_buffer|cross_connection|skip_record_number|fetch_beyond_tail|"
-     "interrupt_overtakes|overrun_ring|lose_retransmit|slow_recovery",
+     "interrupt_overtakes|overrun_ring|lose_retransmit|slow_recovery|trust_index|hoard_window|lose_persist|"
+     "answer_acks|false_alarm",
      "Deliberate defects of adapter or driver, each of which a monitor must catch; such a run is expected to "
      "fail."},
 
@@ -293,6 +294,10 @@ constexpr fault_kind kinds[] = {
      "The adapter's heartbeat stops and everything else goes on: to the host it looks dead, but it sends, "
      "receives and "
      "writes host memory until it is fenced."},
+    {"wild_record",
+     "The adapter writes two more records, sound in form, that name a descriptor it was never given and "
+     "bytes "
+     "beyond the end of a buffer; the driver must refuse them."},
 };
 
 constexpr mutant mutant_table[] = {
@@ -322,6 +327,12 @@ constexpr mutant mutant_table[] = {
     {"overrun_ring", "Commit records are written whether the host has made room or not."},
     {"lose_retransmit", "The retransmission timer never fires."},
     {"slow_recovery", "The driver looks at a loading substitute every 200 ms."},
+    {"trust_index",
+     "The driver believes the index in a refusal without comparing it with what it has written."},
+    {"hoard_window", "A window that opens again is not told to the peer until it asks."},
+    {"lose_persist", "The persist timer never fires."},
+    {"answer_acks", "Every ACK is answered by an ACK."},
+    {"false_alarm", "The application hears of a reset where the connection closed in order."},
 };
 
 // Edits (insert, delete, replace) between two words.

@@ -1,4 +1,5 @@
 // What must fail does fail, and whoever must say so says so.
+#include <fstream>
 #include <iostream>
 
 #include "tb/test/platform/event_text.h"
@@ -55,6 +56,27 @@ TEST_P(mutant_of, the_model_is_caught_by_its_monitor) {
 }
 INSTANTIATE_TEST_SUITE_P(all, mutant_of, ::testing::ValuesIn(controls),
                          [](const auto& i) { return std::string(i.param.mutant); });
+
+// Identity, event, instant, witness, and what came before it: in the result and, with -v, on standard error.
+TEST(negative_control, a_violation_is_reported_with_the_events_that_led_to_it) {
+  std::filesystem::create_directories(test_folder());
+  const auto errors = test_folder() / "errors.txt";
+  const program_run r =
+      run_program(scenario_file("hello.toml"), {mutant("ack_before_commit")}, "--captures off -v", errors);
+  EXPECT_EQ(r.status, 1);
+  const auto m = r.monitor("I-RX-1");
+  ASSERT_TRUE(m["event"].is_number()) << m.dump();
+  EXPECT_GT(m["at_ps"], 0);
+  EXPECT_NE(m["witness"].get<std::string>().find("ACK "), std::string::npos);
+  ASSERT_EQ(m["before"].size(), 64u);
+  EXPECT_EQ(std::stoull(m["before"].back().get<std::string>()), m["event"].get<std::uint64_t>());
+  EXPECT_TRUE(r.monitor("I-RX-2")["event"].is_null());
+  EXPECT_TRUE(r.monitor("I-RX-2")["before"].empty());
+  std::ifstream in(errors);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_NE(text.find("I-RX-1 violated "), std::string::npos) << text;
+  EXPECT_NE(text.find(m["before"].back().get<std::string>()), std::string::npos);
+}
 
 TEST(negative_control, a_substitute_that_receives_too_early_breaks_connections) {
   const program_run r =

@@ -104,5 +104,18 @@ TEST(summary, is_coloured_only_when_asked) {
             std::string::npos);
 }
 
+TEST(summary, violations_are_told_with_witness_and_the_events_before) {
+  run_result r;
+  r.monitors = {{"I-TX-1", true, 5, 0, ""}, {"I-RX-1", true, 5, 2, "event 7"}};
+  EXPECT_EQ(violations_text(run_result{}), "");
+  r.monitors[1].event = 7;
+  r.monitors[1].at = 5_us;
+  r.monitors[1].witness = "ACK 12 too far";
+  r.monitors[1].before = {"6 tlp_up", "7 frame_out"};
+  EXPECT_EQ(violations_text(r),
+            "I-RX-1 violated 2 times; first at event 7, 5.000000 us\n  witness: ACK 12 too far\n"
+            "  the last 2 events up to it:\n  6 tlp_up\n  7 frame_out\n");
+}
+
 }  // namespace
 }  // namespace understudy::tb
