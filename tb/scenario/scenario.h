@@ -64,7 +64,7 @@ struct switch_parameters {
 
 // tcp apart, members carry the defaults of struct adapter_config (model/adapter).
 struct adapter_parameters {
-  tcp_config tcp;  // adapter.connections is tcp.max_connections, adapter.mtu is tcp.mtu
+  tcp_config tcp;                      // adapter.connections is tcp.max_connections, adapter.mtu is tcp.mtu
   std::string congestion = "newreno";  // "newreno", "cubic": tcp.congestion
   std::vector<std::string> rtl;
   picos clock = 2500_ps;  // one cycle
