@@ -88,12 +88,12 @@ campaign_identity identity_of(const campaign_plan& p, const golden_run& g) {
 }
 
 // What is left to do of `chosen`, with the control forks and the injections that run to the end: the same
-// ones whatever was done before.
+// ones whatever was done before, and wherever the plan lies.
 std::vector<injection_point> points_left(const campaign_plan& p, const std::vector<injection_point>& chosen,
                                          const result_store& store) {
   const auto done = store.done();
   const auto controlled = store.controlled();
-  rng dice(p.base.seed, "campaign/" + p.path);
+  rng dice(p.base.seed, "campaign/" + std::filesystem::path(p.path).filename().string());
   std::vector<injection_point> points;
   for (injection_point x : chosen) {
     x.to_end = dice.chance(p.tail_share);

@@ -32,6 +32,20 @@ TEST(campaign, a_second_call_resumes_and_injects_nothing_twice) {
   EXPECT_EQ(second.result["injections"], first.result["injections"]);
 }
 
+TEST(campaign, the_same_plan_at_another_place_chooses_the_same_control_forks) {
+  const std::string p = plan("crash_points", "stride = 9973\ncontrol_share = 0.5\n");
+  const std::filesystem::path elsewhere = test_folder() / "elsewhere" / "plan.toml";
+  std::filesystem::create_directories(elsewhere.parent_path());
+  std::filesystem::copy_file(p, elsewhere, std::filesystem::copy_options::overwrite_existing);
+  ASSERT_EQ(campaign(p, "here").status, 0);
+  ASSERT_EQ(campaign(elsewhere.string(), "there").status, 0);
+  const auto controls = [](const char* out) {
+    return query(out, "SELECT group_concat(trigger_event) FROM control");
+  };
+  EXPECT_NE(controls("here"), "");
+  EXPECT_EQ(controls("here"), controls("there"));
+}
+
 TEST(campaign, shards_split_without_overlap_and_merge_idempotently) {
   const std::string p = plan("crash_points", "stride = 4001\n");
   const program_run whole = campaign(p, "whole");
