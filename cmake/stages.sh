@@ -1,5 +1,7 @@
 # What ./demo and ./check share. Sourced from the repository's root by bash.
 
+export SYSTEMC_DISABLE_COPYRIGHT_MESSAGE=1  # every test program prints it when its tests are listed
+
 # stage NAME: what begins now. Prints how long the stage before took; `stage` alone ends the last one.
 stage() {
   if [ -n "${stage_name:-}" ]; then

@@ -136,9 +136,11 @@ std::string summary_text(const run_result& r, const scenario& s, const std::stri
       labelled("connections", fmt::format("opened {}, completed {}, refused {}, aborted {}, reset {}",
                                           c.opened, c.completed, c.refused, c.aborted, c.reset)));
   const auto& h = r.host_interface;
-  lines.push_back(labelled(
-      "host bus", fmt::format("{} doorbells, {} interrupts, {} DMA operations, {} bytes, {} TLPs, {} records",
-                              h.doorbells, h.interrupts, h.dma_operations, h.dma_bytes, h.tlps, h.records)));
+  lines.push_back(
+      labelled("host bus",
+               fmt::format("{} doorbells, {} interrupts, {} records, {} TLPs, {} DMA operations, {:.1f} MB",
+                           h.doorbells, h.interrupts, h.records, h.tlps, h.dma_operations,
+                           static_cast<double>(h.dma_bytes) / 1e6)));
   lines.push_back(labelled("monitors", monitors_line(r)));
   const std::string violation = first_violation(r);
   if (!violation.empty()) lines.push_back(labelled("", violation));
