@@ -46,6 +46,8 @@
   X(ack_at_commit, bool, soft, delegated, any, "The next commit is acknowledged without delay.")             \
   X(duplicates_owed, std::uint8_t, soft, delegated, any,                                                     \
     "Duplicate ACKs that wait for the commit of what is in order.")                                          \
+  X(gap_below, seq32, soft, delegated, any,                                                                  \
+    "After a failover: what the peer has sent ends here, as its answer to the kick says; else rcv_nxt.")     \
   X(ack_deadline, picos, soft, delegated, any, "Delayed ACK; 0: not armed.")                                 \
   X(snd_una, seq32, hard, delegated, low,                                                                    \
     "Oldest number not acknowledged; the host keeps the bytes from its copy on.")                            \

@@ -250,7 +250,7 @@ us_status tcp_engine::restore(picos now, cid id, const tcp_hard_state& h) {
   c.restored = true;
   c.heard = now;
   c.kicking = true;
-  c.rcv_nxt = c.rcv_committed = c.rcv_grant = h.rcv_nxt;
+  c.rcv_nxt = c.rcv_committed = c.rcv_grant = c.gap_below = h.rcv_nxt;
   c.rcv_adv = later(h.rcv_adv, h.rcv_nxt);
   c.peer_syn_committed = h.state != US_TCP_SYN_SENT;
   c.last_ack_sent = h.state == US_TCP_SYN_RCVD ? h.rcv_nxt - 1 : h.rcv_nxt;

@@ -92,6 +92,7 @@ struct tcp_engine::impl {
   void answered(index i);
   void text_input(picos now, index i, const segment& s, const frame_ref& f);
   void hold_slice(conn& c, payload_slice s);
+  void ask_for_the_rest(conn& c);
   void accept_slice(picos now, index i, const payload_slice& s);
 
   // ---- guard

@@ -281,6 +281,7 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     // The answer carries the peer's SND.NXT. Beyond rcv_nxt it tells of segments that the old adapter took
     // and did not commit: duplicate ACKs bring them back within a round trip, a time-out of the peer takes
     // seconds.
+    c.gap_below = s.seq;
     if (s.seq.after(c.rcv_nxt)) c.duplicates_owed = most_duplicates_owed;
   }
   return true;
@@ -346,6 +347,18 @@ void tcp_engine::impl::text_input(picos now, index i, const segment& s, const fr
   while (!c.fin_accepted && reassembly.take(c.ooo, c.rcv_nxt, p)) accept_slice(now, i, p);
   if (c.fin_accepted) reassembly.clear(c.ooo);
   trim_held(c);
+  if (c.restored) ask_for_the_rest(c);
+}
+
+// After a failover: what the old adapter took and did not commit is more than one segment. A peer with SACK
+// or NewReno sends the next one by itself; another takes a time-out for each, unless it hears of each.
+void tcp_engine::impl::ask_for_the_rest(conn& c) {
+  if (!c.gap_below.after(c.rcv_nxt)) {
+    c.gap_below = c.rcv_nxt;
+    return;
+  }
+  c.ack_at_commit = true;
+  if (!c.has_sack()) c.duplicates_owed = most_duplicates_owed;
 }
 
 // What is not kept is sent again by the peer.

@@ -1,5 +1,7 @@
 // What a substitute's engine starts with, and how it finds its way back: SR-3 and SR-6.
+#include <algorithm>
 #include <iostream>
+#include <vector>
 
 #include "tb/test/core/engine_rig.h"
 
@@ -56,6 +58,49 @@ TEST(SR_3, an_ack_of_everything_in_flight_as_the_first_segment_moves_una_without
     pure += r.a.sent[i].s.payload_length == 0 && !r.a.sent[i].request.kick;
   EXPECT_LE(pure, 1u);
   EXPECT_EQ(r.a.engine->counters().challenge_acks, 0u);
+}
+
+// A peer whose kick's answer says that it has sent four segments more than the host holds, and which sends
+// one of them each time it is asked. ACKs of each of them, for a connection with and without SACK.
+std::vector<std::size_t> acks_of_each(bool sack) {
+  tcp_config c;
+  c.sack = sack;
+  rig r(7, c, c);
+  r.connect();
+  r.cut = true;
+  r.a.fail_over();
+  r.a.kick();
+  r.time.run_for(10_us);
+  segment s;
+  s.tuple = {ip_a, ip_b, port_a, port_b};
+  s.flags = tcp_ack;
+  const seq32 first = r.a.view().hard.rcv_nxt;
+  s.seq = first + 4000;
+  s.ack = r.a.view().hard.snd_una;
+  s.window = 0xffff;
+  s.options.has_ts = true;
+  s.options.tsval = r.b.clock_ms + static_cast<std::uint32_t>(r.time.now / 1_ms);
+  r.a.take(s);
+  std::vector<std::size_t> acks;
+  for (std::uint32_t n = 0; n <= 4; ++n) {
+    if (n) {
+      s.seq = first + 1000 * (n - 1);
+      s.payload_length = 1000;
+      r.a.take(s, 1000 * (n - 1));
+    }
+    r.time.run_for(20_us);
+    acks.push_back(
+        static_cast<std::size_t>(std::count_if(r.a.sent.begin(), r.a.sent.end(), [&](const sent_segment& x) {
+          return !x.request.kick && x.s.ack == first + 1000 * n;
+        })));
+  }
+  return acks;
+}
+
+TEST(SR_3, each_segment_that_the_old_adapter_lost_is_asked_for_by_three_duplicates_if_the_peer_has_no_sack) {
+  // The last fills the gap: its ACK may wait for the next segment.
+  EXPECT_EQ(acks_of_each(false), (std::vector<std::size_t>{5, 4, 4, 4, 0}));
+  EXPECT_EQ(acks_of_each(true), (std::vector<std::size_t>{5, 1, 1, 1, 0}));
 }
 
 TEST(SR_6, soft_state_starts_afresh) {
