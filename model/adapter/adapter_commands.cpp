@@ -192,6 +192,7 @@ us_status adapter::restore(const us_idt_entry& e) {
   const cid c{e.cid};
   if (c.index() >= connections_.size()) return US_ERR_BAD_CID;
   if (d.addr_index >= US_ADDRESSES) return US_ERR_BAD_ADDRESS;
+  if (d.state > US_TCP_TIME_WAIT) return US_ERR_BAD_STATE;  // no value of the enumeration
   tcp_hard_state h;
   h.tuple = {addresses_[d.addr_index].ip, address_from(d.peer_ip), d.local_port, d.peer_port};
   h.state = static_cast<us_tcp_state>(d.state);

@@ -53,9 +53,11 @@ TEST(descriptor, that_is_wrong_is_refused_by_a_record_and_the_next_one_is_execut
     e.u.rx.len = length;
     refused(e, US_ERR_BAD_LENGTH, "length of a buffer");
   }
-  e = descriptor(US_OP_RESTORE, 0);
-  e.u.restore.state = US_TCP_LISTEN;
-  refused(e, US_ERR_BAD_STATE, "state");
+  for (const unsigned state : {unsigned{US_TCP_LISTEN}, US_TCP_TIME_WAIT + 1u, 255u}) {
+    e = descriptor(US_OP_RESTORE, 0);
+    e.u.restore.state = static_cast<std::uint8_t>(state);
+    refused(e, US_ERR_BAD_STATE, "state");
+  }
   e = descriptor(US_OP_RESTORE, 0x7fffffff);
   e.u.restore.state = US_TCP_ESTABLISHED;
   refused(e, US_ERR_BAD_CID, "restore beyond the table");

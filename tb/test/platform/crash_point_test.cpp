@@ -16,6 +16,7 @@ struct plan {
   const char* name;
   const char* scenario;
   std::vector<std::string> settings;
+  friend void PrintTo(const plan& p, std::ostream* to) { *to << p.name; }
 };
 
 const plan plans[] = {

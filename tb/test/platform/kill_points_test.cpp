@@ -18,6 +18,7 @@ struct point {
   // Is the instant behind event `i` of `all` one of them?
   std::function<bool(const std::vector<event_line>& all, std::size_t i)> here;
   const char* scenario = "hello.toml";
+  friend void PrintTo(const point& p, std::ostream* to) { *to << p.name; }
 };
 
 // The two numbers of an event that is no segment.

@@ -19,6 +19,7 @@ struct control {
   std::vector<const char*> monitors;  // each must fire
   std::vector<std::string> settings;
   const char* scenario = "failover.toml";
+  friend void PrintTo(const control& p, std::ostream* to) { *to << p.mutant; }
 };
 
 const control controls[] = {
