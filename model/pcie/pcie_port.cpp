@@ -41,7 +41,9 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
       unit_(unit),
       rate_(static_cast<bits_per_second>(
           std::llround(config.ideal ? tlp_bandwidth(config.link) : raw_rate(config.link) * skp_share()))),
-      dllp_interval_(std::uint64_t{ack_limit(config.link)} * config.link.lanes) {
+      dllp_interval_(std::uint64_t{ack_limit(config.link)} * config.link.lanes),
+      iommu_(config.translation),
+      cache_(config.cache, config.seed, std::string("pcie/jitter/") + std::to_string(unit)) {
   dma.register_nb_transport_fw(this, &pcie_port::nb_transport_fw);
   dma.register_b_transport(this, &pcie_port::b_transport);
   dma.register_transport_dbg(this, &pcie_port::transport_dbg);
@@ -55,11 +57,20 @@ pcie_port::~pcie_port() = default;
 
 // ---------------------------------------------------------------- the link
 
+// An ideal link keeps the fraction of a picosecond from TLP to TLP while it is busy: published figures are
+// about rates.
+picos pcie_port::time_on_wire(direction& d, bool follows, std::uint64_t bytes) const {
+  if (!config_.ideal) return wire_time(bytes, rate_);
+  const uint128 work = static_cast<uint128>(bytes) * 8 * 1'000'000'000'000ULL + (follows ? d.part : 0);
+  d.part = work % rate_;
+  return static_cast<picos>(work / rate_);
+}
+
 pcie_port::span pcie_port::occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire) {
   // DLLPs that are due go out while the line is idle, else in front of the next TLP.
   if (d.dllp_due && earliest >= d.busy_until + wire_time(d.dllp_due, rate_)) d.dllp_due = 0;
   const picos start = std::max(earliest, d.busy_until);
-  const span s{start, start + wire_time(wire + d.dllp_due, rate_)};
+  const span s{start, start + time_on_wire(d, start == d.busy_until, wire + d.dllp_due)};
   d.busy_until = s.finish;
   d.dllp_due = 0;
   if (!config_.ideal) {
@@ -301,7 +312,10 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
   const span s = occupy(up_link_, down_link_, earliest, t.wire);
   t.start = s.start;
   t.finish = s.finish;
-  t.due = std::max(s.finish + config_.propagation + handling, last_due_);
+  const picos arrived = s.finish + config_.propagation;
+  const bool translates = t.read.live() || (t.type == tlp_type::memory_write && !is_interrupt(t));
+  t.translated = translates ? iommu_.translated(arrived, t.address) : arrived;
+  t.due = std::max((t.read.live() ? arrived : t.translated) + handling, last_due_);
   last_due_ = t.due;
   agenda_.at(t.due, [this] { land(); });
   up_.push_back(std::move(t));
@@ -331,7 +345,7 @@ void pcie_port::land() {
     if (t.type == tlp_type::memory_write) {
       land_write(t);
     } else if (t.type == tlp_type::memory_read) {
-      if (t.read.live()) serve(t.read);
+      if (t.read.live()) serve(t.read, t.translated);
     } else {
       agenda_.in(config_.mmio_latency, [this, r = t.answered] {
         if (!waiting(r.ticket)) return;
@@ -372,10 +386,11 @@ void pcie_port::land_write(const up_tlp& t) {
   event e;
   e.unit = unit_;
   e.at = now_ps();
-  if (!memory_.write(t.address, t.bytes, t.length)) {
+  if (!iommu_.admit(t.address, t.length) || !memory_.write(t.address, t.bytes, t.length)) {
     ++counters_.unsupported;
     return;
   }
+  cache_.device_wrote(t.address, t.length);
   ++counters_.writes;
   counters_.write_bytes += t.length;
   e.kind = event_kind::write_visible;
@@ -386,19 +401,26 @@ void pcie_port::land_write(const up_tlp& t) {
   log_.emit(e);
 }
 
-// Sample memory; the completions go when the memory's latency is over.
-void pcie_port::serve(dma_read r) {
-  const bool there = r.destination ? memory_.read(r.address, r.destination, r.length)
-                                   : memory_.at(r.address, register_bytes) != nullptr;
+// Sample memory; the completions go when address and data are there. One read may overtake another
+// (PCIe 2.4.1).
+void pcie_port::serve(dma_read r, picos translated) {
+  const std::uint32_t bytes = r.destination ? r.length : register_bytes;
+  const bool there =
+      iommu_.admit(r.address, bytes) && (r.destination ? memory_.read(r.address, r.destination, r.length)
+                                                       : memory_.at(r.address, register_bytes) != nullptr);
+  picos extra = 0;
   if (there) {
     ++counters_.reads;
     counters_.read_bytes += r.length;
+    extra = cache_.read_extra(r.address, r.length);
   } else {
     ++counters_.unsupported;
     r.status = tlm::TLM_ADDRESS_ERROR_RESPONSE;
   }
-  const picos at = now_ps() + config_.read_latency;
+  const picos at = std::max(now_ps(), translated) + config_.read_latency + extra;
   served_.push_back({at, r});
+  for (std::size_t i = served_.size() - 1; i > 0 && served_[i - 1].at > at; --i)
+    std::swap(served_[i - 1], served_[i]);
   agenda_.at(at, [this] { return_reads(); });
 }
 

@@ -35,7 +35,9 @@
 #include "model/core/inplace_function.h"
 #include "model/core/units.h"
 #include "model/pcie/fifo.h"
+#include "model/pcie/host_cache.h"
 #include "model/pcie/host_memory.h"
+#include "model/pcie/iommu.h"
 #include "model/pcie/tlp.h"
 #include "model/sim/agenda.h"
 
@@ -60,6 +62,9 @@ struct pcie_config {
   // CPU to root port, each way, for registers and configuration space: a register read then takes 700 to 900
   // ns with 50 to 200 ns of access time in the adapter, as usual on these hosts. Estimate.
   picos mmio_latency = 300_ns;
+  host_cache_config cache;  // which lines take longer
+  iommu_config translation;
+  std::uint64_t seed = 1;  // root of the random stream behind the host's jitter
   // After this a host read that nobody answers gives all-ones (PCIe 2.8: range A starts at 50 us).
   picos completion_timeout = 50_us;
   // Deliberate fault, which a monitor must catch: the CPU hears of an interrupt when its message leaves the
@@ -74,7 +79,8 @@ struct pcie_counters {
   std::uint64_t read_bytes = 0, write_bytes = 0;  // DMA payload
   std::uint64_t msi = 0, mmio_reads = 0, mmio_writes = 0;
   std::uint64_t dropped = 0;  // TLPs lost to a link that is down or an adapter that is dead, both directions
-  std::uint64_t unsupported = 0;  // DMA outside memory: writes that vanished, reads that were refused
+  std::uint64_t unsupported =
+      0;  // DMA outside memory or windows: writes that vanished, reads that were refused
 };
 
 // Configuration space of the root port: a type 1 header whose capability list has PCI Express at 0x40.
@@ -132,6 +138,10 @@ class pcie_port : public sc_core::sc_module {
   bool quiet() const;
   const pcie_counters& counters() const { return counters_; }
   const pcie_config& config() const { return config_; }
+  // What this function's DMA may touch, and the time it takes to find out.
+  iommu& translation() { return iommu_; }
+  const iommu& translation() const { return iommu_; }
+  host_cache& cache() { return cache_; }
 
  private:
   using payload = tlm::tlm_generic_payload;
@@ -141,6 +151,7 @@ class pcie_port : public sc_core::sc_module {
     picos busy_until = 0;
     std::uint64_t dllp_due = 0;      // bytes of ACKs and UpdateFCs that wait for the next TLP
     std::uint64_t acknowledged = 0;  // bytes received since the last of them
+    uint128 part = 0;                // of a picosecond that the last TLP took, in 1/rate_; ideal links only
   };
   // A thread inside b_transport, waiting for its reads.
   struct blocking_read {
@@ -183,7 +194,8 @@ class pcie_port : public sc_core::sc_module {
     std::uint32_t length = 0;
     std::uint32_t wire = 0;
     picos start = 0, finish = 0, due = 0;
-    frame_ref frame;  // keeps `bytes` alive
+    picos translated = 0;  // reads: the address is known
+    frame_ref frame;       // keeps `bytes` alive
     const std::uint8_t* bytes = nullptr;
     dma_read read;
     host_request answered;  // completion: the request, with the value
@@ -215,7 +227,7 @@ class pcie_port : public sc_core::sc_module {
   static bool is_interrupt(const up_tlp& t);
   void land_interrupt(const up_tlp& t);
   void land_write(const up_tlp& t);
-  void serve(dma_read r);
+  void serve(dma_read r, picos translated);
 
   // Downwards.
   void return_reads();
@@ -238,6 +250,7 @@ class pcie_port : public sc_core::sc_module {
   struct span {
     picos start, finish;
   };
+  picos time_on_wire(direction& d, bool follows, std::uint64_t bytes) const;
   span occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire);
   std::uint32_t wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const;
   void log_tlp(event_kind kind, std::uint64_t a, tlp_type type, std::uint32_t length);
@@ -252,6 +265,8 @@ class pcie_port : public sc_core::sc_module {
   const bits_per_second rate_;
   const std::uint64_t dllp_interval_;  // bytes of TLPs received for each ACK and UpdateFC
   agenda agenda_;
+  iommu iommu_;
+  host_cache cache_;
 
   bool plugged_ = true, disabled_ = false, powered_ = true;
   direction up_link_, down_link_;

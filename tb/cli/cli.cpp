@@ -120,6 +120,44 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     add_common(*live_app, live.common, "Folder for the results; default: results");
   }
 
+  pcie_bench_arguments bench;
+  calibrate_arguments calibrate;
+  CLI::App* bench_app = nullptr;
+  CLI::App* calibrate_app = nullptr;
+  if (env.pcie_bench) {
+    bench_app = app.add_subcommand("pcie-bench", "The public pcie-bench measurements on the model");
+    bench_app->add_flag("--ideal", bench.ideal, "The link alone, by the published analytic convention");
+    bench_app->add_option("--gen", bench.generation, "PCI Express generation, 1 to 5")->type_name("G");
+    bench_app->add_option("--lanes", bench.lanes, "Lanes")->type_name("L");
+    bench_app->add_option("--mps", bench.mps, "Maximum payload size; default 256")->type_name("BYTES");
+    bench_app->add_option("--mrrs", bench.mrrs, "Maximum read request size; default 512")->type_name("BYTES");
+    bench_app->add_option("--device", bench.device, "A card: nfp6000, or a file")->type_name("NAME");
+    bench_app->add_option("--host", bench.host, "Its host: a file by `understudy calibrate`")
+        ->type_name("HOST.toml");
+    bench_app->add_option("--iommu", bench.iommu, "IOMMU with pages of 4k or 2m; default off")
+        ->check(CLI::IsMember({"off", "4k", "2m"}))
+        ->type_name("off|4k|2m");
+    bench_app->add_option("--window", bench.windows, "Bandwidth by window too, in bytes; writes window.csv")
+        ->delimiter(',')
+        ->type_name("BYTES,...");
+    bench_app->add_option("--sizes", bench.sizes, "Transfer sizes; default: those of the data set")
+        ->delimiter(',')
+        ->type_name("BYTES,...");
+    add_common(*bench_app, bench.common, "Folder for the tables; default: results");
+    calibrate_app = app.add_subcommand("calibrate", "A host from three measured latencies");
+    calibrate_app
+        ->add_option("--latency", calibrate.latency,
+                     "Latencies by size, in the format of pcie-bench's data set")
+        ->required()
+        ->type_name("FILE");
+    calibrate_app->add_option("-o,--output", calibrate.output, "Host profile to write")
+        ->required()
+        ->type_name("HOST.toml");
+    calibrate_app->add_option("--device", calibrate.device, "The card that measured; default nfp6000")
+        ->type_name("NAME");
+    add_common(*calibrate_app, calibrate.common, "Not used");
+  }
+
   try {
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
@@ -136,6 +174,8 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
       live.captures = live_captures == "on";
       return env.live(live, env);
     }
+    if (bench_app && bench_app->parsed()) return env.pcie_bench(bench, env);
+    if (calibrate_app && calibrate_app->parsed()) return env.calibrate(calibrate, env);
     return version_command(version, env);
   } catch (const CLI::ParseError& e) {
     return app.exit(e, *env.out, *env.err) == 0 ? exit_held : exit_bad_input;

@@ -23,6 +23,8 @@ struct campaign_arguments;
 struct merge_arguments;
 struct replay_arguments;
 struct live_arguments;
+struct pcie_bench_arguments;
+struct calibrate_arguments;
 
 struct cli_environment {
   std::function<run_result(const scenario&, const run_options&)> run;
@@ -32,6 +34,9 @@ struct cli_environment {
   std::function<int(const replay_arguments&, const cli_environment&)> replay;
   // The model on a real network; empty: not offered.
   std::function<int(const live_arguments&, const cli_environment&)> live;
+  // The card of pcie-bench on the bus; empty: not offered.
+  std::function<int(const pcie_bench_arguments&, const cli_environment&)> pcie_bench;
+  std::function<int(const calibrate_arguments&, const cli_environment&)> calibrate;
   load_checks checks;
   std::span<const monitor_row> monitors;
   std::ostream* out = nullptr;

@@ -55,6 +55,22 @@ struct live_arguments {
   bool captures = false;
 };
 
+struct pcie_bench_arguments {
+  common_arguments common;
+  bool ideal = false;
+  std::optional<std::int64_t> generation, lanes, mps, mrrs;
+  std::string device;  // name or file; empty: not given
+  std::string host;    // scenario file with pcie.*; empty: not given
+  std::string iommu = "off";
+  std::vector<std::uint64_t> windows, sizes;  // bytes; empty: the data set's
+};
+struct calibrate_arguments {
+  common_arguments common;
+  std::string latency;
+  std::string output;
+  std::string device = "nfp6000";
+};
+
 int run_command(const run_arguments& a, const cli_environment& env);
 // `topic` is one of describe_topics. With --out the text goes to a file there instead.
 int describe_command(const std::string& topic, const common_arguments& a, const cli_environment& env);

@@ -14,6 +14,7 @@
 #include "tb/cli/campaign_command.h"
 #include "tb/cli/cli.h"
 #include "tb/cli/live_command.h"
+#include "tb/cli/pcie_bench_command.h"
 #include "tb/monitors/monitor_set.h"
 
 namespace {
@@ -47,6 +48,8 @@ int sc_main(int argc, char** argv) {
   env.merge = understudy::tb::merge_command;
   env.replay = understudy::tb::replay_command;
   env.live = understudy::tb::live_command;
+  env.pcie_bench = understudy::tb::pcie_bench_command;
+  env.calibrate = understudy::tb::calibrate_command;
   env.checks.impair = check_impair;
   env.out = &std::cout;
   env.err = &std::cerr;

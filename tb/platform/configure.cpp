@@ -70,6 +70,15 @@ pcie_config pcie_of(const scenario& s) {
   c.write_latency = s.pcie.write_latency;
   c.mmio_latency = s.pcie.mmio_latency;
   c.completion_timeout = s.pcie.completion_timeout;
+  c.cache.bytes = s.pcie.cache;
+  c.cache.device_bytes = s.pcie.device_cache;
+  c.cache.written_by_cores = s.pcie.untouched_lines == "cores";
+  c.cache.core_snoop = s.pcie.core_snoop;
+  c.cache.miss = s.pcie.cache_miss;
+  c.cache.remote_node = s.pcie.remote_node;
+  c.cache.jitter_p95 = s.pcie.read_jitter_p95;
+  c.cache.jitter_p999 = std::max(s.pcie.read_jitter_p95, s.pcie.read_jitter_p999);
+  c.seed = s.seed;
   c.mutant_interrupt_overtakes = s.has_mutant("interrupt_overtakes");
   return c;
 }

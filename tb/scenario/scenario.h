@@ -101,6 +101,14 @@ struct pcie_parameters {
   picos write_latency = 130_ns;
   picos mmio_latency = 300_ns;
   picos completion_timeout = 50_us;
+  std::uint64_t cache = 0;
+  std::uint64_t device_cache = 2 * 1024 * 1024;
+  std::string untouched_lines = "memory";  // "memory", "cores"
+  picos core_snoop = 0;
+  picos cache_miss = 0;
+  picos remote_node = 0;
+  picos read_jitter_p95 = 0;
+  picos read_jitter_p999 = 0;
 };
 
 struct host_parameters {

@@ -1,0 +1,162 @@
+#include "tb/cli/pcie_bench_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "model/pcie/tlp.h"
+#include "tb/pcie_bench/bench.h"
+#include "tb/pcie_bench/calibrate.h"
+#include "tb/pcie_bench/card_file.h"
+#include "tb/pcie_bench/tables.h"
+#include "tb/platform/configure.h"
+#include "tb/report/files.h"
+#include "tb/scenario/load.h"
+#include "tb/scenario/value.h"
+
+namespace understudy::tb {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+constexpr std::uint64_t largest_size = 64 * 1024, largest_window = 1ull << 30;
+
+std::uint64_t checked(std::uint64_t v, const char* option, std::uint64_t most) {
+  if (v >= 1 && v <= most) return v;
+  throw scenario_error(fmt::format("{}: {} is out of range, allowed: 1 to {}", option, v, most));
+}
+
+void set(scenario& s, const char* option, const char* key, std::optional<std::int64_t> value) {
+  if (!value) return;
+  const std::string error = assign(*find_parameter(key), raw_value(*value), s);
+  if (!error.empty()) throw scenario_error(fmt::format("{}: {}", option, error));
+}
+
+// What to measure, and on what.
+struct setting {
+  pcie_config bus;
+  card_parameters card;
+  bench_plan plan;
+};
+
+pcie_config device_bus(scenario host, const pcie_bench_arguments& a) {
+  pcie_config bus = pcie_of(host);
+  bus.translation.on = a.iommu != "off";
+  if (bus.translation.on) bus.translation.page = a.iommu == "2m" ? 2 * 1024 * 1024 : 4096;
+  return bus;
+}
+
+setting setting_of(const pcie_bench_arguments& a, const cli_environment& env) {
+  if (a.ideal == !a.device.empty())
+    throw scenario_error("pcie-bench: one of --ideal and --device NAME is needed");
+  if (a.ideal && (!a.host.empty() || a.iommu != "off"))
+    throw scenario_error("pcie-bench: --ideal has neither --host nor --iommu");
+  if (!a.ideal && a.host.empty()) throw scenario_error("pcie-bench: --device needs --host HOST.toml");
+  scenario s;
+  if (!a.ideal) s = load_scenario(a.host, {}, env.checks);
+  set(s, "--gen", "pcie.generation", a.generation);
+  set(s, "--lanes", "pcie.lanes", a.lanes);
+  set(s, "--mps", "pcie.mps", a.mps);
+  set(s, "--mrrs", "pcie.mrrs", a.mrrs);
+
+  setting r;
+  r.bus = a.ideal ? ideal_bus(pcie_of(s).link) : device_bus(s, a);
+  if (!a.ideal) r.card = load_card(a.device);
+  std::vector<std::uint32_t> sizes;
+  for (const std::uint64_t v : a.sizes)
+    sizes.push_back(static_cast<std::uint32_t>(checked(v, "--sizes", largest_size)));
+  r.plan = sizes.empty() ? data_set_plan() : plan_of(sizes);
+  if (a.ideal) r.plan.samples = 1;
+  r.plan.windows = {bench_plan::default_window};
+  for (const std::uint64_t w : a.windows) {
+    checked(w, "--window", largest_window);
+    for (const std::uint32_t size : r.plan.bandwidth_sizes)
+      if (w < size)
+        throw scenario_error(fmt::format("--window: {} is smaller than a transfer of {} bytes", w, size));
+    if (w != bench_plan::default_window) r.plan.windows.push_back(w);
+  }
+  return r;
+}
+
+json rows_of(const std::vector<bandwidth_row>& rows) {
+  json out = json::array();
+  for (const auto& r : rows)
+    out.push_back({{"test", r.test}, {"size", r.size}, {"window", r.window}, {"gbps", r.gbps}});
+  return out;
+}
+
+}  // namespace
+
+int pcie_bench_command(const pcie_bench_arguments& a, const cli_environment& env) {
+  const setting s = setting_of(a, env);
+  const std::string folder = a.common.out.empty() ? "results" : a.common.out;
+  prepare_folder(folder);
+  bench b("pcie_bench", s.bus, s.card, s.plan);
+  bench::run({&b});
+
+  std::vector<bandwidth_row> by_size, by_window;
+  for (const auto& r : b.results().bandwidth) {
+    const bool is_default = r.window <= std::max<std::uint64_t>(bench_plan::default_window, r.size + 4095);
+    if (is_default && by_size.size() < 3 * s.plan.bandwidth_sizes.size() &&
+        std::none_of(by_size.begin(), by_size.end(),
+                     [&](const bandwidth_row& o) { return o.test == r.test && o.size == r.size; }))
+      by_size.push_back(r);
+    if (std::find(a.windows.begin(), a.windows.end(), r.window) != a.windows.end()) by_window.push_back(r);
+  }
+  write_whole(folder + "/bandwidth.csv", bandwidth_csv(by_size));
+  write_whole(folder + "/latency.csv", latency_csv(b.results().latency));
+  if (!a.windows.empty()) write_whole(folder + "/window.csv", window_csv(by_window));
+
+  const link_parameters& link = s.bus.link;
+  if (a.common.json) {
+    json latency = json::array();
+    for (const auto& r : b.results().latency)
+      latency.push_back({{"test", r.test},
+                         {"size", r.size},
+                         {"median_ns", r.median_ns},
+                         {"p95_ns", r.p95_ns},
+                         {"p999_ns", r.p999_ns}});
+    *env.out << json{{"raw_gbps", raw_rate(link) / 1e9},
+                     {"tlp_gbps", tlp_bandwidth(link) / 1e9},
+                     {"bandwidth", rows_of(by_size)},
+                     {"latency", latency},
+                     {"window", rows_of(by_window)}}
+                    .dump(2)
+             << '\n';
+    return exit_held;
+  }
+  *env.out << fmt::format(
+      "link         PCIe gen {} x{}, MPS {}, MRRS {}: raw {:.3f} Gb/s, TLPs {:.2f} Gb/s\n", link.generation,
+      link.lanes, link.mps, link.mrrs, raw_rate(link) / 1e9, tlp_bandwidth(link) / 1e9);
+  *env.out << "  bytes    BW_DMA_RD  BW_DMA_WR  BW_DMA_RW   Gb/s\n";
+  const std::size_t n = s.plan.bandwidth_sizes.size();
+  for (std::size_t i = 0; i < n; ++i)
+    *env.out << fmt::format("{:7}   {:10.2f} {:10.2f} {:10.2f}\n", by_size[i].size, by_size[i].gbps,
+                            by_size[n + i].gbps, by_size[2 * n + i].gbps);
+  *env.out << fmt::format("files        {}: bandwidth.csv latency.csv{}\n", folder,
+                          a.windows.empty() ? "" : " window.csv");
+  return exit_held;
+}
+
+int calibrate_command(const calibrate_arguments& a, const cli_environment& env) {
+  const latency_table measured = read_latencies(a.latency);
+  const scenario host = host_profile(measured, a.latency, card_latencies(load_card(a.device)));
+  const std::string text = profile_text(host, std::filesystem::path(a.latency).filename().string());
+  write_whole(a.output, text);
+  if (a.common.json)
+    *env.out << json{{"read_latency_ps", host.pcie.read_latency},
+                     {"core_snoop_ps", host.pcie.core_snoop},
+                     {"cache_miss_ps", host.pcie.cache_miss},
+                     {"remote_node_ps", host.pcie.remote_node},
+                     {"file", a.output}}
+                    .dump(2)
+             << '\n';
+  else
+    *env.out << text;
+  return exit_held;
+}
+
+}  // namespace understudy::tb

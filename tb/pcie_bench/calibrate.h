@@ -1,0 +1,26 @@
+// A host from three measured latencies of the card on it.
+#pragma once
+#include <array>
+#include <string>
+
+#include "tb/pcie_bench/bench.h"
+#include "tb/pcie_bench/tables.h"
+#include "tb/scenario/scenario.h"
+
+namespace understudy::tb {
+
+// LAT_DMA_RD of these sizes is all that is looked at.
+inline constexpr std::array<std::uint32_t, 3> calibration_sizes = {8, 64, 512};
+
+// The latencies of `card` on a host that takes no time, in ns, by calibration_sizes. Simulates.
+std::array<double, 3> card_latencies(const card_parameters& card);
+
+// The host behind `measured`, as parameters `pcie.*` of a scenario. Throws scenario_error naming `path` where
+// one of the three rows is missing, or a latency is shorter than the card's own.
+scenario host_profile(const latency_table& measured, const std::string& path,
+                      const std::array<double, 3>& card_ns);
+
+// The profile as a scenario file that says where it comes from.
+std::string profile_text(const scenario& host, const std::string& origin);
+
+}  // namespace understudy::tb

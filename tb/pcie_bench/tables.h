@@ -1,0 +1,34 @@
+// Results and measured data as CSV.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tb/pcie_bench/bench.h"
+
+namespace understudy::tb {
+
+std::string bandwidth_csv(const std::vector<bandwidth_row>& rows);  // test,size,gbps
+std::string window_csv(const std::vector<bandwidth_row>& rows);     // test,size,window,gbps
+std::string latency_csv(const std::vector<latency_row>& rows);      // test,size,median_ns,p95_ns,p999_ns
+
+// A latency file of the data set: column `Test`, `SZ` in bytes, and of each row the times that are used here.
+struct measured_latency {
+  double average_ns = 0, median_ns = 0, p95_ns = 0, p999_ns = 0;
+};
+using latency_table = std::map<std::pair<std::string, std::uint32_t>, measured_latency>;
+// Throws scenario_error: path:line: what is wrong.
+latency_table read_latencies(const std::string& path);
+
+// A bandwidth file of the data set: Gb/s (whatever its heading says) by test, cache state, size and window.
+struct measured_bandwidth {
+  std::string test, cache;
+  std::uint32_t size = 0;
+  std::uint64_t window = 0;
+  double gbps = 0;
+};
+std::vector<measured_bandwidth> read_bandwidths(const std::string& path);
+
+}  // namespace understudy::tb

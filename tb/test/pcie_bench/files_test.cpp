@@ -1,0 +1,112 @@
+// Files that pcie-bench and calibrate read: what they make of good ones, and that they refuse the others.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tb/pcie_bench/calibrate.h"
+#include "tb/pcie_bench/card_file.h"
+#include "tb/pcie_bench/tables.h"
+
+namespace understudy::tb {
+namespace {
+
+const std::string measured = std::string(US_SOURCE_DIR) + "/traces/pcie-bench/snb-e5-2630/lat_dma_sizes.csv";
+constexpr std::array<double, 3> card_ns = {303, 325, 461};
+constexpr const char* heading = "Test,SZ,Avg(ns),Med(ns),95%(ns),99.9%(ns)\n";
+
+std::string file_with(const std::string& text, const char* name = "case.csv") {
+  const std::string path = testing::TempDir() + name;
+  std::ofstream(path) << text;
+  return path;
+}
+
+template <typename F>
+std::string refusal(F f) {
+  try {
+    f();
+  } catch (const scenario_error& e) {
+    EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
+    return e.what();
+  }
+  ADD_FAILURE() << "was accepted";
+  return "";
+}
+
+scenario profile(double at8, double at64, double at512) {
+  latency_table t;
+  t[{"LAT_DMA_RD", 8}] = {at8, at8, at8 + 13, at8 + 50};
+  t[{"LAT_DMA_RD", 64}] = {at64, at64, at64 + 13, at64 + 50};
+  t[{"LAT_DMA_RD", 512}] = {at512, at512, at512 + 13, at512 + 50};
+  return host_profile(t, "x", card_ns);
+}
+
+TEST(calibrate, looks_at_three_rows_and_no_others) {
+  latency_table t = read_latencies(measured);
+  ASSERT_GT(t.size(), 20u);
+  const std::string all = profile_text(host_profile(t, measured, card_ns), "x");
+  latency_table three;
+  for (const std::uint32_t n : calibration_sizes) three[{"LAT_DMA_RD", n}] = t.at({"LAT_DMA_RD", n});
+  EXPECT_EQ(profile_text(host_profile(three, measured, card_ns), "x"), all);
+}
+
+TEST(calibrate, tells_a_remote_node_by_its_latency_and_spares_what_the_device_wrote) {
+  const scenario near = profile(545, 558, 710), far = profile(651, 664, 816);
+  EXPECT_EQ(near.pcie.remote_node, 0u);
+  EXPECT_EQ(far.pcie.remote_node, 106_ns);
+  EXPECT_NEAR(static_cast<double>(far.pcie.read_latency), static_cast<double>(near.pcie.read_latency), 200);
+}
+
+TEST(calibrate, makes_a_slower_host_of_longer_latencies) {
+  const scenario a = profile(545, 558, 710), b = profile(575, 588, 740);
+  const picos of_a = a.pcie.read_latency + a.pcie.core_snoop, of_b = b.pcie.read_latency + b.pcie.core_snoop;
+  EXPECT_NEAR(static_cast<double>(of_b - of_a), 30'000, 300);
+}
+
+TEST(calibrate, refuses_malformed_latency_files) {
+  const auto reads = [](const std::string& text) {
+    return refusal([&] {
+      const std::string path = file_with(text);
+      host_profile(read_latencies(path), path, card_ns);
+    });
+  };
+  EXPECT_NE(reads("").find("is empty"), std::string::npos);
+  EXPECT_NE(reads("Test,SZ\n").find("no column \"Avg(ns)\""), std::string::npos);
+  EXPECT_NE(reads(std::string(heading) + "LAT_DMA_RD,8,1,2\n").find(":2: has 4 fields"), std::string::npos);
+  EXPECT_NE(reads(std::string(heading) + "LAT_DMA_RD,8,x,2,3,4\n").find("not a number"), std::string::npos);
+  EXPECT_NE(reads(std::string(heading) + "LAT_DMA_RD,8,nan,2,3,4\n").find("not a number"), std::string::npos);
+  EXPECT_NE(reads(std::string(heading) + "LAT_DMA_RD,8,-5,2,3,4\n").find("not a number"), std::string::npos);
+  EXPECT_NE(reads(std::string(heading) + "LAT_DMA_RD,8,545,547,560,707\n").find("no row LAT_DMA_RD of 64"),
+            std::string::npos);
+  EXPECT_NE(
+      reads(std::string(heading) + "LAT_DMA_RD,8,5,5,5,5\nLAT_DMA_RD,64,5,5,5,5\nLAT_DMA_RD,512,5,5,5,5\n")
+          .find("shorter than the card"),
+      std::string::npos);
+  EXPECT_NE(refusal([] { read_latencies("/nowhere/at/all.csv"); }).find("cannot read"), std::string::npos);
+}
+
+TEST(card, refuses_what_is_no_card) {
+  const auto loads = [](const std::string& text) {
+    return refusal([&] { load_card(file_with(text, "case.toml")); });
+  };
+  EXPECT_NE(refusal([] { load_card("nfp7000"); }).find("allowed: nfp6000"), std::string::npos);
+  EXPECT_NE(loads("[card]\nchunk = 128\n").find("are missing"), std::string::npos);
+  EXPECT_NE(loads("[card]\ncolour = \"red\"\n").find("unknown key"), std::string::npos);
+  EXPECT_NE(loads("[car]\n").find("unknown key"), std::string::npos);
+  EXPECT_NE(loads("[card]\nwrite_issue = \"4 km\"\n").find("allowed: a time"), std::string::npos);
+  EXPECT_NE(loads("[card]\nwrite_issue = \"4 s\"\n").find("allowed: a time"), std::string::npos);
+  EXPECT_NE(loads("[card]\nread_slots = 0\n").find("allowed: an integer"), std::string::npos);
+  EXPECT_NE(loads("[card\n").find("case.toml:"), std::string::npos);
+}
+
+TEST(card, is_at_most_twelve_parameters) {
+  const std::string path = std::string(US_SOURCE_DIR) + "/traces/devices/nfp6000.toml";
+  EXPECT_EQ(load_card(path).read_overhead, load_card("nfp6000").read_overhead);
+  std::ifstream in(path);
+  unsigned parameters = 0;
+  for (std::string line; std::getline(in, line);) parameters += line.find(" = ") != std::string::npos;
+  EXPECT_EQ(parameters, 12u);
+}
+
+}  // namespace
+}  // namespace understudy::tb

@@ -1,0 +1,97 @@
+// pcie-bench and calibrate as a shell sees them.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct outcome {
+  int status = -1;
+  std::string error;
+};
+outcome shell(const std::string& arguments) {
+  outcome o;
+  std::FILE* pipe =
+      popen((std::string("\"") + US_PROGRAM + "\" " + arguments + " 2>&1 >/dev/null").c_str(), "r");
+  if (!pipe) return o;
+  char part[4096];
+  for (std::size_t n; (n = std::fread(part, 1, sizeof part, pipe)) > 0;) o.error.append(part, n);
+  const int status = pclose(pipe);
+  if (WIFEXITED(status)) o.status = WEXITSTATUS(status);
+  return o;
+}
+std::string text_of(const fs::path& p) {
+  std::ostringstream s;
+  s << std::ifstream(p).rdbuf();
+  return s.str();
+}
+
+class pcie_bench_program : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder = fs::path(testing::TempDir()) / "pcie_bench_program";
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+    latency = std::string(US_SOURCE_DIR) + "/traces/pcie-bench/snb-e5-2630/lat_dma_sizes.csv";
+    host = (folder / "host.toml").string();
+  }
+  fs::path folder;
+  std::string latency, host;
+};
+
+TEST_F(pcie_bench_program, calibrates_a_host_and_writes_its_tables) {
+  ASSERT_EQ(shell("calibrate --latency " + latency + " -o " + host).status, 0);
+  const std::string bench = "pcie-bench --device nfp6000 --host " + host + " --sizes 64,512 ";
+  const fs::path out = folder / "out";
+  ASSERT_EQ(shell(bench + "--iommu 4k --window 4096,1048576 --out " + out.string()).status, 0);
+  EXPECT_EQ(text_of(out / "bandwidth.csv").substr(0, 15), "test,size,gbps\n");
+  EXPECT_EQ(text_of(out / "latency.csv").substr(0, 35), "test,size,median_ns,p95_ns,p999_ns\n");
+  const std::string windows = text_of(out / "window.csv");
+  EXPECT_EQ(windows.substr(0, 22), "test,size,window,gbps\n");
+  EXPECT_NE(windows.find("BW_DMA_RD,64,1048576,"), std::string::npos);
+  EXPECT_EQ(std::count(windows.begin(), windows.end(), '\n'), 1 + 3 * 2 * 2);
+  const fs::path again = folder / "again";
+  ASSERT_EQ(shell(bench + "--iommu 4k --window 4096,1048576 --out " + again.string()).status, 0);
+  for (const char* file : {"bandwidth.csv", "latency.csv", "window.csv"})
+    EXPECT_EQ(text_of(out / file), text_of(again / file)) << file;
+}
+
+TEST_F(pcie_bench_program, refuses_bad_input_in_one_line_and_writes_nothing) {
+  std::ofstream(folder / "bad.csv") << "Test,SZ\n";
+  ASSERT_EQ(shell("calibrate --latency " + latency + " -o " + host).status, 0);
+  const std::string out = (folder / "none").string();
+  const std::string cases[] = {
+      "pcie-bench --out " + out,
+      "pcie-bench --ideal --gen 7 --out " + out,
+      "pcie-bench --ideal --lanes 3 --out " + out,
+      "pcie-bench --ideal --mps 100 --out " + out,
+      "pcie-bench --ideal --gen three --out " + out,
+      "pcie-bench --ideal --sizes 0 --out " + out,
+      "pcie-bench --ideal --iommu 4k --out " + out,
+      "pcie-bench --ideal --device nfp6000 --host " + host + " --out " + out,
+      "pcie-bench --device nfp6000 --out " + out,
+      "pcie-bench --device nfp7000 --host " + host + " --out " + out,
+      "pcie-bench --device nfp6000 --host /nowhere.toml --out " + out,
+      "pcie-bench --device nfp6000 --host " + host + " --iommu 5k --out " + out,
+      "pcie-bench --device nfp6000 --host " + host + " --sizes 512 --window 64 --out " + out,
+      "calibrate --latency " + (folder / "bad.csv").string() + " -o " + out,
+      "calibrate --latency /nowhere.csv -o " + out,
+  };
+  for (const std::string& c : cases) {
+    const outcome o = shell(c);
+    EXPECT_EQ(o.status, 2) << c;
+    EXPECT_GE(std::count(o.error.begin(), o.error.end(), '\n'), 1) << c;
+    EXPECT_LE(std::count(o.error.begin(), o.error.end(), '\n'), 2) << c << "\n" << o.error;
+    EXPECT_FALSE(fs::exists(out)) << c;
+  }
+}
+
+}  // namespace
