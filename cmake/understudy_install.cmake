@@ -1,4 +1,4 @@
-# `cmake --install`: libraries, headers, the program, scenarios with their captures, documentation, and a package for
+# `cmake --install`: libraries, headers, libunderstudy.so, the program, scenarios with their captures, documentation, and a package for
 # find_package(understudy). Included when every target exists.
 include(CMakePackageConfigHelpers)
 
@@ -27,15 +27,19 @@ set_target_properties(understudy_rtl PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "$
 install(TARGETS ${model_libraries} ${host_libraries} ${platform_libraries}
   understudy_model_level understudy_host_level understudy_platform_level
   EXPORT understudy_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/understudy)
+install(TARGETS understudy_embed EXPORT understudy_targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES tb/embed/include/understudy/embed.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/understudy)
+configure_file(cmake/understudy.pc.in ${PROJECT_BINARY_DIR}/understudy.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/understudy.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(TARGETS understudy RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY model host_sw tb DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/understudy
-  FILES_MATCHING PATTERN "*.h" PATTERN test EXCLUDE PATTERN examples EXCLUDE)
+  FILES_MATCHING PATTERN "*.h" PATTERN test EXCLUDE PATTERN embed EXCLUDE PATTERN examples EXCLUDE)
 
 set(data_dir ${CMAKE_INSTALL_DATADIR}/understudy)
 install(DIRECTORY traces/scenarios traces/captures DESTINATION ${data_dir}/traces)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY host_sw/examples DESTINATION ${data_dir} OPTIONAL)
+install(DIRECTORY host_sw/examples DESTINATION ${data_dir} OPTIONAL PATTERN __pycache__ EXCLUDE)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/understudy)
 set(UNDERSTUDY_TRACES ${data_dir}/traces)

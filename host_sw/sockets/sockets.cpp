@@ -40,6 +40,13 @@ endpoint to_endpoint(const socket_address& a) {
   return e;
 }
 
+socket_address to_address(const endpoint& e) {
+  socket_address a;
+  std::memcpy(a.ip, e.ip, sizeof a.ip);
+  a.port = e.port;
+  return a;
+}
+
 constexpr std::uint16_t first_ephemeral = 49152;  // RFC 6335 6
 
 }  // namespace
@@ -444,9 +451,14 @@ int sockets::peer_address(int fd, socket_address* out) const {
   const entry* e = impl_->find(fd);
   if (!e) return -EBADF;
   if (e->c == no_conn) return -ENOTCONN;
-  const endpoint p = impl_->d.peer(e->c);
-  std::memcpy(out->ip, p.ip, sizeof out->ip);
-  out->port = p.port;
+  *out = to_address(impl_->d.peer(e->c));
+  return 0;
+}
+
+int sockets::local_address(int fd, socket_address* out) const {
+  const entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  *out = to_address(e->c == no_conn ? e->local : impl_->d.local(e->c));
   return 0;
 }
 

@@ -62,6 +62,8 @@ class sockets {
   int getsockopt(int fd, socket_option o, int* value);
   unsigned poll(int fd) const;  // events that hold now
   int peer_address(int fd, socket_address* out) const;
+  // As bound, chosen or connected; all zero: not known yet.
+  int local_address(int fd, socket_address* out) const;
 
  private:
   struct impl;

@@ -7,15 +7,14 @@
 #include <cstdlib>
 #include <iostream>
 #include <systemc>
-#include <variant>
 #include <vector>
 
-#include "model/net/impairment.h"
 #include "tb/cli/campaign_command.h"
 #include "tb/cli/cli.h"
 #include "tb/cli/live_command.h"
 #include "tb/cli/pcie_bench_command.h"
 #include "tb/monitors/monitor_set.h"
+#include "tb/platform/configure.h"
 
 namespace {
 
@@ -27,12 +26,6 @@ void stop_on_interrupt() {
   a.sa_handler = [](int) { stop_wanted = true; };
   a.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &a, nullptr);
-}
-
-std::string check_impair(const std::string& text) {
-  const auto parsed = understudy::parse_impairment(text);
-  const auto* error = std::get_if<understudy::impairment_error>(&parsed);
-  return error ? error->what : std::string();
 }
 
 }  // namespace
@@ -50,7 +43,7 @@ int sc_main(int argc, char** argv) {
   env.live = understudy::tb::live_command;
   env.pcie_bench = understudy::tb::pcie_bench_command;
   env.calibrate = understudy::tb::calibrate_command;
-  env.checks.impair = check_impair;
+  env.checks = understudy::tb::checks_of_parts();
   env.out = &std::cout;
   env.err = &std::cerr;
   env.out_is_terminal = isatty(STDOUT_FILENO) == 1;

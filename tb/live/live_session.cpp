@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <systemc>
 
-#include "tb/live/address.h"
 #include "tb/platform/configure.h"
+#include "tb/platform/outside_address.h"
 
 namespace understudy::tb {
 
@@ -40,6 +40,12 @@ double cpu_seconds() {
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
 }
 
+outside_world world_of(const scenario& s, eth_socket& ethernet) {
+  outside_world w = outside_of(s);
+  w.ethernet = &ethernet;
+  return w;
+}
+
 double milliseconds(picos t) {
   return static_cast<double>(t) / 1e9;
 }
@@ -51,8 +57,8 @@ live_session::live_session(const scenario& s, const live_options& o, far_end& fa
       options_(o),
       far_(far),
       failovers_(log_, [this] { return driver_->connections(); }),
-      port_("outside", far),
-      outside_(outside_of(s, port_.ethernet())),
+      port_("outside", [this](const frame_ref& f) { far_.write(f); }),
+      outside_(world_of(s, port_.ethernet())),
       platform_(
           s, log_, usual_connections, false, false, &failovers_,
           [this](host::hal& machine, const host::driver_config& config) {

@@ -9,7 +9,7 @@
 #include "tb/live/live.h"
 #include "tb/live/live_apps.h"
 #include "tb/live/live_control.h"
-#include "tb/live/live_port.h"
+#include "tb/platform/outside_port.h"
 #include "tb/live/stall_meter.h"
 #include "tb/monitors/monitor_set.h"
 #include "tb/platform/event_printer.h"
@@ -47,7 +47,7 @@ class live_session {
   event_log log_;
   failover_log failovers_;
   host::driver* driver_ = nullptr;  // of the platform
-  live_port port_;
+  outside_port port_;
   outside_world outside_;
   platform platform_;
   std::unique_ptr<live_apps> apps_;

@@ -145,6 +145,14 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac, const i
   return c;
 }
 
+load_checks checks_of_parts() {
+  return {[](const std::string& text) {
+    const auto parsed = parse_impairment(text);
+    const auto* error = std::get_if<impairment_error>(&parsed);
+    return error ? error->what : std::string();
+  }};
+}
+
 std::string adapter_name(unsigned index) {
   return std::string(1, static_cast<char>('A' + index));
 }

@@ -8,6 +8,7 @@
 #include "model/net/l2_switch.h"
 #include "model/pcie/pcie_port.h"
 #include "tb/platform/host_machine.h"
+#include "tb/scenario/load.h"
 #include "tb/scenario/scenario.h"
 
 namespace understudy::tb {
@@ -23,6 +24,9 @@ eth_link_config adapter_link_of(const scenario& s);
 // have, for sizes.
 host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip,
                               std::uint32_t connections, unsigned prefix = 24);
+
+// What the parts have to say to a scenario while it is read.
+load_checks checks_of_parts();
 
 // "A", "B", ... for adapter 0, 1, ...
 std::string adapter_name(unsigned index);

@@ -8,8 +8,6 @@
 namespace understudy::tb {
 
 namespace {
-constexpr mac_address host_mac{0x02, 0, 0, 0, 0, 0x01};
-constexpr mac_address lwip_mac{0x02, 0, 0, 0, 0, 0x02};
 constexpr mac_address twin_mac{0x02, 0, 0, 0, 0, 0x03};
 constexpr mac_address responder_mac{0x02, 0, 0, 0, 0, 0x04};
 }  // namespace
@@ -40,11 +38,12 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
     eth_link_config link = peer_link_of(s);
     link.unit_b = lwip_unit;
     peer_link = std::make_unique<eth_link>(is_lwip ? "wire_lwip" : "wire_responder", link, log, s.seed);
-    fabric->port(port).bind(peer_link->a);
+    fabric->port(port++).bind(peer_link->a);
     if (is_lwip) {
       lwip_peer_config c;
       c.mac = lwip_mac;
-      c.ip = lwip_ip;
+      c.ip = outside ? outside->peer : lwip_ip;
+      c.prefix = outside ? outside->prefix : 24;
       c.keepalive = s.workload.peer_keepalive;
       if (s.workload.iss != workload_parameters::any_iss) c.iss = static_cast<std::uint32_t>(s.workload.iss);
       lwip = std::make_unique<lwip_peer>("lwip", c, s.seed);

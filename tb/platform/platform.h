@@ -34,6 +34,9 @@ inline constexpr ip_address lwip_ip = ip_address::v4(10, 0, 0, 2);
 inline constexpr ip_address twin_ip = ip_address::v4(10, 0, 0, 3);
 inline constexpr ip_address responder_ip = ip_address::v4(10, 0, 0, 4);
 
+inline constexpr mac_address host_mac{0x02, 0, 0, 0, 0, 0x01};
+inline constexpr mac_address lwip_mac{0x02, 0, 0, 0, 0, 0x02};
+
 // An adapter in its slot: the bus above it and the cable behind it.
 struct slot {
   std::unique_ptr<pcie_port> port;
@@ -57,13 +60,14 @@ struct outside_world {
   eth_socket* ethernet = nullptr;
   ip_address host;
   unsigned prefix = 24;
+  ip_address peer;  // of the lwIP beside, if there is one
 };
 
 class platform {
  public:
   // `with_peer`: the lwIP or the responder that `s` names is there. `watcher` hears of recoveries on the main
   // host. `software` runs on it; empty: our driver and sockets. `waves_dir`: where blocks in RTL write
-  // waveforms; empty: none. `outside`: none if null, in place of every other peer. Throws scenario_error.
+  // waveforms; empty: none. `outside`: none if null, beside the peers. Throws scenario_error.
   platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_peer, bool with_twin,
            recovery_watcher* watcher, const host_software_factory& software = {},
            const std::string& waves_dir = {}, const outside_world* outside = nullptr);

@@ -292,7 +292,10 @@ constexpr parameter table[] = {
      "Heartbeats missed in a row before the adapter counts as dead."},
 
     {"live.address", text, AT(live.address), "", "", "",
-     "IPv4 address and prefix length of the host behind the adapter, in `understudy live`."},
+     "IPv4 address and prefix length of the host behind the adapter, in `understudy live` and embedded."},
+    {"embed.peer", word, AT(embed.peer), "", "", "none|lwip",
+     "Embedded: who else is on the wire. lwip: a station at the next address after the host's, with echo on "
+     "port 7 and discard on port 9."},
     {"app.root", text, AT(app.root), "", "", "",
      "Folder of the HTTP server in `understudy live`: GET reads what is below it, PUT writes there; empty: "
      "no "

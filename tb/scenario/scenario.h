@@ -135,9 +135,13 @@ struct failover_parameters {
   std::uint32_t misses = 3;
 };
 
-// What `understudy live` serves, and where.
+// What `understudy live` and embedding programs find, and where.
 struct live_parameters {
   std::string address = "10.77.0.2/24";
+};
+
+struct embed_parameters {
+  std::string peer = "none";  // "none", "lwip"
 };
 
 struct app_parameters {
@@ -169,6 +173,7 @@ struct scenario {
   failover_parameters failover;
   app_parameters app;
   live_parameters live;
+  embed_parameters embed;
   run_parameters run;
   std::string monitors = "all";  // "all", "off"
   std::vector<std::string> mutants;

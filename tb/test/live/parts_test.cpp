@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "model/core/packet.h"
-#include "tb/live/address.h"
+#include "tb/platform/outside_address.h"
 #include "tb/live/live.h"
 #include "tb/live/live_control.h"
 #include "tb/live/pacer.h"

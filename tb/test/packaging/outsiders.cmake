@@ -1,5 +1,5 @@
-# Install BUILD into a folder of its own, build each project in EXAMPLES against it, run both: and see the driver's run fail
-# where it must.
+# Install BUILD into a folder of its own, build each project in EXAMPLES against it, run all: and see the driver's run fail
+# where it must. PYTHON and CC are programs.
 function(must_run expected)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
   if(NOT status EQUAL expected)
@@ -12,7 +12,7 @@ endfunction()
 file(REMOVE_RECURSE ${WORK})
 set(prefix ${WORK}/prefix)
 must_run(0 ${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
-foreach(project own_platform own_driver)
+foreach(project own_platform own_driver embed_c)
   must_run(0 ${CMAKE_COMMAND} -G Ninja -S ${EXAMPLES}/${project} -B ${WORK}/${project} -DCMAKE_BUILD_TYPE=Release
            -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_CXX_COMPILER_LAUNCHER=$ENV{CMAKE_CXX_COMPILER_LAUNCHER})
   must_run(0 ${CMAKE_COMMAND} --build ${WORK}/${project})
@@ -25,4 +25,24 @@ must_run(0 ${WORK}/own_driver/own_driver run ${scenario} --out ${WORK}/results -
 message("${output}")
 must_run(1 ${WORK}/own_driver/own_driver run ${scenario} --out ${WORK}/results --captures off --set topology.adapters=1)
 must_run(0 ${prefix}/bin/understudy run ${scenario} --out ${WORK}/results --captures off)
-message("outsiders: 2 projects built and run")
+
+must_run(0 ${WORK}/embed_c/embed_c)
+message("${output}")
+set(library ${prefix}/lib/libunderstudy.so)
+must_run(0 ${PYTHON} -B ${prefix}/share/understudy/examples/embed_python/handshake.py ${library} ${prefix}/share/understudy/traces/scenarios/hello.toml)
+message("${output}")
+# It shows its interface and what libsystemc and liblwip look up in it, nothing else.
+must_run(0 nm -D --defined-only ${library})
+string(REGEX MATCHALL "[^ \n]+\n" names "${output}\n")
+foreach(name ${names})
+  string(STRIP "${name}" name)
+  if(NOT name MATCHES "^(understudy_[a-z_]+|sc_main|sys_now|tcp_next_iss)$")
+    message(FATAL_ERROR "${library} shows ${name}")
+  endif()
+endforeach()
+# Without CMake, by pkg-config.
+must_run(0 ${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${prefix}/lib/pkgconfig pkg-config --define-prefix --cflags --libs understudy)
+separate_arguments(flags UNIX_COMMAND "${output}")
+must_run(0 ${CC} ${EXAMPLES}/embed_c/main.c ${flags} -Wl,-rpath,${prefix}/lib -o ${WORK}/by_pkg_config)
+must_run(0 ${WORK}/by_pkg_config ${prefix}/share/understudy/traces/scenarios/live.toml)
+message("outsiders: 3 projects built and run")

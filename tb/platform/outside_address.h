@@ -17,7 +17,7 @@ struct network_address {
 // "10.77.0.2/24": an address that a host of that network may have. Empty: it is not.
 std::optional<network_address> parse_network_address(std::string_view text);
 
-// The host of `s` as seen through `ethernet`. Throws scenario_error for live.address.
-outside_world outside_of(const scenario& s, eth_socket& ethernet);
+// The host of `s` as seen from outside, without a connector. Throws scenario_error for live.address.
+outside_world outside_of(const scenario& s);
 
 }  // namespace understudy::tb

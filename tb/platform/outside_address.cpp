@@ -1,4 +1,4 @@
-#include "tb/live/address.h"
+#include "tb/platform/outside_address.h"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -26,7 +26,7 @@ std::optional<network_address> parse_network_address(std::string_view text) {
   return network_address{ip_address::v4(value), prefix};
 }
 
-outside_world outside_of(const scenario& s, eth_socket& ethernet) {
+outside_world outside_of(const scenario& s) {
   const auto a = parse_network_address(s.live.address);
   if (!a)
     throw scenario_error(
@@ -34,7 +34,7 @@ outside_world outside_of(const scenario& s, eth_socket& ethernet) {
                     "1 to 30 such as "
                     "10.77.0.2/24",
                     s.live.address));
-  return {&ethernet, a->ip, a->prefix};
+  return {nullptr, a->ip, a->prefix, {}};
 }
 
 }  // namespace understudy::tb
