@@ -1,4 +1,5 @@
-/// IPv4, TCP and UDP checksums of a stream of packets (RFC 791, 793, 768, 1071): judged on reception, computed for transmission.
+/// IPv4, TCP and UDP checksums of a stream of IPv4 and IPv6 packets (RFC 791, 8200, 9293, 768, 1071): judged on reception, computed
+/// for transmission.
 /// The twin is model/core/checksum.{h,cpp}: for every packet both give the same result after the same number of cycles.
 ///
 /// Stream in: the packet from the IP header to the end of the frame, DataBytes a beat; byte 0 is data_i[7:0] and is first on the
@@ -7,12 +8,12 @@
 /// Ethernet padding behind the total length is ignored. A packet of no bytes is one beat with keep_i = 0.
 ///
 /// Result out, one a packet, in order:
-///   ip_ok_o       the IPv4 header is well formed (version 4, IHL >= 5, IHL <= total length <= bytes present); when judging, its
-///                 checksum is right, too
-///   l4_checked_o  ip_ok_o, and protocol 6 or 17, and not a fragment
+///   ip_ok_o       the header is well formed (version 4, IHL >= 5, IHL <= total length <= bytes present; or version 6, 40 + payload
+///                 length <= 65535 and <= bytes present); when judging IPv4, its checksum is right, too
+///   l4_checked_o  ip_ok_o, and protocol 6 or 17 (IPv6: without extension headers), and not a fragment
 ///   l4_ok_o       l4_checked_o, the lengths are possible (TCP >= 20; 8 <= UDP length <= bytes IP carries) and, when judging, the
-///                 checksum is right or, in UDP, not used (0)
-///   ip_sum_o      the folded one's complement sum, 16'hffff when right; 0 when the header is not well formed
+///                 checksum is right or, in UDP over IPv4, not used (0)
+///   ip_sum_o      the folded one's complement sum, 16'hffff when right; 0 when the header is not well formed, and in IPv6
 ///   l4_sum_o      the same over pseudo-header and segment; 0 unless l4_checked_o and the lengths are possible
 ///   ip_csum_o, l4_csum_o  with insert_i, the values to insert where ip_ok_o and l4_ok_o; else 0. A UDP value of 0 is given as 16'hffff.
 ///
@@ -70,6 +71,11 @@ module checksum #(
   localparam word_index_t IpChecksumWord = 5;
   localparam word_index_t AddressWord = 6;
   localparam word_index_t AddressEndWord = 10;
+  localparam word_index_t PayloadLengthWord6 = 2;
+  localparam word_index_t NextHeaderWord6 = 3;
+  localparam word_index_t AddressWord6 = 4;
+  localparam word_index_t AddressEndWord6 = 20;
+  localparam logic [3:0]  HeaderLength6 = 4'd10;  // as if it were an IHL
   // From the start of the segment.
   localparam word_index_t UdpLengthWord = 2;
   localparam word_index_t UdpChecksumWord = 3;
@@ -80,9 +86,10 @@ module checksum #(
   typedef struct packed {
     logic        insert;
     logic [16:0] bytes;  // present so far; stops at 2^16
+    logic        v6;
     logic [3:0]  version;
     logic [3:0]  ihl;  // header length in 32-bit words
-    logic [15:0] total_length;
+    logic [16:0] total_length;
     logic        fragment;
     logic [7:0]  protocol;
     logic [15:0] udp_length;
@@ -141,10 +148,20 @@ module checksum #(
       header_d.insert = insert_i;
     end
     if (!header_d.bytes[16]) header_d.bytes += 17'(beat_bytes);
-    if (base_d == beat_of(VersionWord)) {header_d.version, header_d.ihl} = word_d[lane_t'(VersionWord)][15:8];
-    if (base_d == beat_of(TotalLengthWord)) header_d.total_length = word_d[lane_t'(TotalLengthWord)];
-    if (base_d == beat_of(FragmentWord)) header_d.fragment = |word_d[lane_t'(FragmentWord)][13:0];
-    if (base_d == beat_of(ProtocolWord)) header_d.protocol = word_d[lane_t'(ProtocolWord)][7:0];
+    if (base_d == beat_of(VersionWord)) begin
+      {header_d.version, header_d.ihl} = word_d[lane_t'(VersionWord)][15:8];
+      header_d.v6 = header_d.version == 4'd6;
+      if (header_d.v6) header_d.ihl = HeaderLength6;
+    end
+    if (header_d.v6) begin
+      if (base_d == beat_of(PayloadLengthWord6))
+        header_d.total_length = 17'(word_d[lane_t'(PayloadLengthWord6)]) + 17'(HeaderLength6) * 4;
+      if (base_d == beat_of(NextHeaderWord6)) header_d.protocol = word_d[lane_t'(NextHeaderWord6)][15:8];
+    end else begin
+      if (base_d == beat_of(TotalLengthWord)) header_d.total_length = 17'(word_d[lane_t'(TotalLengthWord)]);
+      if (base_d == beat_of(FragmentWord)) header_d.fragment = |word_d[lane_t'(FragmentWord)][13:0];
+      if (base_d == beat_of(ProtocolWord)) header_d.protocol = word_d[lane_t'(ProtocolWord)][7:0];
+    end
     udp_length_word = {11'b0, header_d.ihl, 1'b0} + UdpLengthWord;
     udp_checksum_word = {11'b0, header_d.ihl, 1'b0} + UdpChecksumWord;
     if (base_d == beat_of(udp_length_word)) header_d.udp_length = word_d[lane_t'(udp_length_word)];
@@ -176,11 +193,14 @@ module checksum #(
   word_index_t segment_word;   // the segment's first word
   word_index_t checksum_word;  // its checksum field
   logic [16:0] segment_end;    // the first byte behind what its checksum covers
+  word_index_t address_word, address_end_word;
   always_comb begin
     is_udp = header_q.protocol == ProtocolUdp;
     segment_word = 16'(header_q.ihl) * 2;
     checksum_word = segment_word + (is_udp ? UdpChecksumWord : TcpChecksumWord);
-    segment_end = is_udp ? 17'(segment_word) * 2 + 17'(header_q.udp_length) : 17'(header_q.total_length);
+    segment_end = is_udp ? 17'(segment_word) * 2 + 17'(header_q.udp_length) : header_q.total_length;
+    address_word = header_q.v6 ? AddressWord6 : AddressWord;
+    address_end_word = header_q.v6 ? AddressEndWord6 : AddressEndWord;
   end
 
   always_comb begin
@@ -193,7 +213,7 @@ module checksum #(
       automatic logic udp_header = is_udp && index < segment_word + UdpHeaderWords;
       if (index < segment_word) begin
         if (!(header_q.insert && index == IpChecksumWord)) ip_partial_d += PartialBits'(data);
-        if (index >= AddressWord && index < AddressEndWord) l4_partial_d += PartialBits'(data);
+        if (index >= address_word && index < address_end_word) l4_partial_d += PartialBits'(data);
       end else if (!(header_q.insert && index == checksum_word)) begin
         if (udp_header || {index, 1'b0} < segment_end) l4_partial_d += PartialBits'({data[15:8], 8'h00});
         if (udp_header || {index, 1'b1} < segment_end) l4_partial_d += PartialBits'({8'h00, data[7:0]});
@@ -253,23 +273,23 @@ module checksum #(
   logic [15:0] covered_length;  // the pseudo-header's length
   always_comb begin
     header_length = 16'(total_header_q.ihl) * 4;
-    segment_length = total_header_q.total_length - header_length;
+    segment_length = 16'(total_header_q.total_length) - header_length;
     udp = total_header_q.protocol == ProtocolUdp;
     covered_length = udp ? total_header_q.udp_length : segment_length;
 
-    well_formed = total_header_q.version == 4'd4 && total_header_q.ihl >= 4'd5 &&
-                  total_header_q.total_length >= header_length &&
-                  total_header_q.bytes >= 17'(total_header_q.total_length);
-    ip_sum_d = well_formed ? fold(ip_total_q) : '0;
-    ip_ok_d = well_formed && (total_header_q.insert || ip_sum_d == 16'hffff);
-    ip_csum_d = ip_ok_d && total_header_q.insert ? ~ip_sum_d : '0;
+    well_formed = (total_header_q.v6 || (total_header_q.version == 4'd4 && total_header_q.ihl >= 4'd5)) &&
+                  total_header_q.total_length >= 17'(header_length) && !total_header_q.total_length[16] &&
+                  total_header_q.bytes >= total_header_q.total_length;
+    ip_sum_d = well_formed && !total_header_q.v6 ? fold(ip_total_q) : '0;
+    ip_ok_d = well_formed && (total_header_q.v6 || total_header_q.insert || ip_sum_d == 16'hffff);
+    ip_csum_d = ip_ok_d && total_header_q.insert && !total_header_q.v6 ? ~ip_sum_d : '0;
 
     l4_checked_d = ip_ok_d && !total_header_q.fragment && (udp || total_header_q.protocol == ProtocolTcp);
     length_ok = udp ? covered_length >= 16'd8 && covered_length <= segment_length && segment_length >= 16'd8
                     : segment_length >= 16'd20;
     l4_sum_d = l4_checked_d && length_ok ? fold(l4_total_q + 32'(total_header_q.protocol) + 32'(covered_length)) : '0;
     l4_ok_d = l4_checked_d && length_ok &&
-              (total_header_q.insert || l4_sum_d == 16'hffff || (udp && total_header_q.udp_unused));
+              (total_header_q.insert || l4_sum_d == 16'hffff || (udp && !total_header_q.v6 && total_header_q.udp_unused));
     l4_csum_d = '0;
     if (l4_ok_d && total_header_q.insert) l4_csum_d = udp && l4_sum_d == 16'hffff ? 16'hffff : ~l4_sum_d;
   end

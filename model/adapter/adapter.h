@@ -20,6 +20,7 @@
 #include "model/adapter/output_table.h"
 #include "model/core/event_log.h"
 #include "model/core/fifo.h"
+#include "model/core/ipv6.h"
 #include "model/core/stream_buffers.h"
 #include "model/core/tcp_engine.h"
 #include "model/cosim/checksum_unit.h"
@@ -103,7 +104,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   };
   struct received {
     frame_ref frame;
-    bool bad = false;  // as the checksum block judged
+    bool bad = false;     // as the checksum block judged
+    bool judged = false;  // it saw the segment's checksum
   };
   struct deferred_grant {
     cid c;
@@ -156,6 +158,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   bool dress(out_slot& slot, frame_ref& f);
   out_slot& new_slot(std::uint32_t& index);
   const local_address* address_of(const ip_address& ip) const;
+  const local_address* address_heard_as(const mac_address& mac) const;
   void announce_addresses();
 
   // Log an event of this adapter. False: an observer has killed the adapter.

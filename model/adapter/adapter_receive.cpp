@@ -22,7 +22,7 @@ picos adapter::take(frame_ref f) {
   const checksum_result sums = checksum_->check(f);
   counters_.checksum_cycles += sums.cycles;
   const bool bad = sums.is_ip && (!sums.ip_ok || (sums.l4_checked && !sums.l4_ok));
-  rx_fifo_.push_back({std::move(f), bad});
+  rx_fifo_.push_back({std::move(f), bad, sums.l4_checked});
   rx_pipe_free_ = std::max(now, rx_pipe_free_) + sums.cycles * config_.clock_period;
   agenda_.at(rx_pipe_free_ + config_.rx_latency, [this] {
     ++rx_at_engine_;
@@ -55,7 +55,7 @@ void adapter::process(const received& r) {
     ++counters_.dropped_bad;
     return;
   }
-  const parsed_frame p = parse_frame(r.frame, false);
+  const parsed_frame p = parse_frame(r.frame, !r.judged);
   const local_address* to = nullptr;
   switch (p.kind) {
     case frame_class::tcp:
@@ -63,8 +63,12 @@ void adapter::process(const received& r) {
       break;
     case frame_class::arp_request:
     case frame_class::arp_reply:
+    case frame_class::neighbor_solicitation:
     case frame_class::icmp_echo_request:
       to = address_of(p.target_ip);
+      break;
+    case frame_class::neighbor_advertisement:
+      to = address_heard_as(p.destination_mac);
       break;
     case frame_class::other:
       break;
@@ -74,7 +78,10 @@ void adapter::process(const received& r) {
       ++counters_.dropped_bad;
       return;
   }
-  if (!to || (p.destination_mac != to->mac && p.kind != frame_class::arp_request)) {
+  const bool may_be_to_all = p.kind == frame_class::arp_request ||
+                             p.kind == frame_class::neighbor_solicitation ||
+                             p.kind == frame_class::neighbor_advertisement;
+  if (!to || (p.destination_mac != to->mac && !may_be_to_all)) {
     ++counters_.dropped_not_ours;
     return;
   }
@@ -96,18 +103,21 @@ void adapter::process(const received& r) {
   };
   switch (p.kind) {
     case frame_class::arp_request:
-      heard(p.sender_ip, p.source_mac);
+      heard(p.sender_ip, p.station);
       send_frame(make_arp_reply(to->mac, to->ip, p.source_mac, p.sender_ip));
       break;
+    case frame_class::neighbor_solicitation:  // without an address of its own: somebody tests ours (RFC 4862)
+      if (p.station != mac_address{} && !p.sender_ip.is_zero()) heard(p.sender_ip, p.station);
+      send_frame(make_neighbor_advertisement(to->mac, to->ip, p.source_mac, p.sender_ip));
+      break;
     case frame_class::arp_reply:
-      heard(p.sender_ip, p.source_mac);
+      heard(p.sender_ip, p.station);
+      break;
+    case frame_class::neighbor_advertisement:
+      if (p.station != mac_address{}) heard(p.sender_ip, p.station);
       break;
     case frame_class::icmp_echo_request:
-      if (parse_frame(r.frame, true).kind == frame_class::icmp_echo_request) {
-        send_frame(make_echo_reply(r.frame, to->mac));
-      } else {
-        ++counters_.dropped_bad;
-      }
+      send_frame(make_echo_reply(r.frame, to->mac, to->ip));
       break;
     default:
       engine_->on_segment(now_ps(), p.tcp, r.frame, static_cast<std::uint8_t>(to - addresses_));
@@ -118,6 +128,13 @@ void adapter::process(const received& r) {
 const adapter::local_address* adapter::address_of(const ip_address& ip) const {
   for (const local_address& a : addresses_)
     if (a.set && a.ip == ip) return &a;
+  return nullptr;
+}
+
+// The address with that MAC, or any if it is a group's.
+const adapter::local_address* adapter::address_heard_as(const mac_address& mac) const {
+  for (const local_address& a : addresses_)
+    if (a.set && (a.mac == mac || mac[0] & 1)) return &a;
   return nullptr;
 }
 

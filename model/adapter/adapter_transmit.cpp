@@ -7,7 +7,7 @@
 namespace understudy {
 
 namespace {
-constexpr std::uint32_t headroom = 14 + 20 + 60;  // Ethernet, IPv4, TCP with every option
+constexpr std::uint32_t headroom = 14 + 40 + 60;  // Ethernet, IPv6, TCP with every option
 constexpr std::size_t max_waiting_for_neighbour = 1024;
 }  // namespace
 
@@ -161,14 +161,19 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
     return true;
   }
   if (!kick) waiting_for_neighbour_.push_back({hop, std::move(f)});
-  if (neighbours_.may_ask(hop, now_ps())) out_frames_.push_back(make_arp_request(from->mac, from->ip, hop));
+  if (neighbours_.may_ask(hop, now_ps()))
+    out_frames_.push_back(hop.is_v4() ? make_arp_request(from->mac, from->ip, hop)
+                                      : make_neighbor_solicitation(from->mac, from->ip, hop));
   return !kick;
 }
 
-// Gratuitous ARP: the link learns where our addresses live now (RFC 5227 3; decision: override at takeover).
+// The link learns where our addresses live now: gratuitous ARP (RFC 5227 3), unsolicited advertisements that
+// override what neighbours know (RFC 4861 7.2.6). No duplicate address detection: the address was ours.
 void adapter::announce_addresses() {
   for (const local_address& a : addresses_)
-    if (a.set && a.ip.is_v4()) out_frames_.push_back(make_arp_request(a.mac, a.ip, a.ip));
+    if (a.set)
+      out_frames_.push_back(a.ip.is_v4() ? make_arp_request(a.mac, a.ip, a.ip)
+                                         : make_neighbor_advertisement(a.mac, a.ip, {}, {}));
   start_transmit();
 }
 

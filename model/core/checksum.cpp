@@ -64,14 +64,14 @@ std::uint16_t folded_sum(bytes_t bytes, std::size_t field, checksum_mode mode, s
 }  // namespace
 
 checksum_packet checksum_packet_of(std::span<const std::uint8_t> frame) {
-  constexpr std::uint16_t ipv4 = 0x0800, vlan = 0x8100, service_vlan = 0x88a8;
+  constexpr std::uint16_t ipv4 = 0x0800, ipv6 = 0x86dd, vlan = 0x8100, service_vlan = 0x88a8;
   std::size_t at = 12;
   for (int tags = 0; tags < 2 && frame.size() >= at + 2; ++tags) {
     const std::uint16_t type = word_at(frame, at);
     if (type != vlan && type != service_vlan) break;
     at += 4;
   }
-  if (frame.size() < at + 2 || word_at(frame, at) != ipv4) return {};
+  if (frame.size() < at + 2 || (word_at(frame, at) != ipv4 && word_at(frame, at) != ipv6)) return {};
   return {true, frame.subspan(at + 2)};
 }
 
@@ -85,19 +85,21 @@ checksum_result checksum_block(std::span<const std::uint8_t> frame, checksum_mod
   const bool insert = mode == checksum_mode::insert;
 
   if (packet.size() < 20) return r;
-  const std::size_t header_bytes = (packet[0] & 0xfu) * 4u;
-  const std::size_t total_bytes = word_at(packet, 2);
-  const bool well_formed = packet[0] >> 4 == 4 && header_bytes >= 20 && header_bytes <= total_bytes &&
+  const bool v6 = packet[0] >> 4 == 6;
+  const std::size_t header_bytes = v6 ? 40u : (packet[0] & 0xfu) * 4u;
+  const std::size_t total_bytes = v6 ? header_bytes + word_at(packet, 4) : word_at(packet, 2);
+  const bool well_formed = (v6 || (packet[0] >> 4 == 4 && header_bytes >= 20)) &&
+                           header_bytes <= total_bytes && total_bytes <= 0xffff &&
                            total_bytes <= packet.size();
   if (!well_formed) return r;
-  r.ip_sum = folded_sum(packet.first(header_bytes), ip_checksum_at, mode, 0);
-  r.ip_ok = insert || r.ip_sum == 0xffff;
+  if (!v6) r.ip_sum = folded_sum(packet.first(header_bytes), ip_checksum_at, mode, 0);
+  r.ip_ok = v6 || insert || r.ip_sum == 0xffff;
   if (!r.ip_ok) return r;
-  if (insert) r.ip_csum = static_cast<std::uint16_t>(~r.ip_sum);
+  if (insert && !v6) r.ip_csum = static_cast<std::uint16_t>(~r.ip_sum);
 
-  const std::uint8_t protocol = packet[9];
+  const std::uint8_t protocol = packet[v6 ? 6 : 9];
   const bool udp = protocol == protocol_udp;
-  const bool fragment = (word_at(packet, 6) & 0x3fff) != 0;
+  const bool fragment = !v6 && (word_at(packet, 6) & 0x3fff) != 0;
   r.l4_checked = !fragment && (udp || protocol == protocol_tcp);
   if (!r.l4_checked) return r;
   bytes_t segment = packet.subspan(header_bytes, total_bytes - header_bytes);
@@ -108,8 +110,9 @@ checksum_result checksum_block(std::span<const std::uint8_t> frame, checksum_mod
     segment = segment.first(length);
   }
   const std::size_t field = udp ? udp_checksum_at : tcp_checksum_at;
-  r.l4_sum = folded_sum(segment, field, mode, checksum_add(packet.subspan(12, 8), protocol + segment.size()));
-  const bool unused = udp && word_at(segment, field) == 0;
+  const bytes_t addresses = v6 ? packet.subspan(8, 32) : packet.subspan(12, 8);
+  r.l4_sum = folded_sum(segment, field, mode, checksum_add(addresses, protocol + segment.size()));
+  const bool unused = udp && !v6 && word_at(segment, field) == 0;
   r.l4_ok = insert || unused || r.l4_sum == 0xffff;
   if (insert) r.l4_csum = udp && r.l4_sum == 0xffff ? 0xffff : static_cast<std::uint16_t>(~r.l4_sum);
   return r;

@@ -20,21 +20,23 @@ enum class checksum_mode : std::uint8_t { check, insert };
 
 // What the block says of one packet. All 16-bit values are in host order.
 struct checksum_result {
-  // The frame carries IPv4 by its EtherType. A frame that does not bypasses the block: everything else here
-  // is 0 or false.
+  // The frame carries IPv4 or IPv6 by its EtherType. A frame that does not bypasses the block: everything
+  // else here is 0 or false.
   bool is_ip = false;
-  // check: the IPv4 header is well formed and its checksum is right. insert: the header is well formed. Well
-  // formed (RFC 791 3.1): version 4, header length at least 20, total length at least the header length, and
-  // all of it present.
+  // check: the IP header is well formed and its checksum, which IPv6 has none of, is right. insert: the
+  // header is well formed. Well formed (RFC 791 3.1): version 4, header length at least 20, total length at
+  // least the header length; or (RFC 8200 3) version 6, 40 bytes and a payload of at most 65495; and all of
+  // it present.
   bool ip_ok = false;
-  // The packet holds a TCP or UDP checksum to judge or to compute: ip_ok, protocol 6 or 17, not a fragment.
+  // The packet holds a TCP or UDP checksum to judge or to compute: ip_ok, protocol 6 or 17 behind the header
+  // (IPv6: without extension headers), not a fragment.
   bool l4_checked = false;
   // l4_checked, the segment is long enough for its header (TCP 20; UDP 8, and its own length field between 8
-  // and the bytes that IP carries), and, in check mode, the checksum is right, or zero in UDP, which means
-  // that it is not used (RFC 768).
+  // and the bytes that IP carries), and, in check mode, the checksum is right, or zero in UDP over IPv4,
+  // which means that it is not used (RFC 768; RFC 8200 8.1).
   bool l4_ok = false;
   // One's complement sums, folded but not complemented: 0xffff when right. ip_sum over the header, 0 unless
-  // well formed; l4_sum over pseudo-header and segment, 0 unless l4_checked and long enough.
+  // well formed, and in IPv6; l4_sum over pseudo-header and segment, 0 unless l4_checked and long enough.
   std::uint16_t ip_sum = 0;
   std::uint16_t l4_sum = 0;
   // insert: the values for the fields, where ip_ok and l4_ok, else 0; a UDP value of 0 is given as 0xffff
@@ -48,7 +50,7 @@ struct checksum_result {
   bool operator==(const checksum_result&) const = default;
 };
 
-// Whether a receiver delivers the frame: not IPv4, or both checksums right where they exist.
+// Whether a receiver delivers the frame: not IP, or both checksums right where they exist.
 constexpr bool checksum_passes(const checksum_result& r) {
   return !r.is_ip || (r.ip_ok && (!r.l4_checked || r.l4_ok));
 }
@@ -63,10 +65,10 @@ constexpr std::uint32_t checksum_cycles(std::uint32_t bytes, std::uint32_t data_
   return beats + checksum_latency_cycles;
 }
 
-// The part of an Ethernet frame that the block sees: from the IPv4 header to the frame's end, behind up to
+// The part of an Ethernet frame that the block sees: from the IP header to the frame's end, behind up to
 // two VLAN tags (IEEE 802.1Q).
 struct checksum_packet {
-  bool is_ip = false;  // EtherType 0x0800
+  bool is_ip = false;  // EtherType 0x0800 or 0x86dd
   std::span<const std::uint8_t> bytes;
 };
 checksum_packet checksum_packet_of(std::span<const std::uint8_t> frame);

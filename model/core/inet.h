@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 namespace understudy {
 
@@ -20,6 +21,15 @@ struct ip_address {
     r.bytes[13] = b;
     r.bytes[14] = c;
     r.bytes[15] = d;
+    return r;
+  }
+  // From eight groups of 16 bits.
+  static constexpr ip_address v6(const std::array<std::uint16_t, 8>& groups) {
+    ip_address r;
+    for (std::size_t i = 0; i < 8; ++i) {
+      r.bytes[2 * i] = static_cast<std::uint8_t>(groups[i] >> 8);
+      r.bytes[2 * i + 1] = static_cast<std::uint8_t>(groups[i]);
+    }
     return r;
   }
   // `host_order` as a.b.c.d with a in the top byte.
@@ -52,6 +62,9 @@ inline bool same_network(const ip_address& a, const ip_address& b, unsigned bits
   const unsigned rest = bits % 8;
   return rest == 0 || ((a.bytes[whole] ^ b.bytes[whole]) >> (8 - rest)) == 0;
 }
+
+// As people write it: 10.0.0.1, fd00::1.
+std::string text_of(const ip_address& a);
 
 // One end's view of a connection.
 struct four_tuple {

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "model/core/checksum.h"
+#include "model/core/ipv6.h"
+#include "model/core/wire_bytes.h"
 
 namespace understudy {
 
@@ -19,6 +21,7 @@ constexpr std::uint16_t type_arp = 0x0806;
 constexpr std::uint8_t protocol_icmp = 1;
 constexpr std::uint8_t protocol_tcp = 6;
 constexpr std::uint8_t icmp_echo = 8;
+constexpr std::uint8_t ttl = 64;
 
 enum option_kind : std::uint8_t {
   option_end = 0,
@@ -29,21 +32,6 @@ enum option_kind : std::uint8_t {
   option_sack = 5,
   option_ts = 8
 };
-
-std::uint16_t get16(const std::uint8_t* p) {
-  return static_cast<std::uint16_t>(p[0] << 8 | p[1]);
-}
-std::uint32_t get32(const std::uint8_t* p) {
-  return static_cast<std::uint32_t>(get16(p)) << 16 | get16(p + 2);
-}
-void put16(std::uint8_t* p, std::uint32_t v) {
-  p[0] = static_cast<std::uint8_t>(v >> 8);
-  p[1] = static_cast<std::uint8_t>(v);
-}
-void put32(std::uint8_t* p, std::uint32_t v) {
-  put16(p, v >> 16);
-  put16(p + 2, v & 0xffff);
-}
 
 // Sum of the TCP pseudo header of RFC 9293 3.1; `ip` points at the IPv4 header.
 std::uint64_t pseudo_header_sum(const std::uint8_t* ip, std::uint32_t tcp_length) {
@@ -104,20 +92,17 @@ void parse_arp(const std::uint8_t* p, std::uint32_t n, parsed_frame& r) {
   if (get16(p) != 1 || get16(p + 2) != type_ipv4 || p[4] != 6 || p[5] != 4) return;
   r.sender_ip = ip_address::v4(get32(p + 14));
   r.target_ip = ip_address::v4(get32(p + 24));
+  r.station = r.source_mac;
   if (get16(p + 6) == 1) r.kind = frame_class::arp_request;
   if (get16(p + 6) == 2) r.kind = frame_class::arp_reply;
 }
 
-frame_class parse_tcp(const std::uint8_t* ip, std::uint32_t ip_header, std::uint32_t n, bool verify,
-                      segment& s) {
-  const std::uint8_t* p = ip + ip_header;
+// `p` and `n`: the segment, `pseudo` the sum of its pseudo header. Addresses and ECN bits are the caller's.
+frame_class parse_tcp(const std::uint8_t* p, std::uint32_t n, bool verify, std::uint64_t pseudo, segment& s) {
   if (n < tcp_bytes) return frame_class::bad_length;
   const std::uint32_t header = (p[12] >> 4) * 4u;
   if (header < tcp_bytes || header > n) return frame_class::bad_header;
-  if (verify && checksum_finish(checksum_add({p, n}, pseudo_header_sum(ip, n))))
-    return frame_class::bad_checksum;
-  s.tuple.remote = ip_address::v4(get32(ip + 12));
-  s.tuple.local = ip_address::v4(get32(ip + 16));
+  if (verify && checksum_finish(checksum_add({p, n}, pseudo))) return frame_class::bad_checksum;
   s.tuple.remote_port = get16(p);
   s.tuple.local_port = get16(p + 2);
   s.seq = seq32{get32(p + 4)};
@@ -125,9 +110,8 @@ frame_class parse_tcp(const std::uint8_t* ip, std::uint32_t ip_header, std::uint
   s.flags = p[13];
   s.window = get16(p + 14);
   s.urgent = get16(p + 18);
-  s.ecn = ip[1] & 3;
   if (!parse_options(p + tcp_bytes, header - tcp_bytes, s.options)) return frame_class::bad_header;
-  s.payload_offset = ethernet_bytes + ip_header + header;
+  s.payload_offset += header;
   s.payload_length = n - header;
   return frame_class::tcp;
 }
@@ -141,7 +125,14 @@ void parse_ipv4(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
   if (total < header || total > n) return is(frame_class::bad_length);
   if (verify && checksum_finish(checksum_add({ip, header}))) return is(frame_class::bad_checksum);
   if (get16(ip + 6) & 0x3fff) return;  // a fragment: MF or an offset
-  if (ip[9] == protocol_tcp) return is(parse_tcp(ip, header, total - header, verify, r.tcp));
+  if (ip[9] == protocol_tcp) {
+    const std::uint32_t length = total - header;
+    r.tcp.tuple.remote = ip_address::v4(get32(ip + 12));
+    r.tcp.tuple.local = ip_address::v4(get32(ip + 16));
+    r.tcp.ecn = ip[1] & 3;
+    r.tcp.payload_offset = ethernet_bytes + header;
+    return is(parse_tcp(ip + header, length, verify, verify ? pseudo_header_sum(ip, length) : 0, r.tcp));
+  }
   if (ip[9] != protocol_icmp) return;
   if (total - header < 8) return is(frame_class::bad_length);
   if (verify && checksum_finish(checksum_add({ip + header, total - header})))
@@ -150,6 +141,23 @@ void parse_ipv4(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
   r.sender_ip = ip_address::v4(get32(ip + 12));
   r.target_ip = ip_address::v4(get32(ip + 16));
   is(frame_class::icmp_echo_request);
+}
+
+void parse_ipv6(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_frame& r) {
+  const auto is = [&r](frame_class k) { r.kind = k; };
+  if (n < ipv6_bytes) return is(frame_class::bad_length);
+  if (ip[0] >> 4 != 6) return is(frame_class::bad_header);
+  const ipv6_payload p = find_ipv6_payload(ip, n);
+  if (p.what == ipv6_payload::kind::bad_length) return is(frame_class::bad_length);
+  if (p.what != ipv6_payload::kind::found) return;
+  if (p.protocol == protocol_icmpv6) return parse_icmpv6(ip, p, r);
+  if (p.protocol != protocol_tcp) return;
+  std::copy_n(ip + 8, 16, r.tcp.tuple.remote.bytes.begin());
+  std::copy_n(ip + 24, 16, r.tcp.tuple.local.bytes.begin());
+  r.tcp.ecn = ip[1] >> 4 & 3;
+  r.tcp.payload_offset = ethernet_bytes + p.offset;
+  is(parse_tcp(ip + p.offset, p.length, verify, verify ? pseudo_header6_sum(ip, protocol_tcp, p.length) : 0,
+               r.tcp));
 }
 
 // SACK blocks that fit beside the other options into the 40 bytes that TCP has.
@@ -213,6 +221,29 @@ void put_ethernet(std::uint8_t* p, const mac_address& destination, const mac_add
   put16(p + 12, type);
 }
 
+void put_ipv4(std::uint8_t* ip, const segment& s, std::uint32_t tcp_length, std::uint16_t id) {
+  ip[0] = 0x45;
+  ip[1] = s.ecn & 3;
+  put16(ip + 2, ipv4_bytes + tcp_length);
+  put16(ip + 4, id);
+  put16(ip + 6, 0x4000);
+  ip[8] = ttl;
+  ip[9] = protocol_tcp;
+  put16(ip + 10, 0);
+  put32(ip + 12, s.tuple.local.v4_value());
+  put32(ip + 16, s.tuple.remote.v4_value());
+  put16(ip + 10, checksum_finish(checksum_add({ip, ipv4_bytes})));
+}
+
+void put_ipv6(std::uint8_t* ip, const segment& s, std::uint32_t tcp_length) {
+  put32(ip, 0x60000000u | std::uint32_t{s.ecn & 3u} << 20);
+  put16(ip + 4, tcp_length);
+  ip[6] = protocol_tcp;
+  ip[7] = ttl;
+  std::copy(s.tuple.local.bytes.begin(), s.tuple.local.bytes.end(), ip + 8);
+  std::copy(s.tuple.remote.bytes.begin(), s.tuple.remote.bytes.end(), ip + 24);
+}
+
 frame_ref make_arp(std::uint16_t operation, const mac_address& ethernet_destination,
                    const mac_address& source, const ip_address& sender_ip, const mac_address& target_mac,
                    const ip_address& target_ip) {
@@ -248,32 +279,28 @@ parsed_frame parse_frame(const frame_ref& f, bool verify_checksums) {
   const std::uint16_t type = get16(p + 12);
   if (type == type_arp) parse_arp(p + ethernet_bytes, n - ethernet_bytes, r);
   if (type == type_ipv4) parse_ipv4(p + ethernet_bytes, n - ethernet_bytes, verify_checksums, r);
+  if (type == type_ipv6) parse_ipv6(p + ethernet_bytes, n - ethernet_bytes, verify_checksums, r);
   return r;
 }
 
 std::uint32_t header_bytes(const segment& s) {
-  return ethernet_bytes + ipv4_bytes + tcp_bytes + option_bytes(s.options);
+  return ethernet_bytes + (s.tuple.local.is_v4() ? ipv4_bytes : ipv6_bytes) + tcp_bytes +
+         option_bytes(s.options);
 }
 
 void prepend_headers(frame_ref& f, const segment& s, const mac_address& source,
                      const mac_address& destination, std::uint16_t ip_id) {
   f.extend_front(header_bytes(s));
-  const std::uint32_t total = f.size() - ethernet_bytes;
-  const std::uint32_t tcp_length = total - ipv4_bytes;
-  put_ethernet(f.data(), destination, source, type_ipv4);
+  const bool v4 = s.tuple.local.is_v4();
+  const std::uint32_t ip_bytes = v4 ? ipv4_bytes : ipv6_bytes;
+  const std::uint32_t tcp_length = f.size() - ethernet_bytes - ip_bytes;
+  put_ethernet(f.data(), destination, source, v4 ? type_ipv4 : type_ipv6);
   std::uint8_t* ip = f.data() + ethernet_bytes;
-  ip[0] = 0x45;
-  ip[1] = s.ecn & 3;
-  put16(ip + 2, total);
-  put16(ip + 4, ip_id);
-  put16(ip + 6, 0x4000);
-  ip[8] = 64;
-  ip[9] = protocol_tcp;
-  put16(ip + 10, 0);
-  put32(ip + 12, s.tuple.local.v4_value());
-  put32(ip + 16, s.tuple.remote.v4_value());
-  put16(ip + 10, checksum_finish(checksum_add({ip, ipv4_bytes})));
-  std::uint8_t* p = ip + ipv4_bytes;
+  if (v4)
+    put_ipv4(ip, s, tcp_length, ip_id);
+  else
+    put_ipv6(ip, s, tcp_length);
+  std::uint8_t* p = ip + ip_bytes;
   put16(p, s.tuple.local_port);
   put16(p + 2, s.tuple.remote_port);
   put32(p + 4, s.seq.raw);
@@ -284,7 +311,9 @@ void prepend_headers(frame_ref& f, const segment& s, const mac_address& source,
   put16(p + 16, 0);
   put16(p + 18, s.urgent);
   put_options(p + tcp_bytes, s.options);
-  put16(p + 16, checksum_finish(checksum_add({p, tcp_length}, pseudo_header_sum(ip, tcp_length))));
+  const std::uint64_t pseudo =
+      v4 ? pseudo_header_sum(ip, tcp_length) : pseudo_header6_sum(ip, protocol_tcp, tcp_length);
+  put16(p + 16, checksum_finish(checksum_add({p, tcp_length}, pseudo)));
 }
 
 frame_ref make_arp_request(const mac_address& source, const ip_address& sender_ip,
@@ -297,14 +326,15 @@ frame_ref make_arp_reply(const mac_address& source, const ip_address& sender_ip,
   return make_arp(2, target_mac, source, sender_ip, target_mac, target_ip);
 }
 
-frame_ref make_echo_reply(const frame_ref& request, const mac_address& source) {
+frame_ref make_echo_reply(const frame_ref& request, const mac_address& source, const ip_address& our_ip) {
+  if (!our_ip.is_v4()) return make_echo_reply6(request, source, our_ip);
   frame_ref f = frame_ref::copy_of(request.data(), request.size());
   std::uint8_t* p = f.data();
   put_ethernet(p, mac_address{p[6], p[7], p[8], p[9], p[10], p[11]}, source, type_ipv4);
   std::uint8_t* ip = p + ethernet_bytes;
   const std::uint32_t header = (ip[0] & 0xf) * 4u;
   const std::uint32_t length = get16(ip + 2) - header;
-  ip[8] = 64;
+  ip[8] = ttl;
   std::swap_ranges(ip + 12, ip + 16, ip + 16);
   put16(ip + 10, 0);
   put16(ip + 10, checksum_finish(checksum_add({ip, header})));

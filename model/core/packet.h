@@ -1,4 +1,5 @@
-// Frames to fields and back: Ethernet II, IPv4, TCP with options, ARP, ICMP echo.
+// Frames to fields and back: Ethernet II, IPv4 and IPv6, TCP with options, ARP, neighbour discovery, ICMP
+// echo.
 #pragma once
 #include <cstdint>
 
@@ -59,33 +60,38 @@ enum class frame_class : std::uint8_t {
   tcp,
   arp_request,
   arp_reply,
-  icmp_echo_request,
-  other,         // well-formed as far as looked at, not for us to handle: EtherType, protocol, fragment
-  bad_length,    // a length field contradicts the frame
-  bad_header,    // version, IHL, data offset, option length
-  bad_checksum,  // IPv4 header, TCP or ICMP
+  neighbor_solicitation,
+  neighbor_advertisement,
+  icmp_echo_request,  // over IPv4 or IPv6
+  other,              // well-formed as far as looked at, not for us to handle: EtherType, protocol, fragment
+  bad_length,         // a length field contradicts the frame
+  bad_header,         // version, IHL, data offset, option length
+  bad_checksum,       // IPv4 header, TCP, ICMP or ICMPv6
 };
 
 struct parsed_frame {
   frame_class kind = frame_class::other;
   mac_address source_mac{};
   mac_address destination_mac{};
-  segment tcp;           // kind tcp
-  ip_address sender_ip;  // arp_*, icmp: source
-  ip_address target_ip;  // arp_*, icmp: destination
+  segment tcp;            // kind tcp
+  ip_address sender_ip;   // arp_*, icmp: source; neighbor_advertisement: the address that is advertised
+  ip_address target_ip;   // arp_*, icmp: destination; neighbor_solicitation: the address that is asked for
+  mac_address station{};  // arp_*, neighbor_*: where sender_ip is; zero: the frame does not say
 };
 
-// Classify and take apart a frame. `verify_checksums` false: sums were verified by hardware (or are not to
-// be). Reads nothing beyond the frame whatever its fields say. Malformed TCP options end the option list (RFC
-// 9293 MUST-7 says to cope), an option of length 0 or 1 or one that overruns the header gives bad_header.
+// Classify and take apart a frame. `verify_checksums` false: sums of IPv4, ICMP and TCP were verified by
+// hardware (or are not to be). IPv6 extension headers are skipped, at most eight. Reads nothing beyond the
+// frame whatever its fields say. Malformed TCP options end the option list (RFC 9293 MUST-7 says to cope), an
+// option of length 0 or 1 or one that overruns the header gives bad_header.
 parsed_frame parse_frame(const frame_ref& f, bool verify_checksums = true);
 
-// Bytes in front of the payload for a segment with these options: Ethernet 14 + IPv4 20 + TCP 20 to 60.
+// Bytes in front of the payload for a segment with these options: Ethernet 14 + IPv4 20 or IPv6 40 + TCP 20
+// to 60. The local address decides.
 std::uint32_t header_bytes(const segment& s);
 
-// Write Ethernet, IPv4 and TCP headers with checksums in front of the payload. `f` holds exactly the payload
+// Write Ethernet, IP and TCP headers with checksums in front of the payload. `f` holds exactly the payload
 // and has at least header_bytes(s) of headroom. `ip_id` goes to the IPv4 identification field. DF is set,
-// TTL 64.
+// TTL 64, flow label 0.
 void prepend_headers(frame_ref& f, const segment& s, const mac_address& source,
                      const mac_address& destination, std::uint16_t ip_id);
 
@@ -95,7 +101,8 @@ frame_ref make_arp_request(const mac_address& source, const ip_address& sender_i
                            const ip_address& target_ip);
 frame_ref make_arp_reply(const mac_address& source, const ip_address& sender_ip,
                          const mac_address& target_mac, const ip_address& target_ip);
-// The echo reply (RFC 792) to a frame that parsed as icmp_echo_request, sent back where it came from.
-frame_ref make_echo_reply(const frame_ref& request, const mac_address& source);
+// The echo reply (RFC 792, 4443) of `our_ip` to a frame that parsed as icmp_echo_request, sent back where it
+// came from.
+frame_ref make_echo_reply(const frame_ref& request, const mac_address& source, const ip_address& our_ip);
 
 }  // namespace understudy

@@ -44,8 +44,8 @@ void tcp_engine::impl::begin(conn& c, std::uint8_t addr_index, std::uint8_t conn
   c.addr_index = addr_index;
   c.conn = conn_bits;
   c.ts_offset = static_cast<std::uint32_t>(table.hash(c.tuple, 2));
-  c.mss = our_mss();
-  c.rcv_mss = std::min<std::uint16_t>(536, our_mss());
+  c.mss = our_mss(c);
+  c.rcv_mss = std::min<std::uint16_t>(536, our_mss(c));
   c.iss = iss;
   c.snd_una = c.recover = c.sack_from = iss;
   c.snd_nxt = c.snd_high = c.snd_max = c.snd_end = iss + 1;
@@ -243,7 +243,7 @@ us_status tcp_engine::restore(picos now, cid id, const tcp_hard_state& h) {
   c.state = h.state;
   c.our_wscale = h.our_wscale;
   c.peer_wscale = h.peer_wscale;
-  c.mss = std::clamp(h.mss, m.config.least_mss, m.our_mss());
+  c.mss = std::clamp(h.mss, m.config.least_mss, m.our_mss(c));
   if (h.state == US_TCP_SYN_SENT)
     m.offer_options(c);  // the peer may have seen the same offer from the old adapter
   c.cwnd = m.initial_window(c);

@@ -82,7 +82,7 @@ struct tcp_config {
   std::uint32_t max_connections = 4096;
   // Initial sequence number of connections that peers open; absent: as RFC 6528 says. For tests of the wrap.
   std::optional<std::uint32_t> iss;
-  std::uint16_t mtu = 1500;  // of IP packets: our MSS is mtu - 40
+  std::uint16_t mtu = 1500;  // of IP packets: our MSS is mtu - 40, over IPv6 mtu - 60
   std::uint8_t wscale = 7;   // shift we offer (RFC 7323), 0 to 14
   bool timestamps = true;    // offer and accept timestamps
   bool window_scaling = true;

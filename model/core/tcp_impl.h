@@ -74,7 +74,9 @@ struct tcp_engine::impl {
   void enter_half_open(picos now, listener& l, cid c);
   void enter_time_wait(picos now, index i);
   seq32 fresh_iss(picos now, const four_tuple& t) const;
-  std::uint16_t our_mss() const { return static_cast<std::uint16_t>(config.mtu - 40); }
+  std::uint16_t our_mss(const conn& c) const {
+    return static_cast<std::uint16_t>(config.mtu - (c.tuple.local.is_v4() ? 40 : 60));
+  }
 
   // ---- input
   void no_connection(picos now, const segment& s, std::uint8_t addr_index);

@@ -66,7 +66,7 @@ void tcp_engine::impl::agree_options(conn& c, const segment& s) {
   // RFC 3168 6.1.1: a SYN asks with both flags, a SYN-ACK agrees with ECE alone.
   const std::uint8_t wanted = s.flags & tcp_ack ? tcp_ece : tcp_ece | tcp_cwr;
   const bool ecn = (s.flags & (tcp_ece | tcp_cwr)) == wanted;
-  c.mss = std::clamp(o.mss ? o.mss : default_mss, config.least_mss, our_mss());
+  c.mss = std::clamp(o.mss ? o.mss : default_mss, config.least_mss, our_mss(c));
   const auto drop = [&c](std::uint8_t bit) { c.conn &= static_cast<std::uint8_t>(~bit); };
   if (!(c.conn & US_CONN_WS) || o.wscale < 0) {
     drop(US_CONN_WS);

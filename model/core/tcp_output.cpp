@@ -15,7 +15,7 @@ seq32 tcp_engine::impl::next_edge(const conn& c) const {
   const std::uint32_t open = std::min(buffer, 65535u << c.our_wscale) >> c.our_wscale << c.our_wscale;
   const seq32 edge = ack + open;
   if (edge.before_eq(c.rcv_adv)) return c.rcv_adv;
-  const std::uint32_t worth = std::min<std::uint32_t>(our_mss(), buffer / 2);
+  const std::uint32_t worth = std::min<std::uint32_t>(our_mss(c), buffer / 2);
   const bool shut = c.rcv_adv.before_eq(ack);
   return shut || edge.minus(c.rcv_adv) >= worth ? edge : c.rcv_adv;
 }
@@ -26,8 +26,8 @@ bool tcp_engine::impl::window_update_due(const conn& c) const {
   const seq32 edge = next_edge(c);
   if (!edge.after(c.rcv_adv)) return false;
   const std::uint32_t window = c.rcv_adv.after(ack) ? c.rcv_adv.minus(ack) : 0;
-  return window < our_mss() ||
-         edge.minus(c.rcv_adv) >= std::min<std::uint32_t>(2u * our_mss(), c.rcv_grant.minus(ack) / 2);
+  return window < our_mss(c) ||
+         edge.minus(c.rcv_adv) >= std::min<std::uint32_t>(2u * our_mss(c), c.rcv_grant.minus(ack) / 2);
 }
 
 // The window field of a segment that is about to leave; remembers the edge.
@@ -245,7 +245,7 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
   }
   out.window = advertise(c, syn);
   if (syn) {
-    out.options.mss = our_mss();
+    out.options.mss = our_mss(c);
     if (c.conn & US_CONN_WS) out.options.wscale = static_cast<std::int8_t>(c.our_wscale);
     out.options.sack_permitted = c.has_sack();
   }

@@ -383,14 +383,15 @@ int understudy_getsockname(understudy_platform* u, int fd, understudy_address* o
 
 int understudy_host(understudy_platform* u, understudy_station* out) {
   return with(u, [out](tb::embedded_platform& m) {
-    return station(tb::host_mac, m.outside().host, m.outside().prefix, out);
+    const tb::station_address& a = m.outside().host.front();
+    return station(tb::host_mac, a.ip, a.prefix, out);
   });
 }
 
 int understudy_peer(understudy_platform* u, understudy_station* out) {
   return with(u, [out](tb::embedded_platform& m) {
     if (!m.parts().lwip) throw failure{ENOENT, "there is no peer: see embed.peer"};
-    return station(tb::lwip_mac, m.outside().peer, m.outside().prefix, out);
+    return station(tb::lwip_mac, m.outside().peer, m.outside().host.front().prefix, out);
   });
 }
 

@@ -15,8 +15,8 @@ constexpr picos settling = 100_us;  // the adapter takes its addresses and annou
 
 // The address after the host's in its network; before it, if the host has the last one.
 ip_address neighbour_of(const outside_world& w) {
-  const std::uint32_t host = w.host.v4_value();
-  const std::uint32_t network = ~0u << (32 - w.prefix);
+  const std::uint32_t host = w.host.front().ip.v4_value();
+  const std::uint32_t network = ~0u << (32 - w.host.front().prefix);
   const bool last = ((host + 1) | network) == ~0u;
   return ip_address::v4(last ? host - 1 : host + 1);
 }
@@ -49,7 +49,7 @@ embedded_platform::embedded_platform(scenario s)
       port_("outside", [](const frame_ref&) {}),
       outside_(world_of(s_, port_.ethernet())),
       platform_(
-          s_, log_, usual_connections, s_.embed.peer == "lwip", false, &failovers_,
+          s_, log_, usual_connections, false, s_.embed.peer == "lwip", false, &failovers_,
           [this](host::hal& machine, const host::driver_config& config) {
             auto d = std::make_unique<host::driver>(machine, config);
             driver_ = d.get();
@@ -62,7 +62,7 @@ embedded_platform::embedded_platform(scenario s)
   log_.subscribe(&failovers_);
   if (s_.monitors != "off")
     monitors_ = std::make_unique<monitor_set>(log_, *driver_, *platform_.main.memory, s_.topology.adapters,
-                                              outside_.host.v4_value());
+                                              addresses_of(outside_));
   for (unsigned i = 0; i < adapters(); ++i) platform_.main.slots[i].link->set_capture(&emitted_, i);
 }
 

@@ -60,7 +60,7 @@ live_session::live_session(const scenario& s, const live_options& o, far_end& fa
       port_("outside", [this](const frame_ref& f) { far_.write(f); }),
       outside_(world_of(s, port_.ethernet())),
       platform_(
-          s, log_, usual_connections, false, false, &failovers_,
+          s, log_, usual_connections, false, false, false, &failovers_,
           [this](host::hal& machine, const host::driver_config& config) {
             auto d = std::make_unique<host::driver>(machine, config);
             driver_ = d.get();
@@ -77,7 +77,7 @@ live_session::live_session(const scenario& s, const live_options& o, far_end& fa
   log_.subscribe(&failovers_);
   if (s.monitors != "off")
     monitors_ = std::make_unique<monitor_set>(log_, *driver_, *platform_.main.memory, s.topology.adapters,
-                                              outside_.host.v4_value());
+                                              addresses_of(outside_));
   port_.on_frame([this](const frame_ref& f, bool inward, picos at) { stalls_.on_frame(f, inward, at); });
   std::sort(kills_.rbegin(), kills_.rend());
 }
@@ -219,7 +219,7 @@ live_result live_session::run() {
   result_.run.scenario = s_.path;
   result_.run.seed = s_.seed;
   result_.network = far_.describe();
-  result_.address = s_.live.address;
+  result_.address = s_.live.address6.empty() ? s_.live.address : s_.live.address + ", " + s_.live.address6;
   result_.factor = options_.factor;
   start();
   ready_at_ = pace_told_at_ = wall_now();

@@ -2,17 +2,12 @@
 
 #include <algorithm>
 
-#include "tb/monitors/wire_segment.h"
-
 namespace understudy::tb {
 
 void stall_meter::on_frame(const frame_ref& f, bool inward, picos at) {
   const auto s = read_segment(f.data(), f.size());
   if (!s) return;
-  const std::uint64_t peer = inward ? s->source_ip : s->destination_ip;
-  const std::uint16_t peer_port = inward ? s->source_port : s->destination_port;
-  const std::uint16_t our_port = inward ? s->destination_port : s->source_port;
-  const std::uint64_t key = peer << 32 | static_cast<std::uint32_t>(peer_port) << 16 | our_port;
+  const wire_connection key = inward ? from_peer(*s) : to_peer(*s);
   if (s->rst) {
     connections_.erase(key);
     return;

@@ -8,6 +8,7 @@
 #include "model/abi/seq32.h"
 #include "model/core/frame.h"
 #include "model/core/units.h"
+#include "tb/monitors/wire_segment.h"
 #include "tb/report/result.h"
 
 namespace understudy::tb {
@@ -46,7 +47,7 @@ class stall_meter {
   };
   void advance(direction& d, seq32 edge, picos at);
 
-  std::unordered_map<std::uint64_t, connection> connections_;  // by the peer's address and both ports
+  std::unordered_map<wire_connection, connection, wire_connection_hash> connections_;
   std::vector<fault> marks_;
 };
 

@@ -4,33 +4,26 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace understudy::tb {
 
-namespace {
-
-std::uint32_t v4_of(const std::uint8_t* ip) {
-  return static_cast<std::uint32_t>(ip[12]) << 24 | static_cast<std::uint32_t>(ip[13]) << 16 |
-         static_cast<std::uint32_t>(ip[14]) << 8 | ip[15];
-}
-
-}  // namespace
-
-connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::uint32_t host_ip,
+connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::vector<ip_address> host_ips,
                                    picos probe_deadline, const event_history& history)
     : memory_(memory),
       adapters_(adapters),
-      host_ip_(host_ip),
+      host_ips_(std::move(host_ips)),
       probe_deadline_(probe_deadline),
       history_(history),
       fenced_(adapters) {}
 
 std::string connection_watch::name(const connection& c, const wire_segment& s) const {
-  const bool out = s.source_ip == host_ip_;
-  const std::uint32_t ip = out ? s.destination_ip : s.source_ip;
-  return fmt::format("connection {:#x} (port {} to {}.{}.{}.{}:{})", c.id,
-                     out ? s.source_port : s.destination_port, ip >> 24, ip >> 16 & 255, ip >> 8 & 255,
-                     ip & 255, out ? s.destination_port : s.source_port);
+  const wire_connection w = is_hosts(s.source_ip) ? to_peer(s) : from_peer(s);
+  return fmt::format("connection {:#x} (port {} to {}:{})", c.id, w.host_port, text_of(w.peer), w.peer_port);
+}
+
+bool connection_watch::is_hosts(const ip_address& ip) const {
+  return std::find(host_ips_.begin(), host_ips_.end(), ip) != host_ips_.end();
 }
 
 connection_watch::connection* connection_watch::by_cid(std::uint32_t raw) {
@@ -48,7 +41,7 @@ void connection_watch::on_event(const event& e) {
       break;
     case event_kind::frame_in:
       if (const auto s = read_segment(e.data, e.length);
-          s && s->destination_ip == host_ip_ && checksums_hold(e.data))
+          s && is_hosts(s->destination_ip) && checksums_hold(e.data))
         frame_in(e, *s);
       break;
     case event_kind::write_visible:
@@ -62,7 +55,7 @@ void connection_watch::on_event(const event& e) {
 // ---------------------------------------------------------------- the wire
 
 void connection_watch::frame_in(const event& e, const wire_segment& s) {
-  const std::uint64_t k = key(s.destination_port, s.source_ip, s.source_port);
+  const wire_connection k = from_peer(s);
   if (s.syn && !s.has_ack) {  // a new incarnation, unless it is the SYN that we know
     connection& c = connections_[k];
     if (c.over || !(c.syn_in && c.irs == s.seq)) c = connection{};
@@ -98,7 +91,7 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
     dma3_.violated(e.number, e.at,
                    fmt::format("adapter {} sends port {} to {} before it serves",
                                static_cast<char>('A' + e.unit), s.source_port, s.destination_port));
-  const std::uint64_t k = key(s.source_port, s.destination_ip, s.destination_port);
+  const wire_connection k = to_peer(s);
   if (s.syn && !s.has_ack) {
     connection& c = connections_[k];
     if (c.over || !(c.syn_out && c.iss == s.seq)) c = connection{};
@@ -262,7 +255,8 @@ void connection_watch::payload_visible(const event& e) {
 }
 
 void connection_watch::learn(const us_record& r) {
-  const std::uint64_t k = key(r.u.conn.local_port, v4_of(r.u.conn.peer_ip), r.u.conn.peer_port);
+  wire_connection k{{}, r.u.conn.peer_port, r.u.conn.local_port};
+  std::copy_n(r.u.conn.peer_ip, 16, k.peer.bytes.begin());
   key_of_[r.cid] = k;
   connection& c = connections_[k];
   const bool first = c.id != r.cid;

@@ -24,8 +24,8 @@ class connection_watch {
   static constexpr std::uint32_t storm_segments = 100;
 
   // `probe_deadline`: the longest silence towards a peer whose window is shut.
-  connection_watch(host_memory& memory, unsigned adapters, std::uint32_t host_ip, picos probe_deadline,
-                   const event_history& history);
+  connection_watch(host_memory& memory, unsigned adapters, std::vector<ip_address> host_ips,
+                   picos probe_deadline, const event_history& history);
 
   void on_event(const event& e);  // frames and visible writes of the host's adapters
   void on_record_visible(unsigned adapter, const us_record& r, const event& e);
@@ -101,10 +101,7 @@ class connection_watch {
     int adapter = -1;
     std::uint32_t owner = cid::none_raw;  // connection; none: pool
   };
-  static std::uint64_t key(std::uint16_t local_port, std::uint32_t remote_ip, std::uint16_t remote_port) {
-    return static_cast<std::uint64_t>(remote_ip) << 32 | static_cast<std::uint32_t>(local_port) << 16 |
-           remote_port;
-  }
+  bool is_hosts(const ip_address& ip) const;
   connection* by_cid(std::uint32_t raw);
   void frame_out(const event& e, const wire_segment& s);
   void frame_in(const event& e, const wire_segment& s);
@@ -121,16 +118,18 @@ class connection_watch {
 
   host_memory& memory_;
   unsigned adapters_;
-  std::uint32_t host_ip_;
+  std::vector<ip_address> host_ips_;
   picos probe_deadline_;
   const event_history& history_;
-  std::unordered_map<std::uint64_t, connection> connections_;
-  std::unordered_map<std::uint32_t, std::uint64_t> key_of_;  // cid -> key
+  template <class T>
+  using by_connection = std::unordered_map<wire_connection, T, wire_connection_hash>;
+  by_connection<connection> connections_;
+  std::unordered_map<std::uint32_t, wire_connection> key_of_;  // by cid
   std::unordered_map<std::uint32_t, buffer> buffers_;
   std::map<std::uint64_t, std::uint32_t> buffer_at_;  // first posted address -> buf_id
   std::uint64_t last_buffer_begin_ = 1, last_buffer_end_ = 0;
   std::uint32_t last_buffer_ = 0;
-  std::unordered_map<std::uint64_t, seq32> last_iss_;  // of each tuple, beyond the end of its connections
+  by_connection<seq32> last_iss_;  // of each tuple, beyond the end of its connections
   std::set<std::uint16_t>
       unprotected_ports_;  // local ones, of listeners and openings that ask for no failover
   std::vector<bool> fenced_;

@@ -55,10 +55,10 @@ std::span<const monitor_sentence> monitor_sentences() {
 }
 
 monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters,
-                         std::uint32_t host_ip, picos probe_deadline)
+                         std::vector<ip_address> host_ips, picos probe_deadline)
     : log_(log),
       driver_(driver),
-      connections_(memory, adapters, host_ip, probe_deadline, history_),
+      connections_(memory, adapters, std::move(host_ips), probe_deadline, history_),
       rings_(
           driver, adapters,
           [this](unsigned adapter, const us_record& r, const event& e) {

@@ -34,10 +34,11 @@ class monitor_set : public event_observer, public host::driver_observer {
   // connections.
   static constexpr picos failover_deadline = 100_ms;
 
-  // Judges the host with address `host_ip`, whose adapters are units 0 to adapters - 1 of the log. Subscribes
-  // itself to both. `probe_deadline`: the longest that a peer with a shut window may hear nothing (I-LV-3).
+  // Judges the host with addresses `host_ips`, whose adapters are units 0 to adapters - 1 of the log.
+  // Subscribes itself to both. `probe_deadline`: the longest that a peer with a shut window may hear nothing
+  // (I-LV-3).
   monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters,
-              std::uint32_t host_ip, picos probe_deadline = 61_s);
+              std::vector<ip_address> host_ips, picos probe_deadline = 61_s);
 
   // An application was given a byte that is not its peer's, or one twice; `witness` says to whom and which.
   void on_wrong_byte(const std::string& witness);

@@ -1,8 +1,14 @@
 #include "tb/monitors/wire_segment.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace understudy::tb {
 
 namespace {
+constexpr std::uint16_t type_v4 = 0x0800, type_v6 = 0x86dd;
+constexpr std::uint8_t tcp = 6;
+
 std::uint16_t be16(const std::uint8_t* p) {
   return static_cast<std::uint16_t>(p[0] << 8 | p[1]);
 }
@@ -26,54 +32,91 @@ bool is_all_ones(std::uint64_t sum) {
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return sum == 0xffff;
 }
+
+// Where a segment lies behind the Ethernet header.
+struct place {
+  std::uint32_t header = 0;  // bytes of the IP header
+  std::uint32_t total = 0;   // of the packet
+};
+std::optional<place> find_segment(const std::uint8_t* frame, std::uint32_t length) {
+  if (length < 14 + 20 + 20) return {};
+  const std::uint8_t* ip = frame + 14;
+  place p;
+  if (be16(frame + 12) == type_v6) {
+    p = {40, 40u + be16(ip + 4)};
+    if (ip[0] >> 4 != 6 || ip[6] != tcp) return {};
+  } else if (be16(frame + 12) == type_v4) {
+    p = {(ip[0] & 15u) * 4, be16(ip + 2)};
+    if (ip[0] >> 4 != 4 || p.header < 20 || ip[9] != tcp || be16(ip + 6) & 0x3fff) return {};
+  } else {
+    return {};
+  }
+  if (p.total > length - 14 || p.total < p.header + 20) return {};
+  return p;
+}
 }  // namespace
+
+std::size_t wire_connection_hash::operator()(const wire_connection& c) const {
+  std::uint64_t h = std::uint64_t{c.peer_port} << 16 | c.host_port;
+  for (std::size_t i = 0; i < 16; i += 8) {
+    std::uint64_t half;
+    std::memcpy(&half, c.peer.bytes.data() + i, sizeof half);
+    h = (h ^ half) * 0x9e3779b97f4a7c15ULL;
+    h ^= h >> 32;
+  }
+  return h;
+}
 
 bool checksums_hold(const std::uint8_t* frame) {
   const std::uint8_t* ip = frame + 14;
+  if (be16(frame + 12) == type_v6)
+    return is_all_ones(word_sum(ip + 8, 32) + tcp + be16(ip + 4) + word_sum(ip + 40, be16(ip + 4)));
   const std::uint32_t header = (ip[0] & 15u) * 4;
   const std::uint32_t segment = be16(ip + 2) - header;
-  constexpr std::uint64_t tcp = 6;
   return is_all_ones(word_sum(ip, header)) &&
          is_all_ones(word_sum(ip + 12, 8) + tcp + segment + word_sum(ip + header, segment));
 }
 
 std::optional<wire_segment> read_segment(const std::uint8_t* frame, std::uint32_t length) {
-  if (length < 14 + 20 + 20 || be16(frame + 12) != 0x0800) return {};
+  const auto found = find_segment(frame, length);
+  if (!found) return {};
   const std::uint8_t* ip = frame + 14;
-  const std::uint32_t ip_header = (ip[0] & 15u) * 4;
-  const std::uint32_t total = be16(ip + 2);
-  if (ip[0] >> 4 != 4 || ip_header < 20 || ip[9] != 6 || be16(ip + 6) & 0x3fff) return {};
-  if (total > length - 14 || total < ip_header + 20) return {};
-  const std::uint8_t* tcp = ip + ip_header;
-  const std::uint32_t tcp_header = (tcp[12] >> 4) * 4u;
+  const std::uint32_t ip_header = found->header, total = found->total;
+  const std::uint8_t* t = ip + ip_header;
+  const std::uint32_t tcp_header = (t[12] >> 4) * 4u;
   if (tcp_header < 20 || ip_header + tcp_header > total) return {};
   wire_segment s;
-  s.source_ip = be32(ip + 12);
-  s.destination_ip = be32(ip + 16);
-  s.source_port = be16(tcp);
-  s.destination_port = be16(tcp + 2);
-  s.seq = seq32{be32(tcp + 4)};
-  s.ack = seq32{be32(tcp + 8)};
-  s.fin = tcp[13] & 1;
-  s.syn = tcp[13] & 2;
-  s.rst = tcp[13] & 4;
-  s.has_ack = tcp[13] & 16;
-  s.window = be16(tcp + 14);
-  s.payload = tcp + tcp_header;
+  if (ip_header == 40 && ip[0] >> 4 == 6) {
+    std::copy_n(ip + 8, 16, s.source_ip.bytes.begin());
+    std::copy_n(ip + 24, 16, s.destination_ip.bytes.begin());
+  } else {
+    s.source_ip = ip_address::v4(be32(ip + 12));
+    s.destination_ip = ip_address::v4(be32(ip + 16));
+  }
+  s.source_port = be16(t);
+  s.destination_port = be16(t + 2);
+  s.seq = seq32{be32(t + 4)};
+  s.ack = seq32{be32(t + 8)};
+  s.fin = t[13] & 1;
+  s.syn = t[13] & 2;
+  s.rst = t[13] & 4;
+  s.has_ack = t[13] & 16;
+  s.window = be16(t + 14);
+  s.payload = t + tcp_header;
   s.payload_length = total - ip_header - tcp_header;
   for (std::uint32_t i = 20; i < tcp_header;) {
-    if (tcp[i] == 0) break;
-    if (tcp[i] == 1) {
+    if (t[i] == 0) break;
+    if (t[i] == 1) {
       ++i;
       continue;
     }
-    if (i + 1 >= tcp_header || tcp[i + 1] < 2 || i + tcp[i + 1] > tcp_header) break;
-    if (tcp[i] == 3 && tcp[i + 1] == 3) {
-      s.wscale = tcp[i + 2];
+    if (i + 1 >= tcp_header || t[i + 1] < 2 || i + t[i + 1] > tcp_header) break;
+    if (t[i] == 3 && t[i + 1] == 3) {
+      s.wscale = t[i + 2];
       s.has_wscale = true;
     }
-    if (tcp[i] == 8 && tcp[i + 1] == 10) s.tsval = be32(tcp + i + 2);
-    i += tcp[i + 1];
+    if (t[i] == 8 && t[i + 1] == 10) s.tsval = be32(t + i + 2);
+    i += t[i + 1];
   }
   return s;
 }

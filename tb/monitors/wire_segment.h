@@ -1,14 +1,17 @@
 // The fields of a TCP segment as a monitor reads them off the wire, by code of its own.
 #pragma once
+#include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "model/abi/seq32.h"
+#include "model/core/inet.h"
 
 namespace understudy::tb {
 
 struct wire_segment {
-  std::uint32_t source_ip = 0, destination_ip = 0;
+  ip_address source_ip, destination_ip;
   std::uint16_t source_port = 0, destination_port = 0;
   seq32 seq, ack;
   bool syn = false, fin = false, rst = false, has_ack = false;
@@ -21,11 +24,28 @@ struct wire_segment {
   seq32 end() const { return seq + payload_length + (syn ? 1u : 0u) + (fin ? 1u : 0u); }
 };
 
-// Whether the checksums of the IPv4 header and of the TCP segment hold; for a frame that read_segment()
-// takes.
+// One of the host's connections, as both directions name it.
+struct wire_connection {
+  ip_address peer;
+  std::uint16_t peer_port = 0, host_port = 0;
+  auto operator<=>(const wire_connection&) const = default;
+};
+struct wire_connection_hash {
+  std::size_t operator()(const wire_connection& c) const;
+};
+inline wire_connection from_peer(const wire_segment& s) {
+  return {s.source_ip, s.source_port, s.destination_port};
+}
+inline wire_connection to_peer(const wire_segment& s) {
+  return {s.destination_ip, s.destination_port, s.source_port};
+}
+
+// Whether the checksums of the IPv4 header, if it is one, and of the TCP segment hold; for a frame that
+// read_segment() takes.
 bool checksums_hold(const std::uint8_t* frame);
 
-// Of an Ethernet frame of `length` bytes; empty if it is not a whole IPv4 TCP segment.
+// Of an Ethernet frame of `length` bytes; empty if it is not a whole TCP segment over IPv4, or over IPv6
+// without extension headers.
 std::optional<wire_segment> read_segment(const std::uint8_t* frame, std::uint32_t length);
 
 }  // namespace understudy::tb

@@ -1,6 +1,7 @@
 #include "tb/peers/lwip_peer.h"
 
 #include <lwip/etharp.h>
+#include <lwip/ethip6.h>
 #include <lwip/init.h>
 #include <lwip/netif.h>
 #include <lwip/pbuf.h>
@@ -37,25 +38,32 @@ std::uint32_t be32(const std::uint8_t* p) {
 
 // The fields of a TCP segment that the counters need.
 struct segment_view {
-  std::uint32_t source_ip = 0, destination_ip = 0;
+  ip_address destination_ip;
   std::uint16_t source_port = 0, destination_port = 0;
   std::uint32_t seq = 0;
   std::uint32_t payload = 0;
   bool syn = false, fin = false, rst = false;
 };
 
-// Whether `f` is an unfragmented TCP segment over IPv4.
+constexpr std::uint32_t type_v4 = 0x0800, type_arp = 0x0806, type_v6 = 0x86dd;
+
+// Whether `f` is an unfragmented TCP segment over IPv4, or one over IPv6 without extension headers.
 bool view_segment(const frame_ref& f, segment_view& v) {
   const std::uint8_t* d = f.data();
-  if (f.size() < 54 || be16(d + 12) != 0x0800 || d[23] != 6 || (be16(d + 20) & 0x3fff)) return false;
-  const std::uint32_t ip_header = (d[14] & 15u) * 4;
-  const std::uint32_t ip_total = be16(d + 16);
+  if (f.size() < 54) return false;
+  const bool v6 = be16(d + 12) == type_v6 && d[20] == 6;
+  const bool v4 = be16(d + 12) == type_v4 && d[23] == 6 && !(be16(d + 20) & 0x3fff);
+  if (!v4 && !v6) return false;
+  const std::uint32_t ip_header = v6 ? 40 : (d[14] & 15u) * 4;
+  const std::uint32_t ip_total = v6 ? 40 + be16(d + 18) : be16(d + 16);
   if (ip_total + 14 > f.size() || ip_total < ip_header + 20) return false;
   const std::uint8_t* t = d + 14 + ip_header;
   const std::uint32_t headers = ip_header + (t[12] >> 4) * 4u;
   if (ip_total < headers) return false;
-  v.source_ip = be32(d + 26);
-  v.destination_ip = be32(d + 30);
+  if (v6)
+    std::copy_n(d + 38, 16, v.destination_ip.bytes.begin());
+  else
+    v.destination_ip = ip_address::v4(be32(d + 30));
   v.source_port = static_cast<std::uint16_t>(be16(t));
   v.destination_port = static_cast<std::uint16_t>(be16(t + 2));
   v.seq = be32(t + 4);
@@ -70,15 +78,31 @@ bool before(std::uint32_t x, std::uint32_t y) {
   return static_cast<std::int32_t>(x - y) < 0;
 }
 
+ip_addr_t to_lwip(const ip_address& a) {
+  if (a.is_v4()) return IPADDR4_INIT(lwip_htonl(a.v4_value()));
+  ip_addr_t r{};
+  IP_SET_TYPE_VAL(r, IPADDR_TYPE_V6);
+  std::memcpy(ip_2_ip6(&r)->addr, a.bytes.data(), 16);
+  return r;
+}
+ip_address from_lwip(const ip_addr_t& a) {
+  if (!IP_IS_V6_VAL(a)) return ip_address::v4(lwip_ntohl(a.u_addr.ip4.addr));
+  ip_address r;
+  std::memcpy(r.bytes.data(), ip_2_ip6(&a)->addr, 16);
+  return r;
+}
+
 // A connection by remote address and both ports.
 struct connection_key {
-  std::uint32_t remote = 0;
+  ip_address remote;
   std::uint32_t ports = 0;  // local << 16 | remote
   bool operator==(const connection_key&) const = default;
 };
 struct key_hash {
   std::size_t operator()(const connection_key& k) const {
-    return (static_cast<std::uint64_t>(k.remote) << 32 | k.ports) * 0x9e3779b97f4a7c15ULL >> 20;
+    std::uint64_t low;
+    std::memcpy(&low, k.remote.bytes.data() + 8, sizeof low);
+    return ((low ^ std::uint64_t{k.ports} << 16) * 0x9e3779b97f4a7c15ULL) >> 20;
   }
 };
 
@@ -346,6 +370,11 @@ lwip_peer::impl::impl(const lwip_peer_config& c, std::uint64_t seed, const std::
   ip4_addr_t gateway{config.gateway.is_zero() ? 0 : lwip_htonl(config.gateway.v4_value())};
   netif_add(&nif, &address, &mask, &gateway, this, on_netif_init, ethernet_input);
   netif_set_default(&nif);
+  if (config.ip6) {
+    const ip_addr_t own = to_lwip(*config.ip6);
+    netif_ip6_addr_set(&nif, 0, ip_2_ip6(&own));
+    netif_ip6_addr_set_state(&nif, 0, IP6_ADDR_PREFERRED);  // no duplicate address detection
+  }
 }
 
 lwip_peer::impl::~impl() {
@@ -359,11 +388,13 @@ err_t lwip_peer::impl::on_netif_init(struct netif* n) {
   n->name[0] = 'u';
   n->name[1] = 's';
   n->output = etharp_output;
+  n->output_ip6 = ethip6_output;
   n->linkoutput = on_output;
   n->mtu = 1500;
   n->hwaddr_len = 6;
   std::copy(self->config.mac.begin(), self->config.mac.end(), n->hwaddr);
   n->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+  if (self->config.ip6) n->flags |= NETIF_FLAG_MLD6;  // hears the groups in which neighbours ask
   return ERR_OK;
 }
 
@@ -416,9 +447,12 @@ bool lwip_peer::impl::passes(const frame_ref& f) const {
   const bool group = d[0] & 1;
   if (!group && !std::equal(config.mac.begin(), config.mac.end(), d)) return false;
   const std::uint32_t type = be16(d + 12);
-  if (type == 0x0806) return true;
+  if (type == type_arp) return true;
   // lwIP as packaged forwards what is for another station.
-  return type == 0x0800 && f.size() >= 34 && (group || be32(d + 30) == config.ip.v4_value());
+  if (type == type_v6)
+    return config.ip6 && f.size() >= 54 &&
+           (group || std::equal(config.ip6->bytes.begin(), config.ip6->bytes.end(), d + 38));
+  return type == type_v4 && f.size() >= 34 && (group || be32(d + 30) == config.ip.v4_value());
 }
 
 picos lwip_peer::impl::take(frame_ref f) {
@@ -441,14 +475,16 @@ void lwip_peer::impl::start() {
   started_ = true;
   netif_set_link_up(&nif);
   netif_set_up(&nif);
+  nif.rs_count = 0;  // there is no router to be asked for
   after_lwip();
 }
 
 void lwip_peer::impl::listen(std::uint16_t port, std::function<stream_user*(stream&)> accept) {
   listener& l = listeners.emplace_back(listener{this, std::move(accept)});
-  tcp_pcb* pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
+  tcp_pcb* pcb = tcp_new_ip_type(config.ip6 ? IPADDR_TYPE_ANY : IPADDR_TYPE_V4);
   if (!pcb) throw std::bad_alloc();
-  if (tcp_bind(pcb, IP4_ADDR_ANY, port) != ERR_OK) SC_REPORT_ERROR(report_id, "listen: the port is in use");
+  if (tcp_bind(pcb, config.ip6 ? IP_ANY_TYPE : IP4_ADDR_ANY, port) != ERR_OK)
+    SC_REPORT_ERROR(report_id, "listen: the port is in use");
   tcp_bind_netif(pcb, &nif);
   pcb = tcp_listen_with_backlog(pcb, 255);
   tcp_arg(pcb, &l);
@@ -462,22 +498,22 @@ err_t lwip_peer::impl::on_accept(void* arg, tcp_pcb* pcb, err_t err) {
   c.from = l;
   c.opened = true;
   const std::uint32_t ports = static_cast<std::uint32_t>(pcb->local_port) << 16 | pcb->remote_port;
-  l->owner->sent[{lwip_ntohl(ip_addr_get_ip4_u32(&pcb->remote_ip)), ports}].c = &c;
+  l->owner->sent[{from_lwip(pcb->remote_ip), ports}].c = &c;
   c.schedule();
   return ERR_OK;
 }
 
 lwip_peer::impl::connection& lwip_peer::impl::connect(const ip_address& remote, std::uint16_t port,
                                                       std::uint16_t local_port, stream_user& user) {
-  tcp_pcb* pcb = tcp_new_ip_type(IPADDR_TYPE_V4);
+  const ip_addr_t address = to_lwip(remote);
+  tcp_pcb* pcb = tcp_new_ip_type(IP_GET_TYPE(&address));
   if (!pcb) throw std::bad_alloc();
   connection& c = connections.emplace_back(*this, pcb, &user);
-  ip_addr_t address = IPADDR4_INIT(lwip_htonl(remote.v4_value()));
-  if (tcp_bind(pcb, IP4_ADDR_ANY, local_port) != ERR_OK)
+  if (tcp_bind(pcb, remote.is_v4() ? IP4_ADDR_ANY : IP6_ADDR_ANY, local_port) != ERR_OK)
     SC_REPORT_ERROR(report_id, "connect: the local port is in use");
   tcp_bind_netif(pcb, &nif);
   const std::uint32_t ports = static_cast<std::uint32_t>(local_port) << 16 | port;
-  sent[{remote.v4_value(), ports}].c = &c;
+  sent[{remote, ports}].c = &c;
   if (tcp_connect(pcb, &address, port, connection::on_connected) != ERR_OK) {
     c.detach();
     tcp_abort(pcb);

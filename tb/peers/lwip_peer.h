@@ -14,9 +14,10 @@ namespace understudy::tb {
 
 struct lwip_peer_config {
   mac_address mac{0x02, 0, 0, 0, 0, 0x10};
-  ip_address ip;         // IPv4
-  unsigned prefix = 24;  // bits, 0 to 32
-  ip_address gateway;    // IPv4; all zero: none
+  ip_address ip;                  // IPv4
+  std::optional<ip_address> ip6;  // IPv6, of a /64
+  unsigned prefix = 24;           // bits, 0 to 32
+  ip_address gateway;             // IPv4; all zero: none
   std::optional<std::uint32_t>
       iss;              // initial sequence number of every connection; absent: drawn from "peer/<name>/iss"
   picos keepalive = 0;  // idle time after which a connection is probed (RFC 1122 4.2.3.6); 0: never

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "tb/monitors/wire_segment.h"
-
 namespace understudy::tb {
 
 ack_latency::ack_latency(event_log& log, unsigned adapters) : adapters_(adapters) {
@@ -15,16 +13,12 @@ void ack_latency::on_event(const event& e) {
   if ((!in && e.kind != event_kind::frame_out) || e.unit >= adapters_) return;
   const auto s = read_segment(e.data, e.length);
   if (!s) return;
-  const std::uint64_t unit = std::uint64_t{e.unit} << 32;
   if (in) {
-    if (s->payload_length)
-      waiting_[{unit | s->source_ip, std::uint64_t{s->source_port} << 16 | s->destination_port}].push_back(
-          {s->end(), e.at});
+    if (s->payload_length) waiting_[{e.unit, from_peer(*s)}].push_back({s->end(), e.at});
     return;
   }
   if (!s->has_ack) return;
-  const auto it =
-      waiting_.find({unit | s->destination_ip, std::uint64_t{s->destination_port} << 16 | s->source_port});
+  const auto it = waiting_.find({e.unit, to_peer(*s)});
   if (it == waiting_.end()) return;
   std::deque<arrival>& w = it->second;
   while (!w.empty() && w.front().end.before_eq(s->ack)) {

@@ -7,6 +7,7 @@
 
 #include "model/abi/seq32.h"
 #include "model/core/event_log.h"
+#include "tb/monitors/wire_segment.h"
 #include "tb/report/result.h"
 
 namespace understudy::tb {
@@ -26,7 +27,7 @@ class ack_latency : public event_observer {
     picos at;
   };
   unsigned adapters_;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::deque<arrival>> waiting_;  // adapter and peer, ports
+  std::map<std::pair<std::uint16_t, wire_connection>, std::deque<arrival>> waiting_;  // by adapter
   mutable std::vector<picos> samples_;
 };
 

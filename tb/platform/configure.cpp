@@ -115,8 +115,8 @@ eth_link_config adapter_link_of(const scenario& s) {
   return c;
 }
 
-host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip,
-                              std::uint32_t connections, unsigned prefix) {
+host::driver_config driver_of(const scenario& s, const mac_address& mac,
+                              const std::vector<station_address>& addresses, std::uint32_t connections) {
   host::driver_config c;
   c.odt_entries = s.memory.record_entries;
   c.pool_buffers = std::max(s.memory.pool_buffers, std::min(connections, 4096u));
@@ -125,13 +125,15 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac, const i
   c.send_buffer = s.memory.send_buffer;
   c.heartbeat_us = static_cast<std::uint32_t>(s.failover.heartbeat / 1_us);
   c.heartbeat_misses = s.failover.misses;
-  host::local_address a;
-  std::copy(mac.begin(), mac.end(), a.mac);
-  std::copy(ip.bytes.begin(), ip.bytes.end(), a.ip);
-  a.prefix_len = static_cast<std::uint8_t>(96 + prefix);
-  a.mtu = s.adapter.tcp.mtu;
-  c.addresses.push_back(a);
-  rng key(s.seed, "host/secret/" + std::to_string(ip.v4_value()));
+  for (const auto& [ip, prefix] : addresses) {
+    host::local_address a;
+    std::copy(mac.begin(), mac.end(), a.mac);
+    std::copy(ip.bytes.begin(), ip.bytes.end(), a.ip);
+    a.prefix_len = static_cast<std::uint8_t>(ip.is_v4() ? 96 + prefix : prefix);
+    a.mtu = s.adapter.tcp.mtu;
+    c.addresses.push_back(a);
+  }
+  rng key(s.seed, "host/secret/" + std::to_string(addresses.front().ip.v4_value()));
   for (std::uint32_t& w : c.secret) w = static_cast<std::uint32_t>(key.next());
   c.mutants.no_fence = s.has_mutant("no_fence");
   c.mutants.no_block = s.has_mutant("no_block");

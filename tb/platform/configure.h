@@ -1,6 +1,7 @@
 // From the values of a scenario to the configurations of the parts.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "host_sw/driver/driver.h"
 #include "model/adapter/adapter_config.h"
@@ -20,10 +21,15 @@ l2_switch_config switch_of(const scenario& s, unsigned ports);
 // The link of a peer: rate, delay and impairment; of an adapter: rate alone, on a short cable.
 eth_link_config peer_link_of(const scenario& s);
 eth_link_config adapter_link_of(const scenario& s);
-// The driver of a host whose IPv4 address is `ip`/`prefix`, with `mac`. `connections` is how many it will
-// have, for sizes.
-host::driver_config driver_of(const scenario& s, const mac_address& mac, const ip_address& ip,
-                              std::uint32_t connections, unsigned prefix = 24);
+// An address of a station, with the length of its network's prefix in bits.
+struct station_address {
+  ip_address ip;
+  unsigned prefix;
+};
+// The driver of a host with these addresses, all of them at `mac`. `connections` is how many it will have,
+// for sizes.
+host::driver_config driver_of(const scenario& s, const mac_address& mac,
+                              const std::vector<station_address>& addresses, std::uint32_t connections);
 
 // What the parts have to say to a scenario while it is read.
 load_checks checks_of_parts();

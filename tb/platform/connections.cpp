@@ -44,6 +44,7 @@ connections::connections(platform& p, const scenario& s, const replay_set& flows
                          const std::uint32_t* phase)
     : platform_(p),
       host_serves_(s.workload.side == "server"),
+      family_(s.workload.family),
       flows_(flows),
       in_round_(flows.size() / s.workload.rounds),
       is_twin_(std::move(is_twin)),
@@ -167,7 +168,7 @@ void connections::listen() {
 void connections::open_one(std::size_t i) {
   replay_end* const client = end(i, flow_role::client).get();
   const auto from_host = [this, i, client](host_side& h, const ip_address& to) {
-    h.machine->post([this, i, client, &h, &to] {
+    h.machine->post([this, i, client, &h, to] {
       if (stream* s = h.streams->connect(to, server_port(i), client_port(i), is_protected(i), *client)) {
         client->attach(*s);
       } else {
@@ -175,14 +176,16 @@ void connections::open_one(std::size_t i) {
       }
     });
   };
+  const ip_address host = is_ipv6(i) ? host_ip6 : host_ip;
   if (!host_serves_) {
-    from_host(platform_.main, is_twin_[i] ? twin_ip : platform_.lwip ? lwip_ip : responder_ip);
+    const ip_address lwip = is_ipv6(i) ? lwip_ip6 : lwip_ip, twin = is_ipv6(i) ? twin_ip6 : twin_ip;
+    from_host(platform_.main, is_twin_[i] ? twin : platform_.lwip ? lwip : responder_ip);
   } else if (is_twin_[i]) {
-    from_host(*platform_.twin, host_ip);
+    from_host(*platform_.twin, host);
   } else if (platform_.responder) {
     platform_.responder->connect(host_ip, server_port(i), client_port(i));
   } else {
-    client->attach(platform_.lwip->connect(host_ip, server_port(i), client_port(i), *client));
+    client->attach(platform_.lwip->connect(host, server_port(i), client_port(i), *client));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "tb/platform/platform.h"
@@ -34,6 +35,11 @@ class free_clock : public clock_if {
   agenda agenda_;
 };
 
+// Whether a flow is replayed over IPv6; `family`: workload.family.
+inline bool over_ipv6(const std::string& family, const flow& f) {
+  return family == "ipv6" || (family == "recorded" && f.was_ipv6);
+}
+
 class connections {
  public:
   // `flows` outlives this. Connection i's peer is the twin if is_twin(i), else the platform's lwIP or
@@ -63,6 +69,7 @@ class connections {
   }
   const flow& flow_of(std::size_t i) const { return flows_[i]; }
   bool is_twin(std::size_t i) const { return is_twin_[i]; }
+  bool is_ipv6(std::size_t i) const { return over_ipv6(family_, flows_[i]); }
   bool is_protected(std::size_t i) const { return !is_unprotected_[i]; }
   // Its adapter has died under an unprotected connection, and one of its ends knows.
   bool lost_by_choice(std::size_t i) const;
@@ -96,6 +103,7 @@ class connections {
 
   platform& platform_;
   bool host_serves_;
+  std::string family_;
   const replay_set& flows_;
   std::size_t in_round_;  // connections of a round
   std::size_t round_ = 0;

@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "model/core/inet.h"
 #include "tb/platform/platform.h"
@@ -9,15 +10,14 @@
 
 namespace understudy::tb {
 
-struct network_address {
-  ip_address ip;
-  unsigned prefix = 0;
-};
+// "10.77.0.2/24", "fd77::2/64": an address that a host of that network may have. Empty: it is not.
+std::optional<station_address> parse_network_address(std::string_view text);
 
-// "10.77.0.2/24": an address that a host of that network may have. Empty: it is not.
-std::optional<network_address> parse_network_address(std::string_view text);
-
-// The host of `s` as seen from outside, without a connector. Throws scenario_error for live.address.
+// The host of `s` as seen from outside, without a connector. Throws scenario_error for live.address and
+// live.address6.
 outside_world outside_of(const scenario& s);
+
+// Of the host.
+std::vector<ip_address> addresses_of(const outside_world& w);
 
 }  // namespace understudy::tb

@@ -12,8 +12,8 @@ constexpr mac_address twin_mac{0x02, 0, 0, 0, 0, 0x03};
 constexpr mac_address responder_mac{0x02, 0, 0, 0, 0, 0x04};
 }  // namespace
 
-platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool with_peer, bool with_twin,
-                   recovery_watcher* watcher, const host_software_factory& software,
+platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool ipv6, bool with_peer,
+                   bool with_twin, recovery_watcher* watcher, const host_software_factory& software,
                    const std::string& waves_dir, const outside_world* outside)
     : log(l), waves_dir_(waves_dir) {
   const unsigned adapters = s.topology.adapters;
@@ -25,12 +25,17 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
   });
   unsigned port = adapters;
   add_slots(main, s, "", adapters, 0, 0);
-  add_host(main, s, "host", host_mac, outside ? outside->host : host_ip, outside ? outside->prefix : 24,
-           connections, watcher, software);
+  const auto station = [ipv6](const ip_address& v4, const ip_address& v6) {
+    std::vector<station_address> a{{v4, 24}};
+    if (ipv6) a.push_back({v6, 64});
+    return a;
+  };
+  add_host(main, s, "host", host_mac, outside ? outside->host : station(host_ip, host_ip6), connections,
+           watcher, software);
   if (with_twin) {
     twin.emplace();
     add_slots(*twin, s, "twin_", 1, twin_unit, port++);
-    add_host(*twin, s, "twin_host", twin_mac, twin_ip, 24, connections, nullptr, {});
+    add_host(*twin, s, "twin_host", twin_mac, station(twin_ip, twin_ip6), connections, nullptr, {});
     expected_starts_ = 2;
   }
   if (with_peer) {
@@ -43,7 +48,8 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
       lwip_peer_config c;
       c.mac = lwip_mac;
       c.ip = outside ? outside->peer : lwip_ip;
-      c.prefix = outside ? outside->prefix : 24;
+      c.prefix = outside ? outside->host.front().prefix : 24;
+      if (ipv6 && !outside) c.ip6 = lwip_ip6;
       c.keepalive = s.workload.peer_keepalive;
       if (s.workload.iss != workload_parameters::any_iss) c.iss = static_cast<std::uint32_t>(s.workload.iss);
       lwip = std::make_unique<lwip_peer>("lwip", c, s.seed);
@@ -102,7 +108,7 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
 }
 
 void platform::add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac,
-                        const ip_address& ip, unsigned prefix, std::uint32_t connections,
+                        const std::vector<station_address>& addresses, std::uint32_t connections,
                         recovery_watcher* watcher, const host_software_factory& software) {
   std::vector<pcie_port*> ports;
   std::vector<unsigned> switch_ports;
@@ -112,7 +118,7 @@ void platform::add_host(host_side& h, const scenario& s, const std::string& name
   }
   h.machine = std::make_unique<host_machine>(name.c_str(), costs_of(s), *h.memory, std::move(ports),
                                              fabric.get(), std::move(switch_ports), watcher);
-  host::driver_config config = driver_of(s, mac, ip, connections, prefix);
+  host::driver_config config = driver_of(s, mac, addresses, connections);
   if (&h != &main) {  // the far end is not under test: it never fails and is always sound
     config.heartbeat_us = 0;
     config.failover = false;

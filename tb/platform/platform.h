@@ -19,6 +19,7 @@
 #include "model/pcie/protocol_checker.h"
 #include "tb/peers/lwip_peer.h"
 #include "tb/peers/responder/responder_peer.h"
+#include "tb/platform/configure.h"
 #include "tb/platform/host_machine.h"
 #include "tb/platform/host_streams.h"
 #include "tb/scenario/scenario.h"
@@ -33,6 +34,13 @@ inline constexpr ip_address host_ip = ip_address::v4(10, 0, 0, 1);
 inline constexpr ip_address lwip_ip = ip_address::v4(10, 0, 0, 2);
 inline constexpr ip_address twin_ip = ip_address::v4(10, 0, 0, 3);
 inline constexpr ip_address responder_ip = ip_address::v4(10, 0, 0, 4);
+// Of those that talk over IPv6 as well; /64.
+inline constexpr ip_address host_ip6 = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 1});
+inline constexpr ip_address lwip_ip6 = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 2});
+inline constexpr ip_address twin_ip6 = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 3});
+inline bool is_hosts(const ip_address& ip) {
+  return ip == host_ip || ip == host_ip6;
+}
 
 inline constexpr mac_address host_mac{0x02, 0, 0, 0, 0, 0x01};
 inline constexpr mac_address lwip_mac{0x02, 0, 0, 0, 0, 0x02};
@@ -58,18 +66,18 @@ struct host_side {
 // What lies beyond the simulation: frames cross `ethernet`, and the main host is known there as `host`.
 struct outside_world {
   eth_socket* ethernet = nullptr;
-  ip_address host;
-  unsigned prefix = 24;
-  ip_address peer;  // of the lwIP beside, if there is one
+  std::vector<station_address> host;  // IPv4 first
+  ip_address peer;                    // of the lwIP beside, if there is one; IPv4
 };
 
 class platform {
  public:
-  // `with_peer`: the lwIP or the responder that `s` names is there. `watcher` hears of recoveries on the main
-  // host. `software` runs on it; empty: our driver and sockets. `waves_dir`: where blocks in RTL write
-  // waveforms; empty: none. `outside`: none if null, beside the peers. Throws scenario_error.
-  platform(const scenario& s, event_log& log, std::uint32_t connections, bool with_peer, bool with_twin,
-           recovery_watcher* watcher, const host_software_factory& software = {},
+  // `ipv6`: hosts and lwIP have IPv6 addresses too. `with_peer`: the lwIP or the responder that `s` names is
+  // there. `watcher` hears of recoveries on the main host. `software` runs on it; empty: our driver and
+  // sockets. `waves_dir`: where blocks in RTL write waveforms; empty: none. `outside`: none if null, beside
+  // the peers. Throws scenario_error.
+  platform(const scenario& s, event_log& log, std::uint32_t connections, bool ipv6, bool with_peer,
+           bool with_twin, recovery_watcher* watcher, const host_software_factory& software = {},
            const std::string& waves_dir = {}, const outside_world* outside = nullptr);
 
   // Have the drivers start, as the first thing their CPUs do. Throws std::runtime_error later, from
@@ -98,8 +106,8 @@ class platform {
   void add_slots(host_side& h, const scenario& s, const std::string& prefix, unsigned count,
                  std::uint16_t first_unit, unsigned first_switch_port);
   void add_host(host_side& h, const scenario& s, const std::string& name, const mac_address& mac,
-                const ip_address& ip, unsigned prefix, std::uint32_t connections, recovery_watcher* watcher,
-                const host_software_factory& software);
+                const std::vector<station_address>& addresses, std::uint32_t connections,
+                recovery_watcher* watcher, const host_software_factory& software);
   std::vector<host::start_result> started_;
   std::size_t expected_starts_ = 1;
 };

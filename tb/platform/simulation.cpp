@@ -105,6 +105,14 @@ std::vector<bool> spread(std::size_t n, std::uint32_t rounds, std::size_t k) {
   return chosen;
 }
 
+bool any_ipv6(const scenario& s, const replay_set& flows) {
+  bool any = false;
+  for (std::size_t i = 0; i < flows.size(); ++i) any = any || over_ipv6(s.workload.family, flows[i]);
+  if (any && s.peer == "responder")
+    throw scenario_error("workload.family: the responder knows no IPv6; allowed with it: ipv4");
+  return any;
+}
+
 // Names of links in the capture file, in order.
 std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform& p, run_result& r) {
   if (!options.captures || options.out_dir.empty()) return nullptr;
@@ -125,7 +133,7 @@ simulation::simulation(const scenario& s, const run_options& options)
       twin_(s.peer == "twin" ? std::vector<bool>(flows_.size(), true)
                              : spread(flows_.size(), s.workload.rounds, s.topology.twin_connections)),
       failovers_(log_, [this] { return platform_.main.driver->connections(); }),
-      platform_(s, log_, static_cast<std::uint32_t>(flows_.size() / s.workload.rounds),
+      platform_(s, log_, static_cast<std::uint32_t>(flows_.size() / s.workload.rounds), any_ipv6(s, flows_),
                 std::find(twin_.begin(), twin_.end(), false) != twin_.end(),
                 std::find(twin_.begin(), twin_.end(), true) != twin_.end(), &failovers_, options.software,
                 options.waves && !s.adapter.rtl.empty() ? options.out_dir : std::string()),
@@ -144,9 +152,10 @@ simulation::simulation(const scenario& s, const run_options& options)
   }
   log_.subscribe(&failovers_);
   if (s.monitors != "off") {
-    monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
-                                              static_cast<unsigned>(platform_.main.slots.size()),
-                                              host_ip.v4_value(), s.adapter.tcp.persist_max + 1_s);
+    monitors_ =
+        std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
+                                      static_cast<unsigned>(platform_.main.slots.size()),
+                                      std::vector{host_ip, host_ip6}, s.adapter.tcp.persist_max + 1_s);
     timeouts_ = std::make_unique<timeout_log>(platform_);
     ack_latency_ = std::make_unique<ack_latency>(log_, static_cast<unsigned>(platform_.main.slots.size()));
   }

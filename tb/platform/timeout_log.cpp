@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "model/core/packet.h"
+
 namespace understudy::tb {
 
 namespace {
@@ -14,13 +16,18 @@ std::optional<wire_segment> segment_of(const frame_ref& f) {
 // run out.
 constexpr picos address_wait = 3_s;
 
-std::uint32_t address_at(const std::uint8_t* p) {
-  return static_cast<std::uint32_t>(p[0]) << 24 | static_cast<std::uint32_t>(p[1]) << 16 |
-         static_cast<std::uint32_t>(p[2]) << 8 | p[3];
-}
-
-bool is_arp(const std::uint8_t* frame, std::uint32_t length) {
-  return length >= 42 && frame[12] == 0x08 && frame[13] == 0x06;
+// Of a frame of ARP or neighbour discovery: the peer that asks or answers, or is asked. Empty: another frame.
+std::optional<ip_address> peer_in_question(const frame_ref& f) {
+  const parsed_frame p = parse_frame(f);
+  switch (p.kind) {
+    case frame_class::arp_request:
+    case frame_class::arp_reply:
+    case frame_class::neighbor_solicitation:
+    case frame_class::neighbor_advertisement:
+      return is_hosts(p.sender_ip) ? p.target_ip : p.sender_ip;
+    default:
+      return {};
+  }
 }
 }  // namespace
 
@@ -35,26 +42,20 @@ timeout_log::timeout_log(platform& p) : platform_(p) {
     });
 }
 
-timeout_log::conversation& timeout_log::of(std::uint32_t peer_ip, std::uint16_t peer_port,
-                                           std::uint16_t host_port) {
-  return conversations_[{peer_ip, std::uint32_t{peer_port} << 16 | host_port}];
-}
-
 void timeout_log::lost(const frame_ref& f, frame_loss why) {
   const auto s = segment_of(f);
-  if (!s && is_arp(f.data(), f.size())) {
-    const std::uint32_t sender = address_at(f.data() + 28);
-    lost_arp_[sender == host_ip.v4_value() ? address_at(f.data() + 38) : sender] = {now_ps(), why};
+  if (!s) {
+    if (const auto peer = peer_in_question(f)) lost_questions_[*peer] = {now_ps(), why};
+    return;
   }
-  if (!s) return;
-  if (s->source_ip == host_ip.v4_value()) {
-    conversation& c = of(s->destination_ip, s->destination_port, s->source_port);
+  if (is_hosts(s->source_ip)) {
+    conversation& c = conversations_[to_peer(*s)];
     if (!s->has_ack || (c.answer_lost && !s->ack.after(c.lost_ack))) return;
     c.answer_lost = true;
     c.lost_ack = s->ack;
     c.answer_loss = why;
   } else if (s->end() != s->seq) {
-    of_peers(*s).open.push_back({s->end(), why, no_unit, false});
+    conversations_[from_peer(*s)].open.push_back({s->end(), why, no_unit, false});
   }
 }
 
@@ -67,16 +68,17 @@ void timeout_log::on_event(const event& e) {
   if (e.kind != event_kind::frame_in) return;
   if (!at_peer && e.unit >= platform_.main.slots.size()) return;
   const auto s = read_segment(e.data, e.length);
-  if (!s && !at_peer && is_arp(e.data, e.length)) asked_ |= std::uint64_t{1} << e.unit;
+  if (!s && !at_peer && peer_in_question(frame_ref::copy_of(e.data, e.length)))
+    asked_ |= std::uint64_t{1} << e.unit;
   if (!s) return;
   if (!at_peer) {
-    conversation& c = of_peers(*s);
+    conversation& c = conversations_[from_peer(*s)];
     if (s->end() != s->seq)
       c.open.push_back({s->end(), frame_loss::carrier, e.unit, c.edge_known && s->end().after(c.edge)});
     return;
   }
-  if (s->source_ip != host_ip.v4_value()) return;
-  conversation& c = of(s->destination_ip, s->destination_port, s->source_port);
+  if (!is_hosts(s->source_ip)) return;
+  conversation& c = conversations_[to_peer(*s)];
   if (!s->has_ack) return;
   if (s->syn) c.scale = s->has_wscale ? s->wscale : 0;
   const seq32 edge =
@@ -89,7 +91,7 @@ void timeout_log::on_event(const event& e) {
 // The twin's engine counts time-outs by connection; the segment that one sends follows it.
 void timeout_log::sent(const wire_segment& s, bool by_twin) {
   if (s.end() == s.seq) return;
-  conversation& c = of_peers(s);
+  conversation& c = conversations_[from_peer(s)];
   if (!c.begun || (s.syn && s.end() != c.sent)) {
     c = {};
     c.begun = true;
@@ -98,8 +100,7 @@ void timeout_log::sent(const wire_segment& s, bool by_twin) {
   }
   if (by_twin && s.seq.before(c.sent)) {
     const tcp_engine& engine = platform_.twin->slots[0].device->engine();
-    const cid id = engine.find(
-        {ip_address::v4(s.source_ip), ip_address::v4(s.destination_ip), s.source_port, s.destination_port});
+    const cid id = engine.find({s.source_ip, s.destination_ip, s.source_port, s.destination_port});
     if (!id.valid()) return;
     const std::uint64_t n = engine.view(id).timeouts;
     if (n > c.timeouts) timed_out(s);
@@ -108,40 +109,49 @@ void timeout_log::sent(const wire_segment& s, bool by_twin) {
   if (s.end().after(c.sent)) c.sent = s.end();
 }
 
+// A timer that runs out may send everything again that is not acknowledged (lwIP): what follows at the same
+// instant has the cause of the first.
 void timeout_log::timed_out(const wire_segment& s) {
-  const conversation& c = of_peers(s);
-  for (const range& r : c.open) {
-    if (!r.end.after(s.seq)) continue;
-    if (r.unit == no_unit) return count(r.why);
-    if (r.unit < 64 && struck_ >> r.unit & 1) return count(frame_loss::carrier);
-    if (r.beyond) {
-      ++counts_.window;
-      return;
-    }
+  conversation& c = conversations_[from_peer(s)];
+  const cause why = c.timed_out_at == now_ps() ? c.timed_out_by : cause_of(s, c);
+  c.timed_out_at = now_ps();
+  c.timed_out_by = why;
+  if (why != &timeout_counts::unexplained || counts_.unexplained) {
+    ++(counts_.*why);
+    return;
   }
-  if (s.syn && asked_ & struck_) return count(frame_loss::carrier);
-  const auto arp = lost_arp_.find(s.source_ip);
-  if (arp != lost_arp_.end() && now_ps() - arp->second.at <= address_wait) return count(arp->second.why);
-  if (c.answer_lost && c.lost_ack.after(s.seq)) return count(c.answer_loss);
-  if (counts_.unexplained++ == 0)
-    unexplained_ =
-        fmt::format("{:.3f} us, port {} to {}, sequence number {}", static_cast<double>(now_ps()) / 1e6,
-                    s.source_port, s.destination_port, s.seq.raw);
+  ++counts_.unexplained;
+  unexplained_ =
+      fmt::format("{:.3f} us, port {} to {}, sequence number {}", static_cast<double>(now_ps()) / 1e6,
+                  s.source_port, s.destination_port, s.seq.raw);
 }
 
-void timeout_log::count(frame_loss why) {
+timeout_log::cause timeout_log::cause_of(const wire_segment& s, const conversation& c) const {
+  for (const range& r : c.open) {
+    if (!r.end.after(s.seq)) continue;
+    if (r.unit == no_unit) return cause_of(r.why);
+    if (r.unit < 64 && struck_ >> r.unit & 1) return cause_of(frame_loss::carrier);
+    if (r.beyond) return &timeout_counts::window;
+  }
+  if (s.syn && asked_ & struck_) return cause_of(frame_loss::carrier);
+  const auto lost = lost_questions_.find(s.source_ip);
+  if (lost != lost_questions_.end() && now_ps() - lost->second.at <= address_wait)
+    return cause_of(lost->second.why);
+  if (c.answer_lost && c.lost_ack.after(s.seq)) return cause_of(c.answer_loss);
+  return &timeout_counts::unexplained;
+}
+
+timeout_log::cause timeout_log::cause_of(frame_loss why) {
   switch (why) {
     case frame_loss::wire:
-      ++counts_.wire;
-      break;
+      return &timeout_counts::wire;
     case frame_loss::carrier:
-      ++counts_.old_adapter;
-      break;
+      return &timeout_counts::old_adapter;
     case frame_loss::queue:
     case frame_loss::hold:
-      ++counts_.hold;
-      break;
+      return &timeout_counts::hold;
   }
+  return &timeout_counts::unexplained;
 }
 
 }  // namespace understudy::tb

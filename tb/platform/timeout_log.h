@@ -26,6 +26,7 @@ class timeout_log : public event_observer {
   void on_event(const event& e) override;
 
  private:
+  using cause = std::uint64_t timeout_counts::*;
   struct range {
     seq32 end;  // of a segment that takes up sequence space
     frame_loss why;
@@ -45,27 +46,28 @@ class timeout_log : public event_observer {
     seq32 lost_ack;            // highest ACK of the host's that was lost
     frame_loss answer_loss{};
     std::uint64_t timeouts = 0;  // of a twin's connection, as counted so far
+    picos timed_out_at = never;  // last; then:
+    cause timed_out_by{};
   };
 
   void lost(const frame_ref& f, frame_loss why);
   void sent(const wire_segment& s, bool by_twin);
   void timed_out(const wire_segment& s);
-  conversation& of(std::uint32_t peer_ip, std::uint16_t peer_port, std::uint16_t host_port);
-  conversation& of_peers(const wire_segment& s) { return of(s.source_ip, s.source_port, s.destination_port); }
-  void count(frame_loss why);
+  cause cause_of(const wire_segment& s, const conversation& c) const;
+  static cause cause_of(frame_loss why);
 
   platform& platform_;
   std::uint64_t struck_ = 0;  // one bit an adapter
   // Address resolution: a peer's first SYN waits for it, and everything that a substitute has to say.
-  struct lost_arp {
+  struct lost_question {
     picos at;
     frame_loss why;
   };
-  std::uint64_t asked_ = 0;                     // adapters that have taken an ARP frame
-  std::map<std::uint32_t, lost_arp> lost_arp_;  // newest by peer's address
+  std::uint64_t asked_ = 0;  // adapters that have taken a question after an address, or an answer
+  std::map<ip_address, lost_question> lost_questions_;  // newest by peer
   timeout_counts counts_;
   std::string unexplained_;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, conversation> conversations_;  // peer's address, ports
+  std::map<wire_connection, conversation> conversations_;
 };
 
 }  // namespace understudy::tb

@@ -48,6 +48,8 @@ constexpr parameter table[] = {
      "file; in a --set to the working directory."},
     {"workload.side", word, AT(workload.side), "", "", "server|client",
      "Which end of a connection sits behind the adapter."},
+    {"workload.family", word, AT(workload.family), "", "", "recorded|ipv4|ipv6",
+     "IP version of the connections: each flow's own, IPv4 where it is made up; or one for all."},
     {"workload.pace", word, AT(workload.pace), "", "", "fast|capture",
      "fast: each side speaks as soon as it has heard what came before; capture: not before the recorded time "
      "either."},
@@ -293,6 +295,8 @@ constexpr parameter table[] = {
 
     {"live.address", text, AT(live.address), "", "", "",
      "IPv4 address and prefix length of the host behind the adapter, in `understudy live` and embedded."},
+    {"live.address6", text, AT(live.address6), "", "", "",
+     "Its IPv6 address and prefix length; empty: it has none."},
     {"embed.peer", word, AT(embed.peer), "", "", "none|lwip",
      "Embedded: who else is on the wire. lwip: a station at the next address after the host's, with echo on "
      "port 7 and discard on port 9."},

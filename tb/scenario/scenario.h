@@ -38,9 +38,10 @@ struct topology_parameters {
 struct workload_parameters {
   std::vector<std::string> capture;  // paths that open from the working directory; empty: synthetic
   std::string side = "server";       // "server", "client"
-  std::string pace = "fast";         // "fast", "capture"
-  std::uint32_t connections = 0;     // 0: as captured; without a capture: one
-  std::uint32_t active = 0;          // 0: all
+  std::string family = "recorded";
+  std::string pace = "fast";      // "fast", "capture"
+  std::uint32_t connections = 0;  // 0: as captured; without a capture: one
+  std::uint32_t active = 0;       // 0: all
   std::uint64_t bytes = 1024 * 1024;
   std::uint32_t rounds = 1;
   std::uint32_t phases = 0;
@@ -138,6 +139,7 @@ struct failover_parameters {
 // What `understudy live` and embedding programs find, and where.
 struct live_parameters {
   std::string address = "10.77.0.2/24";
+  std::string address6 = "fd77::2/64";
 };
 
 struct embed_parameters {

@@ -132,7 +132,7 @@ std::string describe(const capture_summary& s) {
   remark(s.cut_flows, "flows end early: bytes are missing from the capture");
   remark(s.without_syn, "flows begin in their middle: no SYN");
   remark(s.without_fin, "flows have no FIN: both sides close after the last byte");
-  remark(s.ipv6_flows, "IPv6 flows are replayed over IPv4");
+  remark(s.ipv6_flows, "flows are IPv6");
   remark(s.vlan_flows, "flows lose their VLAN tags");
   remark(s.not_ip, "packets left out: not IP");
   remark(s.not_tcp, "packets left out: not TCP");

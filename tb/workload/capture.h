@@ -33,7 +33,7 @@ struct capture_summary {
   std::uint64_t cut_flows = 0;           // usable up to a hole
   std::uint64_t without_syn = 0;
   std::uint64_t without_fin = 0;
-  std::uint64_t ipv6_flows = 0;  // replayed over IPv4
+  std::uint64_t ipv6_flows = 0;
   std::uint64_t vlan_flows = 0;  // replayed without their tags
 };
 

@@ -1,23 +1,9 @@
 #include "tb/workload/reassembly.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <utility>
 
 namespace understudy::tb {
-namespace {
-
-std::string text_of(const ip_address& a) {
-  char text[INET6_ADDRSTRLEN] = "";
-  if (a.is_v4())
-    inet_ntop(AF_INET, a.bytes.data() + 12, text, sizeof text);
-  else
-    inet_ntop(AF_INET6, a.bytes.data(), text, sizeof text);
-  return text;
-}
-
-}  // namespace
 
 void half_stream::start_at(seq32 first) {
   started_ = true;

@@ -21,6 +21,7 @@ inline std::uint16_t rfc1071_sum(std::span<const std::uint8_t> bytes, std::uint1
 
 struct frame_spec {
   std::uint8_t protocol = 6;
+  bool v6 = false;  // then the protocol is the next header, and there are neither options nor fragments
   std::uint32_t vlan_tags = 0;
   std::uint32_t ip_option_words = 0;  // 0 to 10
   std::uint32_t segment_bytes = 20;   // TCP or UDP header and payload
@@ -51,16 +52,18 @@ struct test_frame {
 };
 
 inline void fix_ip_checksum(test_frame& f) {
+  if (f.bytes[f.ip] >> 4 == 6) return;
   f.put16(f.ip + 10, 0);
   f.put16(f.ip + 10, static_cast<std::uint16_t>(~rfc1071_sum(f.part(f.ip, f.segment))));
 }
 
-// The pseudo-header of RFC 9293 3.1 and RFC 768, then the segment up to `end`.
+// The pseudo-header of RFC 9293 3.1 and RFC 768, or RFC 8200 8.1, then the segment up to `end`.
 inline std::uint16_t rfc1071_segment_sum(const test_frame& f, std::size_t end) {
-  std::vector<std::uint8_t> covered(f.bytes.begin() + static_cast<std::ptrdiff_t>(f.ip + 12),
-                                    f.bytes.begin() + static_cast<std::ptrdiff_t>(f.ip + 20));
+  const bool v6 = f.bytes[f.ip] >> 4 == 6;
+  const auto first = f.bytes.begin() + static_cast<std::ptrdiff_t>(f.ip + (v6 ? 8 : 12));
+  std::vector<std::uint8_t> covered(first, first + (v6 ? 32 : 8));
   const std::size_t length = end - f.segment;
-  covered.insert(covered.end(), {0, f.bytes[f.ip + 9], static_cast<std::uint8_t>(length >> 8),
+  covered.insert(covered.end(), {0, f.bytes[f.ip + (v6 ? 6 : 9)], static_cast<std::uint8_t>(length >> 8),
                                  static_cast<std::uint8_t>(length)});
   const auto segment = f.part(f.segment, end);
   covered.insert(covered.end(), segment.begin(), segment.end());
@@ -71,17 +74,23 @@ inline std::uint16_t rfc1071_segment_sum(const test_frame& f, std::size_t end) {
 inline test_frame make_frame(const frame_spec& s, rng& random) {
   test_frame f;
   f.ip = 14 + 4 * s.vlan_tags;
-  f.segment = f.ip + 20 + 4 * s.ip_option_words;
+  f.segment = f.ip + (s.v6 ? 40 : 20 + 4 * s.ip_option_words);
   f.end = f.segment + s.segment_bytes;
   f.bytes.resize(f.end + s.padding_bytes);
   for (auto& b : f.bytes) b = static_cast<std::uint8_t>(random.below(256));
   for (std::uint32_t t = 0; t < s.vlan_tags; ++t) f.put16(12 + 4 * t, t + 1 < s.vlan_tags ? 0x88a8 : 0x8100);
-  f.put16(f.ip - 2, 0x0800);
-  f.bytes[f.ip] = static_cast<std::uint8_t>(0x45 + s.ip_option_words);
-  f.put16(f.ip + 2, static_cast<std::uint32_t>(f.end - f.ip));
-  f.put16(f.ip + 6, s.fragment_word);
-  f.bytes[f.ip + 9] = s.protocol;
-  fix_ip_checksum(f);
+  f.put16(f.ip - 2, s.v6 ? 0x86dd : 0x0800);
+  if (s.v6) {
+    f.bytes[f.ip] = static_cast<std::uint8_t>(0x60 | (f.bytes[f.ip] & 0xf));
+    f.put16(f.ip + 4, static_cast<std::uint32_t>(f.end - f.segment));
+    f.bytes[f.ip + 6] = s.protocol;
+  } else {
+    f.bytes[f.ip] = static_cast<std::uint8_t>(0x45 + s.ip_option_words);
+    f.put16(f.ip + 2, static_cast<std::uint32_t>(f.end - f.ip));
+    f.put16(f.ip + 6, s.fragment_word);
+    f.bytes[f.ip + 9] = s.protocol;
+    fix_ip_checksum(f);
+  }
   const bool udp = s.protocol == 17;
   if (s.segment_bytes >= (udp ? 8u : 20u) && (udp || s.protocol == 6)) {
     const std::size_t end = f.end - (udp ? s.udp_slack_bytes : 0);

@@ -78,6 +78,51 @@ TEST_F(checksum_test, right_frames_pass_and_agree_with_the_bytewise_sums) {
   EXPECT_EQ(udp, 1473);
 }
 
+TEST_F(checksum_test, of_ipv6_the_segment_is_judged_and_computed_and_a_udp_checksum_is_a_must) {
+  for (std::uint32_t n = 20; n < 300; ++n)
+    for (std::uint8_t protocol : {6, 17}) {
+      frame_spec s;
+      s.v6 = true;
+      s.protocol = protocol;
+      s.segment_bytes = n;
+      s.vlan_tags = n % 3;
+      s.padding_bytes = n % 5;
+      auto f = make_frame(s, random);
+      auto r = check(f);
+      ASSERT_TRUE(r.is_ip && r.ip_ok && r.l4_checked && r.l4_ok) << n;
+      ASSERT_EQ(r.ip_sum, 0);
+      ASSERT_EQ(r.l4_sum, tb::rfc1071_segment_sum(f, f.end));
+      const std::uint16_t right = f.get16(f.checksum);
+      f.put16(f.checksum, 0);
+      ASSERT_FALSE(checksum_passes(check(f))) << n;
+      r = insert(f);
+      ASSERT_TRUE(r.ip_ok && r.l4_ok);
+      ASSERT_EQ(r.ip_csum, 0);
+      ASSERT_EQ(r.l4_csum, right);
+    }
+}
+
+TEST_F(checksum_test,
+       ipv6_headers_that_promise_more_than_there_is_fail_and_extension_headers_go_unjudged_bad) {
+  frame_spec s;
+  s.v6 = true;
+  s.segment_bytes = 60;
+  auto f = make_frame(s, random);
+  for (std::uint32_t length : {61u, 0xffd8u, 0xffffu}) {
+    f.put16(f.ip + 4, length);
+    EXPECT_FALSE(check(f).ip_ok) << length;
+  }
+  f.put16(f.ip + 4, 60);
+  EXPECT_TRUE(check(f).l4_ok);
+  for (std::uint8_t next : {0, 43, 44, 58, 60}) {
+    f.bytes[f.ip + 6] = next;
+    EXPECT_TRUE(check(f).ip_ok);
+    EXPECT_FALSE(check(f).l4_checked);
+  }
+  f.bytes.resize(f.ip + 39);
+  EXPECT_FALSE(check(f).ip_ok);
+}
+
 TEST_F(checksum_test, each_flipped_bit_of_the_packet_is_found_and_none_of_the_padding) {
   for (std::uint8_t protocol : {6, 17})
     for (std::uint32_t n : {20u, 33u, 64u}) {
@@ -260,7 +305,7 @@ TEST_F(checksum_test, impossible_udp_lengths_fail_bad) {
 
 TEST_F(checksum_test, other_ether_types_bypass_the_block) {
   auto f = make_frame({}, random);
-  for (std::uint16_t type : {0x86dd, 0x0806, 0x88cc, 0x0801}) {
+  for (std::uint16_t type : {0x86de, 0x0806, 0x88cc, 0x0801}) {
     f.put16(12, type);
     EXPECT_EQ(check(f), checksum_result{}) << type;
     EXPECT_TRUE(checksum_passes(check(f)));

@@ -275,7 +275,7 @@ TEST(Packet, AnEchoRequestIsAnswered) {
   ASSERT_EQ(p.kind, frame_class::icmp_echo_request);
   EXPECT_EQ(p.sender_ip, ip_a);
   EXPECT_EQ(p.target_ip, ip_b);
-  const frame_ref r = make_echo_reply(request, mac_b);
+  const frame_ref r = make_echo_reply(request, mac_b, ip_b);
   EXPECT_EQ(r.size(), request.size());
   EXPECT_EQ(r.data()[tcp_at], 0);
   EXPECT_EQ(r.data()[tcp_at + 12], 99);

@@ -44,15 +44,18 @@ INSTANTIATE_TEST_SUITE_P(width, checksum_cosim_test, testing::Values(4, 8, 16, 3
 
 TEST_P(checksum_cosim_test, every_frame_size_agrees) {
   for (std::size_t n = 0; n <= 1514; ++n)
-    for (std::uint8_t protocol : {6, 17}) {
-      frame_spec s;
-      s.protocol = protocol;
-      s.segment_bytes = n >= 34 ? static_cast<std::uint32_t>(n - 34) : 0;
-      auto f = make_frame(s, random);
-      f.bytes.resize(n);
-      ASSERT_NO_FATAL_FAILURE(compare(f)) << n;
-    }
-  EXPECT_EQ(compared, 1515 * 4);
+    for (std::uint8_t protocol : {6, 17})
+      for (const bool v6 : {false, true}) {
+        frame_spec s;
+        s.protocol = protocol;
+        s.v6 = v6;
+        const std::size_t headers = v6 ? 54 : 34;
+        s.segment_bytes = n >= headers ? static_cast<std::uint32_t>(n - headers) : 0;
+        auto f = make_frame(s, random);
+        f.bytes.resize(n);
+        ASSERT_NO_FATAL_FAILURE(compare(f)) << n;
+      }
+  EXPECT_EQ(compared, 1515 * 8);
   EXPECT_EQ(rtl->data_bytes(), GetParam());
 }
 
@@ -99,6 +102,25 @@ TEST_P(checksum_cosim_test, bad_total_lengths_and_udp_lengths_agree) {
   EXPECT_EQ(compared, 2 * (100 + 11 + 256) * 2);
 }
 
+TEST_P(checksum_cosim_test, tags_padding_slack_and_bad_lengths_of_ipv6_agree) {
+  for (std::uint32_t n = 0; n < 90; ++n)
+    for (std::uint8_t protocol : {6, 17, 58, 44}) {
+      frame_spec s;
+      s.v6 = true;
+      s.protocol = protocol;
+      s.segment_bytes = n;
+      s.vlan_tags = n % 3;
+      s.padding_bytes = n % 7;
+      s.udp_slack_bytes = n > 24 ? n % 6 : 0;
+      s.udp_without_checksum = n % 11 == 0;
+      auto f = make_frame(s, random);
+      ASSERT_NO_FATAL_FAILURE(compare(f)) << n;
+      f.put16(f.ip + 4, n % 2 ? 89 - n : 0xffc0 + n);
+      ASSERT_NO_FATAL_FAILURE(compare(f)) << n;
+    }
+  EXPECT_EQ(compared, 90 * 4 * 2 * 2);
+}
+
 // Right frames, frames with a bit flipped anywhere, and noise; each kind must have occurred with each verdict
 // it can have.
 TEST_P(checksum_cosim_test, random_and_corrupted_frames_agree_and_the_verdicts_are_right) {
@@ -106,13 +128,16 @@ TEST_P(checksum_cosim_test, random_and_corrupted_frames_agree_and_the_verdicts_a
   for (int i = 0; i < 3000; ++i) {
     frame_spec s;
     s.protocol = random.chance(0.5) ? 6 : 17;
+    s.v6 = i % 4 == 3;
     s.ip_option_words = static_cast<std::uint32_t>(random.below(11));
     s.segment_bytes = static_cast<std::uint32_t>(20 + random.below(random.chance(0.2) ? 1440 : 100));
     s.padding_bytes = static_cast<std::uint32_t>(random.below(20));
     auto f = make_frame(s, random);
     const auto kind = random.below(3);
     if (kind == 1) {
-      const auto bit = random.below((f.end - f.ip) * 8);
+      // Traffic class, flow label and hop limit of IPv6 are under no checksum.
+      auto bit = random.below((f.end - f.ip) * 8);
+      while (s.v6 && ((bit >= 4 && bit < 32) || bit / 8 == 7)) bit = random.below((f.end - f.ip) * 8);
       f.bytes[f.ip + bit / 8] ^= static_cast<std::uint8_t>(1u << bit % 8);
     } else if (kind == 2) {
       for (std::size_t at = f.ip; at < f.bytes.size(); ++at)
@@ -126,11 +151,11 @@ TEST_P(checksum_cosim_test, random_and_corrupted_frames_agree_and_the_verdicts_a
     const auto r = rtl->check(f.ref());
     if (kind == 0) {
       ASSERT_TRUE(r.ip_ok && r.l4_ok);
-      ASSERT_EQ(r.ip_sum, tb::rfc1071_sum(f.part(f.ip, f.segment)));
+      ASSERT_EQ(r.ip_sum, s.v6 ? 0 : tb::rfc1071_sum(f.part(f.ip, f.segment)));
       ASSERT_EQ(r.l4_sum, tb::rfc1071_segment_sum(f, f.end));
       ++right;
     } else if (kind == 1) {
-      ASSERT_FALSE(checksum_passes(r));
+      ASSERT_FALSE(checksum_passes(r) && r.l4_checked);
       ++found;
     } else {
       unjudged += r.ip_ok && !r.l4_checked;
@@ -172,7 +197,7 @@ TEST_P(checksum_cosim_test, clock_runs_only_for_frames) {
   const auto r = rtl->check(f);
   EXPECT_EQ(rtl->cycles() - before, r.cycles);
   auto other = make_frame({}, random);
-  other.put16(12, 0x86dd);
+  other.put16(12, 0x0806);
   EXPECT_EQ(rtl->check(other.ref()), checksum_result{});
   EXPECT_EQ(rtl->cycles() - before, r.cycles);
 }

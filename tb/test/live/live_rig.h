@@ -110,7 +110,8 @@ class live_network : public ::testing::Test {
   void start(const std::vector<std::string>& arguments = {}) {
     spawn(arguments);
     ASSERT_TRUE(says("ready")) << said();
-    const auto up = shell("ip addr add 10.77.0.1/24 dev us0 && ip link set us0 up");
+    const auto up = shell(
+        "ip addr add 10.77.0.1/24 dev us0 && ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up");
     ASSERT_EQ(up.status, 0) << up.output;
   }
   // Wait for its end; its exit status, -1 if it did not end by itself in time.

@@ -43,6 +43,22 @@ TEST_F(live_network, curl_and_wget_get_files_lists_and_ranges) {
   EXPECT_EQ(result["live"]["http_requests"], 6);
 }
 
+TEST_F(live_network, a_download_over_ipv6_survives_deaths_and_neighbours_find_each_other) {
+  make_file("big.bin", big);
+  start({"--set", "topology.adapters=" + std::to_string(deaths + 1)});
+  const auto r =
+      shell("(" + killing(program) + ") & curl -g -6 -sS -m 120 --limit-rate 12M -o " + in_folder("got") +
+            " -w '%{num_connects} %{size_download}' 'http://[fd77::2]:8080/big.bin'");
+  EXPECT_EQ(r.output, "1 " + std::to_string(big)) << said();
+  EXPECT_TRUE(same("got", "www/big.bin"));
+  EXPECT_NE(shell("ip -6 neigh show fd77::2").output.find("02:00:00:00:00:01"), std::string::npos);
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["failovers"].size(), deaths) << said();
+  EXPECT_EQ(result["connections"]["reset"], 0);
+  EXPECT_EQ(counter("TcpEstabResets"), 0);
+  EXPECT_EQ(counter("TcpExtPAWSEstab"), 0);
+}
+
 TEST_F(live_network, one_connection_serves_many_requests) {
   make_file("a.bin", 10'000);
   start();

@@ -2,10 +2,10 @@
 #include <gtest/gtest.h>
 
 #include "model/core/packet.h"
-#include "tb/platform/outside_address.h"
 #include "tb/live/live.h"
 #include "tb/live/live_control.h"
 #include "tb/live/pacer.h"
+#include "tb/platform/outside_address.h"
 
 namespace understudy::tb {
 namespace {
@@ -57,9 +57,15 @@ TEST(address, a_host_of_a_network_is_taken_and_nothing_else) {
   ASSERT_TRUE(a);
   EXPECT_EQ(a->ip, ip_address::v4(10, 77, 0, 2));
   EXPECT_EQ(a->prefix, 24u);
-  for (const char* wrong : {"10.77.0.2", "10.77.0.0/24", "10.77.0.255/24", "10.77.0/24", "10.77.0.2/31",
-                            "10.77.0.2/", "10.77.0.2/24x", "224.0.0.1/24", "127.0.0.1/8", "fd77::2/64", ""})
+  for (const char* wrong :
+       {"10.77.0.2", "10.77.0.0/24", "10.77.0.255/24", "10.77.0/24", "10.77.0.2/31", "10.77.0.2/",
+        "10.77.0.2/24x", "224.0.0.1/24", "127.0.0.1/8", "fd77::2", "fd77::2/0", "fd77::2/127", "fe80::2/64",
+        "ff02::1/64", "::1/64", "fd77::2::3/64", ""})
     EXPECT_FALSE(parse_network_address(wrong)) << wrong;
+  const auto six = parse_network_address("fd77::2/64");
+  ASSERT_TRUE(six);
+  EXPECT_EQ(six->ip, ip_address::v6({0xfd77, 0, 0, 0, 0, 0, 0, 2}));
+  EXPECT_EQ(six->prefix, 64u);
 }
 
 }  // namespace

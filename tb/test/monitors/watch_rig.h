@@ -46,7 +46,7 @@ struct watch_rig {
   event_log log;
   host_memory memory{1 << 24};
   paper_driver driver;
-  monitor_set watch{log, driver, memory, 2, our_ip.v4_value()};
+  monitor_set watch{log, driver, memory, 2, {our_ip}};
   picos now = 1_ms;
   std::uint32_t numbers[2] = {};
 

@@ -56,7 +56,7 @@ unsigned set_in(const T& mutants) {
 unsigned mutants_in(const scenario& s) {
   const adapter_config a = adapter_of(s);
   return set_in(a.tcp.mutants) + set_in(a.mutants) + pcie_of(s).mutant_interrupt_overtakes +
-         set_in(driver_of(s, {}, ip_address::v4(10, 0, 0, 1), 1).mutants);
+         set_in(driver_of(s, {}, {{ip_address::v4(10, 0, 0, 1), 24}}, 1).mutants);
 }
 
 TEST(configure, the_parts_of_a_default_scenario_are_no_mutants) {

@@ -74,6 +74,31 @@ TEST(failover, holds_for_other_seeds_and_a_lossy_wire) {
     }
 }
 
+TEST(failover, holds_over_ipv6_whoever_opens_and_whatever_the_wire_loses) {
+  for (const char* side : {"server", "client"})
+    for (const char* impair : {"", "loss 1% duplicate 1% reorder 1% corrupt 0.5%"})
+      for (const double at : {0.2, 0.5, 0.8}) {
+        SCOPED_TRACE(std::string(side) + ", " + impair + ", " + std::to_string(at));
+        const program_run r = run_program(scenario_file("failover.toml"),
+                                          {"workload.family=ipv6", std::string("workload.side=") + side,
+                                           std::string("wire.impair=") + impair, fault_at_fraction(at)});
+        expect_nothing_noticed(r, 1);
+        expect_every_monitor_checked(r);
+      }
+}
+
+TEST(failover, replays_recorded_ipv6_flows_over_ipv6) {
+  const std::string capture =
+      std::string("workload.capture=") + US_SOURCE_DIR + "/traces/captures/http_ipv6.pcap";
+  const program_run as_recorded = run_program(scenario_file("failover.toml"), {capture});
+  expect_nothing_noticed(as_recorded, 1);
+  const program_run over_v6 = run_program(scenario_file("failover.toml"), {capture, "workload.family=ipv6"});
+  const program_run over_v4 = run_program(scenario_file("failover.toml"), {capture, "workload.family=ipv4"});
+  EXPECT_EQ(as_recorded.result["trace_hash"], over_v6.result["trace_hash"]);
+  EXPECT_NE(as_recorded.result["trace_hash"], over_v4.result["trace_hash"]);
+  EXPECT_EQ(as_recorded.result["bytes"]["delivered"], over_v4.result["bytes"]["delivered"]);
+}
+
 TEST(failover, holds_when_the_host_is_the_client) {
   for (const double at : {0.1, 0.5, 0.9}) {
     SCOPED_TRACE(at);
