@@ -45,6 +45,7 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   if ((features & needed) != needed)
     return refuse(driver_error::missing_feature, number_, "FEATURES", features, needed);
   can_set_options_ = features & US_FEATURE_SET_OPTIONS;
+  can_announce_ = features & US_FEATURE_ANNOUNCE;
   max_connections = read(US_REG_MAX_CONNECTIONS);
   constexpr std::uint32_t largest = 1u << cid::index_bits;
   if (max_connections > largest) max_connections = largest;
@@ -74,6 +75,10 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   write(US_REG_HEARTBEAT_LO, low(heartbeat_.iova));
   write(US_REG_HEARTBEAT_HI, high(heartbeat_.iova));
   write(US_REG_HEARTBEAT_US, config.heartbeat_us);
+  if (can_announce_) {
+    write(US_REG_ANNOUNCE_COUNT, config.announce_count);
+    write(US_REG_ANNOUNCE_AGE_US, config.announce_age_us);
+  }
   set_epoch(first_epoch);
   write_clock_and_secret(config, 0);
   write(US_REG_CONTROL, US_CONTROL_ENABLE);
@@ -119,6 +124,12 @@ void device::ring_odt() {
   write(US_REG_ODT_HEAD, odt.head());
 }
 
+void device::announce_now() {
+  if (!can_announce_) return;
+  ++count_.doorbells;
+  write(US_REG_ANNOUNCE_NOW, 1);
+}
+
 bool device::beats(std::uint32_t allowed_misses) {
   us_heartbeat h;
   std::memcpy(&h, heartbeat_.cpu, sizeof h);
@@ -132,8 +143,7 @@ bool device::beats(std::uint32_t allowed_misses) {
 }
 
 bool device::wakeup_lost() {
-  us_record r;
-  const bool waiting = odt.peek(&r) != odt_ring::look::nothing;
+  const bool waiting = odt.loud_waits();
   const bool lost = waiting && was_waiting_ && waiting_at_ == odt.head();
   was_waiting_ = waiting;
   waiting_at_ = odt.head();

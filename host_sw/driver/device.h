@@ -36,7 +36,7 @@ class device {
 
   // Look at the heartbeat block, once each period. False: it missed too many beats, or reports a fatal error.
   bool beats(std::uint32_t allowed_misses);
-  // A record waits, unchanged, since the last call: its interrupt got lost.
+  // A record that is not quiet waits, unchanged, since the last call: its interrupt got lost.
   bool wakeup_lost();
 
   unsigned number() const { return number_; }
@@ -48,6 +48,8 @@ class device {
   odt_ring odt;
   std::uint16_t epoch = 0;
   std::uint32_t max_connections = 0;
+  bool can_announce() const { return can_announce_; }
+  void announce_now();
   bool can_set_options() const { return can_set_options_; }
   std::uint32_t pool_posted = 0;  // buffers in its pool
   std::uint64_t service_timer = 0;
@@ -55,6 +57,7 @@ class device {
 
  private:
   bool can_set_options_ = false;
+  bool can_announce_ = false;
   hal& hal_;
   driver_counters& count_;
   unsigned number_;

@@ -128,6 +128,11 @@ int driver::listen(const endpoint& local, unsigned backlog, const connection_opt
   l.port = local.port;
   l.backlog = std::max(backlog, 1u);
   l.options = resolved(d.config, o);
+  if (o.speaks_first && o.failover && o.commit == US_COMMIT_BEFORE_DATA_ACK) return -EINVAL;
+  if (!o.commit) {
+    const bool would_hang = o.speaks_first && d.config.commit == US_COMMIT_BEFORE_DATA_ACK;
+    l.options.commit = would_hang ? US_COMMIT_BEFORE_SYNACK : d.config.commit;
+  }
   for (std::size_t i = 0; i < d.config.addresses.size(); ++i) {
     const auto& a = d.config.addresses[i].ip;
     if (is_any(local.ip) || std::equal(a, a + 16, local.ip))
@@ -161,6 +166,15 @@ void driver::close_listener(int number) {
   });
 }
 
+void driver::accepted(int number) {
+  impl_->accepted(number);
+}
+
+void driver::announce_now() {
+  driver_core& d = *impl_;
+  if (d.current != no_adapter) d.devices[d.current].announce_now();
+}
+
 int driver::connect(const endpoint& local, const endpoint& peer, const connection_options& o, conn* out) {
   driver_core& d = *impl_;
   *out = no_conn;
@@ -181,7 +195,7 @@ int driver::connect(const endpoint& local, const endpoint& peer, const connectio
   connection* c = d.table.create(k);
   if (!c) return -ENOBUFS;
   c->phase = conn_phase::connecting;
-  c->owned = true;
+  c->owned = c->opened_here = true;
   c->options = resolved(d.config, o);
   // RFC 6528 3: a 4 us clock plus a keyed hash; distinct among handshakes under way, whose name it is.
   auto iss = static_cast<std::uint32_t>(d.hw.now_ns() / 4000 + hash(d.config, k));

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,6 +60,10 @@ struct driver_config {
   std::uint32_t send_buffer = 256 * 1024;     // bytes kept until acknowledged, default of a connection
   std::uint32_t heartbeat_us = 100;           // 0: no heartbeat, no check
   std::uint32_t heartbeat_misses = 2;         // periods without a beat that mean failure
+  std::uint32_t announce_count = 32;          // connections announced together, 1 to 1024
+  std::uint32_t announce_age_us = 20;  // an established connection waits for others at most; 0: for ever
+  us_commit_policy commit = US_COMMIT_BEFORE_SYNACK;  // of protected listeners that do not say
+  std::uint32_t cookies_above = 1024;  // half-open connections from which on SYNs get cookies; 0: never
   std::uint32_t load_burst = 64;       // descriptors that a doorbell announces while a substitute is loaded
   std::uint32_t recovery_poll_us = 5;  // how often a loading substitute is looked at
   std::uint32_t load_timeout_us = 100'000;  // a substitute that consumes nothing for so long has failed
@@ -133,9 +138,12 @@ struct connection_tuning {
 struct connection_options {
   bool tuned = false;  // `tuning` holds; else the adapter's defaults do
   connection_tuning tuning;
-  bool failover = true;              // protected: survives the adapter
-  std::uint32_t receive_buffer = 0;  // 0: driver_config's
-  std::uint32_t send_buffer = 0;     // 0: driver_config's
+  bool failover = true;       // protected: survives the adapter
+  bool urgent = false;        // announced at once
+  bool speaks_first = false;  // listener: the server does, so its peers may wait for it without a word
+  std::optional<us_commit_policy> commit;  // listener, protected; absent: driver_config's
+  std::uint32_t receive_buffer = 0;        // 0: driver_config's
+  std::uint32_t send_buffer = 0;           // 0: driver_config's
 };
 
 // The layer above. Calls come from inside record processing and recovery; they must not call back into the
@@ -252,9 +260,14 @@ class driver : public any_driver {
   driver_error condition() const override;
 
   // ---- connections; negative values are -errno
-  // Accept connections to `local` (address any: every configured address). Returns the listener.
+  // Accept connections to `local` (address any: every configured address). Returns the listener. At most
+  // `backlog` connections wait for accepted(); the adapter holds as many more back.
   int listen(const endpoint& local, unsigned backlog, const connection_options& o);
   void close_listener(int listener);
+  // The application has taken one of those that on_accepted() told of.
+  void accepted(int listener);
+  // The host has nothing to do: connections that were gathered are announced now.
+  void announce_now();
   // Start a handshake. local.port 0: an ephemeral port is chosen (RFC 6056); the address any: the first
   // configured one that matches the peer's family. on_connected() or on_end() follows.
   int connect(const endpoint& local, const endpoint& peer, const connection_options& o, conn* out);

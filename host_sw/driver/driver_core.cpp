@@ -22,6 +22,7 @@ start_result check(const driver_config& c, unsigned adapters) {
     return bad("receive_buffer and send_buffer: 1 to 2^30");
   if (c.addresses.empty() || c.addresses.size() > US_ADDRESSES) return bad("addresses: 1 to 16");
   if (c.active >= adapters) return bad("active: no such adapter");
+  if (c.announce_count == 0 || c.announce_count > 1024) return bad("announce_count: 1 to 1024");
   if (c.recovery_poll_us == 0) return bad("recovery_poll_us: at least 1");
   return {};
 }
@@ -181,15 +182,36 @@ void driver_core::post_addresses(device& d) {
   }
 }
 
-void driver_core::post_listener(device& d, const listener& l, us_opcode op) {
+void driver_core::post_listener(device& d, const listener& l, us_opcode op, bool takeover) {
   for (const std::uint8_t address : l.addresses) {
     us_idt_entry e = descriptor(op, US_NO_CID);
     if (l.options.failover) e.flags = US_CONN_PROTECTED;
     e.u.listen.port = l.port;
     e.u.listen.addr_index = address;
     e.u.listen.backlog = l.backlog;
+    if (d.can_announce()) {
+      if (l.options.urgent) e.flags |= US_LISTEN_URGENT;
+      if (l.options.speaks_first) e.flags |= US_LISTEN_SPEAKS_FIRST;
+      if (takeover) e.flags |= US_LISTEN_TAKEOVER;
+      e.u.listen.commit = static_cast<std::uint8_t>(*l.options.commit);
+      e.u.listen.cookies_above = config.cookies_above;
+      e.u.listen.credits = op == US_OP_ACCEPTED       ? l.returned
+                           : l.queued + 1 < l.backlog ? l.backlog - l.queued
+                                                      : 1;
+    }
     post(d, e);
   }
+}
+
+// Credits go back a quarter of the backlog at a time: what is left suffices meanwhile.
+void driver_core::accepted(int number) {
+  if (number < 0 || static_cast<std::size_t>(number) >= listeners.size()) return;
+  listener& l = listeners[static_cast<std::size_t>(number)];
+  if (!l.open || !l.queued) return;
+  --l.queued;
+  if (++l.returned < std::max(1u, l.backlog / 4) || current == driver::no_adapter) return;
+  if (devices[current].can_announce()) post_listener(devices[current], l, US_OP_ACCEPTED);
+  l.returned = 0;
 }
 
 void driver_core::fill_pool(device& d) {
@@ -266,7 +288,7 @@ void driver_core::request_abort(connection& c, int error) {
 
 void driver_core::finish(connection& c) {
   if (c.fin_tx || c.aborting || c.phase == conn_phase::gone) return;
-  if (c.phase == conn_phase::connecting) {
+  if (c.phase == conn_phase::connecting || (c.phase == conn_phase::embryo && c.opened_here)) {
     request_abort(c, ECONNABORTED);
     return;
   }
@@ -316,7 +338,7 @@ void driver_core::end(connection& c, int error) {
   if (c.phase == conn_phase::gone) return;
   const cid id = c.id;
   if (c.phase == conn_phase::connecting) connecting.erase(c.iss.raw);
-  const bool handed_over = c.phase == conn_phase::open || c.phase == conn_phase::connecting;
+  const bool handed_over = c.phase == conn_phase::open || c.opened_here;
   c.phase = conn_phase::gone;
   c.on_adapter = false;
   table.unbind(c);

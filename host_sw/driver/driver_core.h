@@ -19,6 +19,8 @@ struct listener {
   std::uint16_t port = 0;
   std::uint32_t backlog = 0;
   connection_options options;
+  std::uint32_t queued = 0;             // told to the user, not accepted()
+  std::uint32_t returned = 0;           // credits that the adapter does not know of yet
   std::vector<std::uint8_t> addresses;  // indices
 };
 
@@ -62,7 +64,10 @@ class driver_core {
   // ---- descriptors
   std::uint32_t post(device& d, const us_idt_entry& e);
   void post_addresses(device& d);
-  void post_listener(device& d, const listener& l, us_opcode op);
+  // LISTEN (for a substitute: of a listener that peers know), UNLISTEN, or ACCEPTED with what is to be
+  // returned.
+  void post_listener(device& d, const listener& l, us_opcode op, bool takeover = false);
+  void accepted(int number);
   void fill_pool(device& d);
   void post_range(connection& c, rx_range& r);
   void post_send(connection& c, seq32 from, seq32 to);
@@ -89,6 +94,8 @@ class driver_core {
   // Interrupt service: consume, give slots back, look again.
   void service(device& d);
 
+  // The peer has acknowledged the SYN of connect(), and the adapter died before it announced that.
+  void establish_committed(connection& c);
   void tell_readable(connection& c);
   void tell_end(connection& c);
 
@@ -103,6 +110,7 @@ class driver_core {
   // Each returns false if the record contradicts what the driver knows.
   bool apply(device& d, const us_record& r);
   bool on_embryo(device& d, const us_record& r);
+  bool bind_connecting(device& d, connection& c, const us_record& r);
   bool on_established(device& d, const us_record& r);
   bool on_data(connection& c, const us_record& r);
   bool on_time_wait(connection& c, seq32 una);

@@ -128,14 +128,16 @@ bool failover::rebuild(device& b) {
       return;
     }
     for (std::size_t i = 0; i < c.rx.size(); ++i) d_.take_back(c.rx[i]);
+    d_.establish_committed(c);
   });
   d_.consume(b, ~0u);
   b.set_epoch(++d_.epoch);
   b.write_clock_and_secret(d_.config, 1);
   b.serving = true;
   d_.current = to_;
+  for (listener& l : d_.listeners) l.returned = 0;
   for (const listener& l : d_.listeners)
-    if (l.open) d_.post_listener(b, l, US_OP_LISTEN);
+    if (l.open) d_.post_listener(b, l, US_OP_LISTEN, true);
   bool answers = true;
   std::uint32_t told = b.idt.next();
   d_.table.for_each([&](connection& c) {
@@ -169,6 +171,7 @@ void failover::restore(device& b, connection& c) {
   if (!c.fin_rx)
     for (std::size_t i = 0; i < c.rx.size(); ++i)
       if (c.rx[i].committed < c.rx[i].len) d_.post_range(c, c.rx[i]);
+  if (c.rx.empty()) d_.grant(c);
   d_.post_send(c, later(c.h_una, c.first_byte()), c.data_end());
   if (c.fin_tx) d_.post(b, close_descriptor(c));
   if (c.aborting) d_.post(b, abort_descriptor(c));

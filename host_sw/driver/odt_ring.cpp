@@ -19,6 +19,15 @@ bool odt_ring::valid(std::uint32_t index, us_record* out) const {
          out->crc == crc32c(out, offsetof(us_record, crc));
 }
 
+bool odt_ring::loud_waits() const {
+  us_record r;
+  for (std::uint32_t n = 0; n < entries_; ++n) {
+    if (!valid(head_ + n, &r)) return valid(head_ + n + 1, &r);
+    if (!(r.flags & US_REC_FLAG_QUIET)) return true;
+  }
+  return true;
+}
+
 odt_ring::look odt_ring::peek(us_record* out) const {
   if (valid(head_, out)) return look::record;
   us_record successor;

@@ -24,6 +24,8 @@ class odt_ring {
     us_record r;
     return peek(&r) == look::record;
   }
+  // A record waits for which an interrupt is due, or a damaged one.
+  bool loud_waits() const;
   void consume() { ++head_; }
   std::uint32_t head() const { return head_; }  // free-running index of the next record
   std::uint32_t entries() const { return entries_; }

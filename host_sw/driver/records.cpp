@@ -185,8 +185,28 @@ connection* driver_core::accept_embryo(device& d, const us_record& r, seq32 iss)
   return c;
 }
 
+// The first that a record says of a connection of connect().
+bool driver_core::bind_connecting(device& d, connection& c, const us_record& r) {
+  if (c.phase != conn_phase::connecting || !usable_cid(d, cid{r.cid}) || !pool_buffer_ok(d, r)) return false;
+  connecting.erase(c.iss.raw);
+  table.bind(c, cid{r.cid});
+  c.irs_next = c.h_rcv = seq32{r.rcv_nxt};
+  take_facts(c, r);
+  attach_pool_buffer(d, c, r);
+  announce_connection(c);
+  return true;
+}
+
 bool driver_core::on_embryo(device& d, const us_record& r) {
-  return accept_embryo(d, r, seq32{r.snd_una}) != nullptr;
+  const seq32 una{r.snd_una};
+  connection* c = table.find(key_of(r));
+  if (!c) return accept_embryo(d, r, una) != nullptr;
+  if ((una != c->iss && una != c->iss + 1) || !bind_connecting(d, *c, r)) return false;
+  c->phase = conn_phase::embryo;
+  c->h_una = una;
+  c->on_adapter = current == d.number();
+  if (c->aborting && c->on_adapter) post(devices[current], abort_descriptor(*c));
+  return true;
 }
 
 bool driver_core::on_established(device& d, const us_record& r) {
@@ -197,15 +217,7 @@ bool driver_core::on_established(device& d, const us_record& r) {
         c->key != key_of(r))
       return false;
   } else if ((c = table.find(key_of(r)))) {
-    if (c->phase != conn_phase::connecting || una != c->iss + 1 || !usable_cid(d, cid{r.cid}) ||
-        !pool_buffer_ok(d, r))
-      return false;
-    connecting.erase(c->iss.raw);
-    table.bind(*c, cid{r.cid});
-    c->irs_next = c->h_rcv = seq32{r.rcv_nxt};
-    take_facts(*c, r);
-    attach_pool_buffer(d, *c, r);
-    announce_connection(*c);
+    if (una != c->iss + 1 || !bind_connecting(d, *c, r)) return false;
   } else if (!(c = accept_embryo(d, r, una - 1))) {
     return false;
   }
@@ -218,11 +230,12 @@ bool driver_core::on_established(device& d, const us_record& r) {
 }
 
 void driver_core::establish(connection& c) {
-  const bool passive = c.phase == conn_phase::embryo;
+  const bool passive = !c.opened_here;
+  const bool abort_posted = c.phase == conn_phase::embryo;
   if (!passive) post_options(c);
   c.phase = conn_phase::open;
   if (c.aborting) {
-    if (!passive && c.on_adapter) post(devices[current], abort_descriptor(c));
+    if (!abort_posted && c.on_adapter) post(devices[current], abort_descriptor(c));
     return;
   }
   if (passive) {
@@ -236,10 +249,17 @@ void driver_core::establish(connection& c) {
   if (!user || !c.owned) return;
   told_ = true;
   if (passive) {
+    ++listeners[static_cast<std::size_t>(c.listener)].queued;
     user->on_accepted(c.listener, c.handle);
   } else {
     user->on_connected(c.handle);
   }
+}
+
+void driver_core::establish_committed(connection& c) {
+  if (c.phase != conn_phase::embryo || !c.opened_here || c.h_una == c.iss) return;
+  c.freed = c.first_byte();
+  establish(c);
 }
 
 // ---------------------------------------------------------------- streams

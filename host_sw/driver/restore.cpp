@@ -14,7 +14,7 @@ us_idt_entry descriptor(us_opcode opcode, std::uint32_t cid) {
 us_tcp_state derive_state(const connection& c) {
   if (c.phase == conn_phase::gone) return US_TCP_CLOSED;
   if (c.phase == conn_phase::connecting) return US_TCP_SYN_SENT;
-  if (c.phase == conn_phase::embryo) return US_TCP_SYN_RCVD;
+  if (c.phase == conn_phase::embryo && c.h_una == c.iss) return US_TCP_SYN_RCVD;
   if (!c.fin_tx) return c.fin_rx ? US_TCP_CLOSE_WAIT : US_TCP_ESTABLISHED;
   const bool fin_acked = c.h_una == c.h_post_end;
   if (!c.fin_rx) return fin_acked ? US_TCP_FIN_WAIT_2 : US_TCP_FIN_WAIT_1;
@@ -72,6 +72,7 @@ us_idt_entry close_descriptor(const connection& c) {
 us_idt_entry connect_descriptor(const connection& c) {
   us_idt_entry e = descriptor(US_OP_CONNECT, US_NO_CID);
   if (c.protected_connection()) e.flags = US_CONN_PROTECTED;
+  if (c.options.urgent) e.flags |= US_LISTEN_URGENT;
   std::memcpy(e.u.connect.peer_ip, c.key.peer_ip.data(), sizeof e.u.connect.peer_ip);
   e.u.connect.local_port = c.key.local_port;
   e.u.connect.peer_port = c.key.peer_port;

@@ -38,7 +38,7 @@ struct rx_range {
 
 enum class conn_phase : std::uint8_t {
   connecting,  // CONNECT posted, no record yet: no cid
-  embryo,      // the peer's SYN is committed
+  embryo,      // the peer's SYN is committed; acknowledged by it if h_una is behind our SYN
   open,        // handshake complete
   gone,        // no adapter knows it any more
 };
@@ -50,13 +50,14 @@ struct connection {
   tuple_key key;
   connection_options options;
   int listener = -1;
-  bool owned = false;       // a user holds the handle
-  bool on_adapter = false;  // the current adapter has been told of it: descriptors may follow
-  bool ended = false;       // on_end() was called
-  bool wants_room = false;  // a write() was cut short
-  bool aborting = false;    // ABORT is posted, or will be when the cid is known
-  int abort_error = 0;      // what the user hears of it
-  int error = 0;            // of on_end()
+  bool opened_here = false;  // by connect()
+  bool owned = false;        // a user holds the handle
+  bool on_adapter = false;   // the current adapter has been told of it: descriptors may follow
+  bool ended = false;        // on_end() was called
+  bool wants_room = false;   // a write() was cut short
+  bool aborting = false;     // ABORT is posted, or will be when the cid is known
+  int abort_error = 0;       // what the user hears of it
+  int error = 0;             // of on_end()
 
   cid last_id;  // as id, and still after the end
 

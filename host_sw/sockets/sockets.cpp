@@ -281,6 +281,7 @@ int sockets::accept(int fd, socket_address* peer) {
   if (e->accepted.empty()) return -EAGAIN;
   const int got = e->accepted.front();
   e->accepted.pop_front();
+  impl_->d.accepted(e->listener);
   entry& a = impl_->table[static_cast<std::size_t>(got)];
   a.shown = true;
   if (peer) peer_address(got, peer);
@@ -397,6 +398,16 @@ int sockets::setsockopt(int fd, socket_option o, int value) {
     case socket_option::failover:
       e->options.failover = value != 0;
       return 0;
+    case socket_option::urgent:
+      e->options.urgent = value != 0;
+      return 0;
+    case socket_option::speaks_first:
+      e->options.speaks_first = value != 0;
+      return 0;
+    case socket_option::commit:
+      if (value < US_COMMIT_BEFORE_SYNACK || value > US_COMMIT_LAZY) return -EINVAL;
+      e->options.commit = static_cast<us_commit_policy>(value);
+      return 0;
     case socket_option::receive_buffer:
     case socket_option::send_buffer:
       if (value <= 0) return -EINVAL;
@@ -434,6 +445,15 @@ int sockets::getsockopt(int fd, socket_option o, int* value) {
       break;
     case socket_option::keepalive_idle:
       *value = e->options.tuning.keepalive_idle_s;
+      break;
+    case socket_option::urgent:
+      *value = e->options.urgent;
+      break;
+    case socket_option::speaks_first:
+      *value = e->options.speaks_first;
+      break;
+    case socket_option::commit:
+      *value = e->options.commit.value_or(impl_->d.config().commit);
       break;
     case socket_option::error:
       *value = std::exchange(e->error, 0);

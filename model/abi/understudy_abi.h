@@ -31,7 +31,7 @@ extern "C" {
 #define US_PCI_DEVICE 0x5553u /* configuration space: device */
 #define US_MAGIC 0x59445355u  /* US_REG_ID: "USDY" */
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
-#define US_ABI_MINOR 1u       /* later minors only add. 1: SET_OPTIONS */
+#define US_ABI_MINOR 2u       /* later minors only add. 1: SET_OPTIONS. 2: announcement in bulk */
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
 #define US_FEATURE_TCP (1u << 0)
@@ -41,6 +41,7 @@ extern "C" {
 #define US_FEATURE_WINDOW_SCALE (1u << 4)
 #define US_FEATURE_HEARTBEAT (1u << 5)
 #define US_FEATURE_SET_OPTIONS (1u << 6)
+#define US_FEATURE_ANNOUNCE (1u << 7) /* ANNOUNCE_ registers, FLUSH, ACCEPTED, terms of LISTEN */
 
 /* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
  * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
@@ -75,6 +76,13 @@ extern "C" {
   X(SECRET_1, 0x084u, wo, 0u, "Bits 63:32.")                                                                 \
   X(SECRET_2, 0x088u, wo, 0u, "Bits 95:64.")                                                                 \
   X(SECRET_3, 0x08cu, wo, 0u, "Bits 127:96.")                                                                \
+  X(ANNOUNCE_COUNT, 0x0a0u, rw, 0u,                                                                          \
+    "Connections that one announcement gathers, 1 to 1024; 0: each is announced by itself, and every "       \
+    "record "                                                                                                \
+    "interrupts, as in minor 1.")                                                                            \
+  X(ANNOUNCE_AGE_US, 0x0a4u, rw, 0u,                                                                         \
+    "Microseconds that an established connection waits for more to be announced with; 0: for ever.")         \
+  X(ANNOUNCE_NOW, 0x0a8u, wo, 0u, "The host is idle: what has been gathered is announced.")                  \
   X(DROPPED_BLOCKED, 0x0c0u, ro, 0u, "Frames dropped because reception is blocked.")                         \
   X(DROPPED_BAD, 0x0c4u, ro, 0u, "Frames dropped because a length, checksum or option is wrong.")            \
   X(REFUSED_COMMANDS, 0x0c8u, ro, 0u, "Input descriptors refused, each answered by a US_REC_REFUSED record.")
@@ -116,7 +124,9 @@ enum us_opcode {
   US_OP_ABORT = 9,        /* RST */
   US_OP_RESTORE = 10,     /* hard state of a live connection, for a substitute */
   US_OP_SET_OPTIONS = 11, /* what a socket may ask of its connection at any time */
-  US_OP_OPCODES = 12      /* first value that is not an opcode */
+  US_OP_FLUSH = 12,       /* announce what has been gathered */
+  US_OP_ACCEPTED = 13,    /* accept credits of a listener go up. Uses .listen: port, addr_index, credits */
+  US_OP_OPCODES = 14      /* first value that is not an opcode */
 };
 
 /* A bus range of the host; IPv4 addresses stand as ::ffff:a.b.c.d everywhere. */
@@ -138,10 +148,12 @@ struct us_idt_entry {
     struct {
       uint16_t port; /* host byte order of the descriptor: little-endian, as every field */
       uint8_t addr_index;
-      uint8_t reserved0;
-      uint32_t backlog; /* connections not yet announced or half-open */
-      uint8_t reserved[44];
-    } listen; /* LISTEN and UNLISTEN; flags: US_CONN_PROTECTED for the connections it accepts */
+      uint8_t commit;         /* enum us_commit_policy, of protected connections */
+      uint32_t backlog;       /* connections not yet announced or half-open */
+      uint32_t cookies_above; /* half-open connections from which on SYNs are answered by cookies; 0: never */
+      uint32_t credits; /* connections that may be announced; ACCEPTED: so many more. 0 in LISTEN: no limit */
+      uint8_t reserved[36];
+    } listen; /* LISTEN and UNLISTEN; flags: US_CONN_PROTECTED for the connections it accepts, US_LISTEN_ */
     struct {
       uint8_t peer_ip[16];
       uint16_t local_port;
@@ -150,7 +162,7 @@ struct us_idt_entry {
       uint8_t reserved0[3];
       uint32_t iss; /* initial sequence number, chosen by the host so that a substitute can repeat the SYN */
       uint8_t reserved[24];
-    } connect; /* cid = US_NO_CID; flags: US_CONN_PROTECTED */
+    } connect; /* cid = US_NO_CID; flags: US_CONN_PROTECTED, US_LISTEN_URGENT */
     struct {
       uint32_t iova_lo;
       uint32_t iova_hi;
@@ -207,6 +219,21 @@ struct us_idt_entry {
 #define US_CONN_ECN (1u << 4)       /* ECN negotiated (RFC 3168) */
 #define US_CONN_PASSIVE (1u << 5)   /* the peer opened it */
 
+/* Flags of LISTEN. A listener whose server speaks first cannot have US_COMMIT_BEFORE_DATA_ACK
+ * (US_ERR_BAD_STATE) and drops SYNs where others answer with cookies: nothing that its peer sends would bring
+ * a lost connection back. */
+#define US_LISTEN_URGENT (1u << 5)       /* its connections are announced at once */
+#define US_LISTEN_SPEAKS_FIRST (1u << 6) /* the server speaks first */
+#define US_LISTEN_TAKEOVER (1u << 7)     /* by a substitute: peers may answer cookies of the old adapter */
+
+/* When a protected connection that the peer may believe established becomes known to the host. */
+enum us_commit_policy {
+  US_COMMIT_BEFORE_SYNACK = 0, /* the SYN-ACK leaves after an EMBRYO record is visible */
+  US_COMMIT_BEFORE_DATA_ACK =
+      1,             /* its ISS is a cookie: a substitute learns it from the peer's next segment */
+  US_COMMIT_LAZY = 2 /* with its announcement: lost, by an RST, if the adapter dies before */
+};
+
 #define US_OPT_NAGLE (1u << 0)     /* small segments wait while data is in flight (RFC 9293 3.7.4) */
 #define US_OPT_KEEPALIVE (1u << 1) /* probe a silent peer (RFC 9293 3.8.4) */
 
@@ -230,7 +257,7 @@ enum us_tcp_state { /* RFC 9293 3.3.2 */
 /* ---------------------------------------------------------------- commit records */
 enum us_record_type {
   US_REC_NONE = 0,        /* a slot that was never written */
-  US_REC_EMBRYO = 1,      /* a peer's SYN was accepted; precedes the SYN-ACK. Uses .conn */
+  US_REC_EMBRYO = 1,      /* a peer's SYN was accepted; precedes what acknowledges it. Uses .conn */
   US_REC_ESTABLISHED = 2, /* handshake complete, either direction. Uses .conn */
   US_REC_DATA = 3,        /* payload placed, or FIN (flag, len may be 0). Uses .data */
   US_REC_ACKED = 4,       /* snd_una moved. Uses nothing more */
@@ -245,6 +272,7 @@ enum us_record_type {
 #define US_REC_FLAG_DONE (1u << 1) /* the buffer's last byte is used: the host owns it again */
 #define US_REC_FLAG_PUSH (1u << 2) /* the peer set PSH */
 #define US_REC_FLAG_URG (1u << 3)
+#define US_REC_FLAG_QUIET (1u << 4) /* no interrupt follows for this record: it is read with the next one */
 
 enum us_status {
   US_OK = 0,
@@ -285,8 +313,8 @@ struct us_record {
       uint8_t reserved0;
       uint16_t mss;      /* largest payload we may send, options not deducted */
       uint16_t pool_kib; /* size of the pool buffer that came with the connection, in KiB; 0: none */
-    } conn; /* EMBRYO: snd_una is ISS, rcv_nxt is IRS + 1. The pool buffer's id rides in snd_wnd (US_NO_BUF:
-               none) */
+    } conn; /* EMBRYO: rcv_nxt is IRS + 1; snd_una is ISS, or ISS + 1 if the peer has acknowledged our SYN.
+               The pool buffer's id rides in snd_wnd (US_NO_BUF: none) */
     struct {
       uint32_t buf_id;
       uint32_t off; /* of the payload in the buffer */

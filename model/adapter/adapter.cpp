@@ -23,6 +23,7 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
       output_(
           config_, dma, agenda_, [this](cid c, seq32 rcv_nxt) { committed(c, rcv_nxt); },
           [this] { raise_interrupt(US_VECTOR_RECORDS); }),
+      announcer_(agenda_, [this](std::span<us_record> all) { write_announcement(all); }),
       fetched_(config.descriptors_a_fetch),
       connections_(config.tcp.max_connections) {
   mmio.register_b_transport(this, &adapter::mmio_transport);
@@ -56,6 +57,8 @@ void adapter::after_engine() {
     deferred_grants_.pop_back();
     engine_->grant(now_ps(), g.c, g.edge);
   }
+  for (const cid c : announced_) engine_->announced(c);
+  announced_.clear();
   const picos deadline = engine_->next_deadline();
   if (deadline < timer_at_) {
     timer_at_ = deadline;
@@ -76,7 +79,8 @@ adapter::connection_buffers& adapter::buffers(cid c) {
     send_store_.clear(b.tx);
     b.generation = c.generation();
     b.reads = 0;
-    b.acked_dirty = false;
+    b.acked_dirty = b.told = b.opened = b.gathered = b.held = b.credit = b.urgent = false;
+    b.pool_bytes = 0;
   }
   return b;
 }

@@ -9,11 +9,13 @@
 #include <tlm_utils/simple_target_socket.h>
 
 #include <memory>
+#include <span>
 #include <systemc>
 #include <vector>
 
 #include "model/abi/understudy_abi.h"
 #include "model/adapter/adapter_config.h"
+#include "model/adapter/announcer.h"
 #include "model/adapter/config_space.h"
 #include "model/adapter/dma_engine.h"
 #include "model/adapter/neighbours.h"
@@ -70,6 +72,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
 
   const adapter_counters& counters() const { return counters_; }
   const output_table_counters& record_counters() const { return output_.counters(); }
+  const announce_counters& announcements() const { return announcer_.counters; }
   const tcp_engine& engine() const { return *engine_; }
 
  private:
@@ -88,6 +91,14 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     std::uint32_t reads = 0;   // DMA reads of its send ranges under way
     seq32 read_floor;          // lowest number among them: the host must keep what lies at or above it
     bool acked_dirty = false;  // send progress not yet recorded
+    bool told = false;         // a record has named the connection
+    bool opened = false;       // its handshake is complete
+    bool gathered = false;     // established, not announced
+    bool held = false;         // no accept credit
+    bool credit = false;       // it took one
+    bool urgent = false;
+    std::uint32_t pool_bytes = 0;  // of the buffer that it began with; 0: none
+    buf_id pool_buffer;
   };
   struct out_slot {
     send_request request;
@@ -128,6 +139,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void execute_fetched(std::uint32_t first, std::uint32_t count);
   us_status execute(const us_idt_entry& e);
   us_status set_address(const us_idt_entry& e);
+  us_status listen(const us_idt_entry& e);
   us_status connect(const us_idt_entry& e);
   us_status post_send(const us_idt_entry& e);
   us_status post_receive(const us_idt_entry& e);
@@ -148,6 +160,15 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void committed(cid c, seq32 rcv_nxt);
   us_record connection_record(cid c, const tcp_view& v, us_record_type type) const;
   us_record stream_record(cid c, const tcp_view& v, us_record_type type) const;
+
+  // ---- connections that begin (adapter_opening.cpp)
+  void take_pool_buffer(cid c, const tcp_view& v);
+  void name_pool_buffer(const connection_buffers& b, us_record& r) const;
+  void begin_connection(cid c, const tcp_view& v);
+  void write_embryo(cid c, const tcp_view& v);
+  void announce_connection(cid c, const tcp_view& v);
+  void write_announcement(std::span<us_record> all);
+  bool withdraw_connection(cid c, const tcp_view& v);
 
   // ---- transmission (adapter_transmit.cpp)
   void send(const send_request& r) override;
@@ -175,6 +196,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::unique_ptr<checksum_unit> checksum_;
   std::unique_ptr<tcp_engine> engine_;
   output_table output_;
+  announcer announcer_;
 
   bool dead_ = false;
   bool muted_ = false;
@@ -196,6 +218,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   list_store<send_range> send_store_;
   std::vector<connection_buffers> connections_;
   fifo<receive_buffer> pool_;
+  std::size_t pool_peak_ = 0;   // most buffers that were in it
+  std::vector<cid> announced_;  // since the engine was last left alone
   std::vector<deferred_grant> deferred_grants_;
   std::vector<cid> acked_;
   std::vector<ended_connection> ended_;  // over, but DMA reads of their send ranges are under way

@@ -95,6 +95,8 @@ us_status adapter::execute(const us_idt_entry& e) {
     case US_OP_POST_POOL:
     case US_OP_NOP:
     case US_OP_RESTORE:
+    case US_OP_FLUSH:
+    case US_OP_ACCEPTED:
       break;
     default:
       if (e.opcode >= US_OP_OPCODES) return US_ERR_BAD_OPCODE;
@@ -106,15 +108,12 @@ us_status adapter::execute(const us_idt_entry& e) {
     case US_OP_SET_ADDRESS:
       return set_address(e);
     case US_OP_LISTEN:
-    case US_OP_UNLISTEN: {
-      const auto& l = e.u.listen;
-      if (l.addr_index >= US_ADDRESSES || !addresses_[l.addr_index].set) return US_ERR_BAD_ADDRESS;
-      const ip_address& ip = addresses_[l.addr_index].ip;
-      const bool done = e.opcode == US_OP_LISTEN
-                            ? engine_->listen(ip, l.port, l.addr_index, l.backlog, e.flags)
-                            : engine_->unlisten(ip, l.port);
-      return done ? US_OK : US_ERR_IN_USE;
-    }
+    case US_OP_UNLISTEN:
+    case US_OP_ACCEPTED:
+      return listen(e);
+    case US_OP_FLUSH:
+      announcer_.flush(announce_reason::flush);
+      return US_OK;
     case US_OP_CONNECT:
       return connect(e);
     case US_OP_SEND:
@@ -153,12 +152,41 @@ us_status adapter::set_address(const us_idt_entry& e) {
   return US_OK;
 }
 
+us_status adapter::listen(const us_idt_entry& e) {
+  const auto& l = e.u.listen;
+  if (l.addr_index >= US_ADDRESSES || !addresses_[l.addr_index].set) return US_ERR_BAD_ADDRESS;
+  const ip_address& ip = addresses_[l.addr_index].ip;
+  if (e.opcode == US_OP_ACCEPTED)
+    return announcer_.accepted(l.addr_index, l.port, l.credits) ? US_OK : US_ERR_BAD_STATE;
+  if (e.opcode == US_OP_UNLISTEN) {
+    if (!engine_->unlisten(ip, l.port)) return US_ERR_IN_USE;
+    announcer_.unlisten(l.addr_index, l.port);
+    return US_OK;
+  }
+  const bool is_protected = e.flags & US_CONN_PROTECTED;
+  const bool speaks_first = e.flags & US_LISTEN_SPEAKS_FIRST;
+  if (l.commit > US_COMMIT_LAZY || (speaks_first && is_protected && l.commit == US_COMMIT_BEFORE_DATA_ACK))
+    return US_ERR_BAD_STATE;
+  listen_terms t;
+  t.commit = is_protected ? static_cast<us_commit_policy>(l.commit) : US_COMMIT_LAZY;
+  t.cookies_above = l.cookies_above;
+  t.speaks_first = speaks_first;
+  t.gathered = true;
+  if (e.flags & US_LISTEN_TAKEOVER) t.cookies_until = now_ps() + tcp_engine::cookie_life;
+  if (!engine_->listen(ip, l.port, l.addr_index, l.backlog, e.flags & US_CONN_PROTECTED, t))
+    return US_ERR_IN_USE;
+  announcer_.listen(l.addr_index, l.port, l.credits, e.flags & US_LISTEN_URGENT);
+  return US_OK;
+}
+
 us_status adapter::connect(const us_idt_entry& e) {
   const auto& d = e.u.connect;
   if (d.addr_index >= US_ADDRESSES || !addresses_[d.addr_index].set) return US_ERR_BAD_ADDRESS;
   const four_tuple t{addresses_[d.addr_index].ip, address_from(d.peer_ip), d.local_port, d.peer_port};
-  return engine_->connect(now_ps(), t, d.addr_index, seq32{d.iss}, e.flags).valid() ? US_OK
-                                                                                    : US_ERR_NO_RESOURCES;
+  const cid c = engine_->connect(now_ps(), t, d.addr_index, seq32{d.iss}, e.flags & US_CONN_PROTECTED);
+  if (!c.valid()) return US_ERR_NO_RESOURCES;
+  buffers(c).urgent = e.flags & US_LISTEN_URGENT;
+  return US_OK;
 }
 
 us_status adapter::post_send(const us_idt_entry& e) {
@@ -180,6 +208,8 @@ us_status adapter::post_receive(const us_idt_entry& e) {
                          d.len, 0, d.base_off};
   if (e.opcode == US_OP_POST_POOL) {
     pool_.push_back(r);
+    pool_peak_ = std::max(pool_peak_, pool_.size());
+    engine_->offer(pool_.front().length);
     return US_OK;
   }
   const cid c{e.cid};
@@ -209,7 +239,11 @@ us_status adapter::restore(const us_idt_entry& e) {
   h.fin_tx = d.fin & US_FIN_TX;
   h.fin_rx = d.fin & US_FIN_RX;
   const us_status s = engine_->restore(now_ps(), c, h);
-  if (s == US_OK) buffers(c);  // an earlier use's lists go
+  if (s == US_OK) {  // an earlier use's lists go
+    connection_buffers& b = buffers(c);
+    b.told = true;
+    b.opened = h.state > US_TCP_SYN_RCVD;
+  }
   return s;
 }
 

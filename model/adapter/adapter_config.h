@@ -19,15 +19,16 @@ enum class commit_proof : std::uint8_t {
 
 // Deliberate faults, each of which one monitor must catch.
 struct adapter_mutants {
-  bool record_before_payload = false;  // the commit record goes before its payload
-  bool lost_wakeup = false;            // an interrupt that falls into the moderation time is forgotten
-  bool shifted_payload = false;        // payload is taken from one byte before its beginning
-  bool resend_other_bytes = false;     // a retransmission carries another first byte
-  bool write_outside = false;          // a write that fills a buffer goes one byte beyond it
-  bool cross_connection = false;       // two connections exchange the buffers that they fill next
-  bool skip_record_number = false;     // every 64th record number is left out
-  bool fetch_beyond_tail = false;      // a fetch of descriptors takes one more than the doorbell allows
-  bool overrun_ring = false;           // records are written whether the host has made room or not
+  bool record_before_payload = false;     // the commit record goes before its payload
+  bool lost_wakeup = false;               // an interrupt that falls into the moderation time is forgotten
+  bool shifted_payload = false;           // payload is taken from one byte before its beginning
+  bool resend_other_bytes = false;        // a retransmission carries another first byte
+  bool write_outside = false;             // a write that fills a buffer goes one byte beyond it
+  bool cross_connection = false;          // two connections exchange the buffers that they fill next
+  bool skip_record_number = false;        // every 64th record number is left out
+  bool fetch_beyond_tail = false;         // a fetch of descriptors takes one more than the doorbell allows
+  bool data_before_announcement = false;  // data of a connection is recorded before its announcement
+  bool overrun_ring = false;              // records are written whether the host has made room or not
 };
 
 struct adapter_config {

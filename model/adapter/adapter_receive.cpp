@@ -119,9 +119,15 @@ void adapter::process(const received& r) {
     case frame_class::icmp_echo_request:
       send_frame(make_echo_reply(r.frame, to->mac, to->ip));
       break;
-    default:
-      engine_->on_segment(now_ps(), p.tcp, r.frame, static_cast<std::uint8_t>(to - addresses_));
+    default: {
+      const auto addr_index = static_cast<std::uint8_t>(to - addresses_);
+      const bool again = engine_->on_segment(now_ps(), p.tcp, r.frame, addr_index);
       after_engine();
+      if (again && !dead_) {
+        engine_->on_segment(now_ps(), p.tcp, r.frame, addr_index);
+        after_engine();
+      }
+    }
   }
 }
 
@@ -153,21 +159,6 @@ us_record adapter::stream_record(cid c, const tcp_view& v, us_record_type type) 
   return r;
 }
 
-us_record adapter::connection_record(cid c, const tcp_view& v, us_record_type type) const {
-  us_record r = stream_record(c, v, type);
-  r.rcv_nxt = v.hard.rcv_nxt.raw;
-  const four_tuple& t = v.hard.tuple;
-  std::copy(t.remote.bytes.begin(), t.remote.bytes.end(), r.u.conn.peer_ip);
-  r.u.conn.local_port = t.local_port;
-  r.u.conn.peer_port = t.remote_port;
-  r.u.conn.addr_index = v.hard.addr_index;
-  r.u.conn.conn = v.hard.conn;
-  r.u.conn.wscale = static_cast<std::uint8_t>(v.hard.our_wscale | v.hard.peer_wscale << 4);
-  r.u.conn.mss = v.hard.mss;
-  r.snd_wnd = US_NO_BUF;
-  return r;
-}
-
 // The deliberate fault cross_connection: `b` and another connection exchange the buffers that they fill next.
 void adapter::mix_up_buffers(connection_buffers& b) {
   receive_buffer& mine = receive_store_.front(b.rx);
@@ -188,6 +179,7 @@ void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, 
   const tcp_view v = engine_->view(c);
   const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
   connection_buffers& b = buffers(c);
+  if (b.gathered && !config_.mutants.data_before_announcement) announcer_.release(c, announce_reason::data);
   us_record r = stream_record(c, v, US_REC_DATA);
   b.acked_dirty = false;
   while (length) {
@@ -236,36 +228,18 @@ void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, 
 void adapter::changed(cid c, change what, us_status status) {
   if (dead_) return;
   const tcp_view v = engine_->view(c);
-  const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
   connection_buffers& b = buffers(c);
   const auto step = [&](us_record_type type) {
     log(event_kind::engine_step, c.raw, std::uint64_t{type} << 32 | v.hard.snd_una.raw);
   };
-  // The connection's first buffer comes from the pool, so that the peer has a window before the host has
-  // looked.
-  const auto announce = [&](us_record_type type, bool with_buffer) {
-    us_record r = connection_record(c, v, type);
-    if (with_buffer) {
-      if (pool_.empty()) {
-        ++counters_.pool_empty;
-      } else {
-        const receive_buffer p = pool_.pop_front();
-        receive_store_.push(b.rx, p);
-        r.snd_wnd = p.id.raw;
-        r.u.conn.pool_kib = static_cast<std::uint16_t>(p.length / 1024);
-        r.rcv_adv = (v.hard.rcv_nxt + p.length).raw;
-        deferred_grants_.push_back({c, v.hard.rcv_nxt + p.length});
-      }
-    }
-    step(type);
-    output_.push(r, is_protected);
-  };
   switch (what) {
     case change::embryo:
-      announce(US_REC_EMBRYO, true);
+      step(US_REC_EMBRYO);
+      begin_connection(c, v);
       break;
     case change::established:
-      announce(US_REC_ESTABLISHED, !(v.hard.conn & US_CONN_PASSIVE));
+      step(US_REC_ESTABLISHED);
+      announce_connection(c, v);
       break;
     case change::acked:
       while (!b.tx.empty()) {
@@ -285,10 +259,12 @@ void adapter::changed(cid c, change what, us_status status) {
       us_record r = stream_record(c, v, type);
       r.u.end.status = status;
       step(type);
-      if (b.reads) {
+      const bool quiet = announcer_.gathers() && !b.opened && v.hard.conn & US_CONN_PASSIVE;
+      const bool to_be_told = withdraw_connection(c, v);
+      if (to_be_told && b.reads) {
         ended_.push_back({c, r});
-      } else {
-        output_.push(r, false);
+      } else if (to_be_told) {
+        output_.push(r, false, quiet);
       }
       receive_store_.clear(b.rx);
       send_store_.clear(b.tx);

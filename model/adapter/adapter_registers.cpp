@@ -79,7 +79,8 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return US_ABI_MAJOR << 16 | US_ABI_MINOR;
     case US_REG_FEATURES:
       return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
-             US_FEATURE_SET_OPTIONS | (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
+             US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE |
+             (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
              (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
     case US_REG_STATUS:
       return status_;
@@ -99,6 +100,7 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
     case US_REG_SECRET_1:
     case US_REG_SECRET_2:
     case US_REG_SECRET_3:
+    case US_REG_ANNOUNCE_NOW:
       return 0;
     default:
       return regs_[offset / 4];
@@ -122,11 +124,20 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
       if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_)
         return;  // past the ring, or backwards
       idt_tail_ = value;
+      output_.input_doorbell();
       fetch_descriptors();
       break;
     }
     case US_REG_ODT_HEAD:
       if (output_.host_consumed(value)) after_engine();
+      break;
+    case US_REG_ANNOUNCE_COUNT:
+    case US_REG_ANNOUNCE_AGE_US:
+      announcer_.configure(regs_[US_REG_ANNOUNCE_COUNT / 4], regs_[US_REG_ANNOUNCE_AGE_US / 4] * 1_us);
+      break;
+    case US_REG_ANNOUNCE_NOW:
+      announcer_.flush(announce_reason::idle);
+      after_engine();
       break;
     case US_REG_HEARTBEAT_US:
       if (value) start_beating();
@@ -186,6 +197,7 @@ void adapter::reset() {
   dma.reset();
   engine_.reset(new tcp_engine(config_.tcp, *this));
   output_.reset();
+  announcer_.clear();
   control_ = 0;
   status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
   std::memset(regs_, 0, sizeof regs_);
@@ -202,6 +214,8 @@ void adapter::reset() {
     b = connection_buffers{};
   }
   pool_.clear();
+  pool_peak_ = 0;
+  announced_.clear();
   deferred_grants_.clear();
   acked_.clear();
   ended_.clear();

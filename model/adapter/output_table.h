@@ -2,6 +2,7 @@
 // interrupt.
 #pragma once
 #include <cstdint>
+#include <span>
 
 #include "model/abi/ids.h"
 #include "model/abi/seq32.h"
@@ -16,6 +17,9 @@ namespace understudy {
 
 struct output_table_counters {
   std::uint64_t records = 0, flushes = 0, interrupts = 0, stalled = 0;
+  // Those that establishment of connections caused: interrupts while new EMBRYO or ESTABLISHED records lay in
+  // the table; ODT_HEAD doorbells that passed such records, and IDT_TAIL doorbells up to the next ODT_HEAD.
+  std::uint64_t opening_interrupts = 0, opening_doorbells = 0;
 };
 
 // A record that finds the ring full waits until the host has consumed others; order is kept.
@@ -38,7 +42,19 @@ class output_table {
 
   // Complete `r` (number, epoch, idt_head, crc) and write it behind everything queued. `prove`: on_commit(c,
   // r.rcv_nxt) follows. Payload that the record covers was queued before.
-  void push(us_record r, bool prove);
+  // `quiet`: no interrupt is needed for it.
+  void push(us_record r, bool prove, bool quiet = false);
+  // Complete and write all of them, none to be proven, in one write (two at the table's end) behind
+  // everything queued.
+  void push_burst(std::span<us_record> all);
+  // Interrupt for quiet records, too.
+  void call_host();
+  // Doorbell IDT_TAIL.
+  void input_doorbell() { counters_.opening_doorbells += opening_served_; }
+  // Records that fit now.
+  std::uint32_t room() const {
+    return waiting_.empty() && tail_ - host_head_ < entries_ ? entries_ - (tail_ - host_head_) : 0;
+  }
   // Doorbell ODT_HEAD. Out of range (beyond what was written): ignored, false.
   bool host_consumed(std::uint32_t head);
   // To be written into records from now on.
@@ -54,13 +70,18 @@ class output_table {
   struct waiting {
     us_record r;
     bool prove;
+    bool quiet;
   };
   struct unproven {
     cid c;
     seq32 rcv_nxt;
     std::uint32_t number;
   };
-  void write(us_record& r, bool prove);
+  void write(us_record& r, bool prove, bool quiet);
+  void seal(us_record& r);
+  // Somebody waits for the records written so far: interrupt.
+  void loud();
+  bool loud_waits() const { return static_cast<std::int32_t>(loud_tail_ - host_head_) > 0; }
   void start_proof();
   void proven_up_to(std::uint32_t number);  // exclusive
   void schedule_interrupt();
@@ -81,6 +102,10 @@ class output_table {
   std::uint32_t flushes_out_ = 0;
   bool armed_ = true;
   bool interrupt_pending_ = false;
+  std::uint32_t loud_tail_ = 0;       // after the newest record that is not quiet
+  std::uint32_t interrupt_tail_ = 0;  // tail at the newest interrupt
+  fifo<std::uint32_t> opening_;       // numbers of EMBRYO and ESTABLISHED records not consumed
+  bool opening_served_ = false;       // the newest ODT_HEAD passed some
   picos last_interrupt_ = 0;
   fifo<waiting> waiting_;
   fifo<unproven> unproven_;

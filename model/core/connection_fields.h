@@ -36,6 +36,9 @@
   X(fin_accepted, bool, hard, delegated, low, "rcv_nxt covers the peer's FIN.")                              \
   X(peer_syn_committed, bool, hard, delegated, low,                                                          \
     "The host knows the connection: segments may acknowledge the SYN.")                                      \
+  X(cookie, bool, hard, constant, exact, "iss is a cookie: the peer's segments tell the connection.")        \
+  X(unannounced, bool, soft, delegated, any,                                                                 \
+    "Opened by the peer, established, and not announced to the host: counts towards the backlog.")           \
   X(last_ack_sent, seq32, soft, delegated, low, "ACK number of the newest segment sent.")                    \
   X(rcv_mss, std::uint16_t, soft, delegated, any,                                                            \
     "Largest payload seen: the unit of the ACK-every-second rule.")                                          \

@@ -91,12 +91,38 @@ void tcp_engine::impl::leave_half_open(const conn& c) {
   const auto l = listeners.find({c.tuple.local, c.tuple.local_port});
   if (l == listeners.end()) return;
   --l->second.half_open;
-  if (!l->second.open && !l->second.half_open) listeners.erase(l);
+  drop_closed(l->first);
+}
+
+void tcp_engine::impl::leave_backlog(conn& c) {
+  if (!std::exchange(c.unannounced, false)) return;
+  const auto l = listeners.find({c.tuple.local, c.tuple.local_port});
+  if (l == listeners.end()) return;
+  --l->second.unannounced;
+  drop_closed(l->first);
+}
+
+void tcp_engine::impl::drop_closed(std::pair<ip_address, std::uint16_t> at) {
+  const auto l = listeners.find(at);
+  if (!l->second.open && !l->second.half_open && !l->second.unannounced) listeners.erase(l);
+}
+
+// RFC 9293 3.6.1 lets a TIME_WAIT be cut short where numbers cannot be mistaken; a table that is full of them
+// would refuse every peer for minutes.
+tcp_engine::impl::index tcp_engine::impl::take(const four_tuple& t) {
+  while (table.full() && !time_waits.empty()) {
+    const index i = table.find(time_waits.pop_front());
+    if (i == none || table.at(i).state != US_TCP_TIME_WAIT) continue;
+    ++counters.recycled_time_waits;
+    end(i, tcp_env::change::closed, US_OK);
+  }
+  return table.take(t);
 }
 
 void tcp_engine::impl::end(index i, tcp_env::change what, us_status status) {
   conn& c = table.at(i);
   if (c.state == US_TCP_SYN_RCVD) leave_half_open(c);
+  leave_backlog(c);
   c.state = US_TCP_CLOSED;
   disarm(c);
   c.ack_deadline = 0;
@@ -111,13 +137,14 @@ void tcp_engine::impl::end(index i, tcp_env::change what, us_status status) {
 // ------------------------------------------------------------------------------------------------ commands
 
 bool tcp_engine::listen(const ip_address& local, std::uint16_t port, std::uint8_t addr_index,
-                        std::uint32_t backlog, std::uint8_t conn) {
+                        std::uint32_t backlog, std::uint8_t conn, const listen_terms& terms) {
   impl::listener& l = impl_->listeners[{local, port}];
   if (l.open) return false;
   l.open = true;
   l.addr_index = addr_index;
   l.conn = conn;
   l.backlog = backlog;
+  l.terms = terms;
   return true;
 }
 
@@ -125,7 +152,7 @@ bool tcp_engine::unlisten(const ip_address& local, std::uint16_t port) {
   const auto l = impl_->listeners.find({local, port});
   if (l == impl_->listeners.end() || !l->second.open) return false;
   l->second.open = false;
-  if (!l->second.half_open) impl_->listeners.erase(l);
+  impl_->drop_closed(l->first);
   return true;
 }
 
@@ -134,7 +161,7 @@ cid tcp_engine::connect(picos now, const four_tuple& t, std::uint8_t addr_index,
   impl& m = *impl_;
   m.present(now);
   if (m.table.find(t) != impl::none) return {};
-  const std::uint32_t i = m.table.take(t);
+  const std::uint32_t i = m.take(t);
   if (i == impl::none) return {};
   tcp_connection& c = m.table.at(i);
   m.begin(c, addr_index, conn & US_CONN_PROTECTED, m.config.mutants.reuse_isn ? seq32{1000} : iss);
@@ -276,6 +303,15 @@ us_status tcp_engine::restore(picos now, cid id, const tcp_hard_state& h) {
   return US_OK;
 }
 
+void tcp_engine::announced(cid id) {
+  const std::uint32_t i = impl_->table.find(id);
+  if (i != impl::none) impl_->leave_backlog(impl_->table.at(i));
+}
+
+void tcp_engine::offer(std::uint32_t bytes) {
+  impl_->offered = std::min(bytes, 65535u);
+}
+
 void tcp_engine::kick_restored(picos now) {
   impl& m = *impl_;
   m.present(now);
@@ -289,6 +325,7 @@ void tcp_engine::kick_restored(picos now) {
     if (closing) continue;
     if (c.state == US_TCP_TIME_WAIT) {
       m.arm(now, i, timer_kind::time_wait, 2 * m.config.msl);
+      m.time_waits.push_back(m.id(c, i));
     } else if (c.state == US_TCP_SYN_SENT || c.state == US_TCP_SYN_RCVD) {
       c.kicking = false;
       m.send_syn(now, i, true);
@@ -351,6 +388,7 @@ tcp_view tcp_engine::view(cid id) const {
   v.rto = impl_->retransmission_delay(c);
   v.retransmitted_segments = c.retransmitted;
   v.timeouts = c.timeouts;
+  v.host_must_know = !impl_->may_ack(c);
   v.reassembly_bytes = c.ooo.bytes;
   if (c.board) v.sacked_bytes = impl_->boards[c.board].held.bytes_within(c.snd_una, c.snd_max);
   v.in_recovery = c.in_recovery;
@@ -364,6 +402,10 @@ cid tcp_engine::find(const four_tuple& t) const {
 
 std::uint32_t tcp_engine::connections() const {
   return impl_->table.size();
+}
+std::uint32_t tcp_engine::listeners() const {
+  return static_cast<std::uint32_t>(
+      std::ranges::count_if(impl_->listeners, [](const auto& l) { return l.second.open; }));
 }
 const tcp_counters& tcp_engine::counters() const {
   return impl_->counters;

@@ -111,6 +111,16 @@ struct tcp_config {
   tcp_mutants mutants;
 };
 
+// When a protected connection that the peer may believe established becomes known to the host: see
+// us_commit_policy.
+struct listen_terms {
+  us_commit_policy commit = US_COMMIT_BEFORE_SYNACK;
+  std::uint32_t cookies_above = 0;  // half-open connections from which on SYNs get cookies; 0: never
+  bool speaks_first = false;        // the server does: no cookies, SYNs are dropped instead
+  bool gathered = false;            // established connections count towards the backlog until announced()
+  picos cookies_until = 0;          // before this instant peers may answer cookies of another adapter
+};
+
 // Hard state of one connection, as a substitute gets it, and as the owner may read it.
 struct tcp_hard_state {
   four_tuple tuple;
@@ -149,6 +159,7 @@ struct tcp_view {
   picos rto = 0;
   std::uint64_t retransmitted_segments = 0;
   std::uint64_t timeouts = 0;
+  bool host_must_know = false;  // protected, and nothing may acknowledge the SYN before on_committed()
   std::uint32_t reassembly_bytes = 0;
   std::uint32_t sacked_bytes = 0;  // held by the peer out of order, as far as known
   bool in_recovery = false;
@@ -158,13 +169,18 @@ struct tcp_counters {
   std::uint64_t segments_in = 0, segments_out = 0, retransmissions = 0, timeouts = 0, fast_retransmits = 0,
                 resets_sent = 0, resets_received = 0, out_of_window = 0, challenge_acks = 0, paws_drops = 0,
                 duplicate_bytes = 0, out_of_order = 0, refused_syns = 0, sack_recoveries = 0, keepalives = 0,
-                ecn_marks = 0, ecn_reductions = 0;
+                ecn_marks = 0, ecn_reductions = 0, cookies_sent = 0, cookies_taken = 0,
+                recycled_time_waits = 0;
   // Steps through lists and tables that the most laborious segment so far took: no peer decides them.
   std::uint64_t most_steps = 0;
 };
 
 class tcp_engine {
  public:
+  // A SYN cookie is good in the slot of its making and in the next: 65 to 131 seconds.
+  static constexpr unsigned cookie_slot_bits = 16;  // of the millisecond clock
+  static constexpr picos cookie_life = (2ull << cookie_slot_bits) * 1_ms;
+
   tcp_engine(const tcp_config& config, tcp_env& env);
   ~tcp_engine();
   tcp_engine(const tcp_engine&) = delete;
@@ -177,12 +193,13 @@ class tcp_engine {
 
   // ---- from the wire
   // A TCP segment whose frame passed every checksum, destined to one of our addresses (index `addr_index`).
-  void on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index);
+  // True: it answers a cookie and has opened its connection; give it once more when the grants are in.
+  bool on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index);
 
   // ---- from the host
-  // False: a listener is there already / is not there.
+  // False: a listener is there already / is not there. `backlog`: connections half-open or not announced().
   bool listen(const ip_address& local, std::uint16_t port, std::uint8_t addr_index, std::uint32_t backlog,
-              std::uint8_t conn);
+              std::uint8_t conn, const listen_terms& terms = {});
   bool unlisten(const ip_address& local, std::uint16_t port);
   // Start a handshake with this ISS. An invalid cid: table full or tuple in use.
   cid connect(picos now, const four_tuple& t, std::uint8_t addr_index, seq32 iss, std::uint8_t conn);
@@ -196,6 +213,10 @@ class tcp_engine {
   // A live connection of a dead adapter under its old id. Nothing is sent before kick(); send ranges and
   // grants follow by post_send() and grant(). US_ERR_IN_USE: the index or tuple is taken.
   us_status restore(picos now, cid c, const tcp_hard_state& h);
+  // The host has been told of a connection that a peer opened: it leaves the backlog.
+  void announced(cid c);
+  // Window that a cookie's SYN-ACK offers: bytes that embryo() will grant; 0: none, and no cookies.
+  void offer(std::uint32_t bytes);
   // Elicit the peer's state for every restored connection: see send_request::kick. SYN_RCVD sends its SYN-ACK
   // again, SYN_SENT its SYN; TIME_WAIT only restarts its timer.
   void kick_restored(picos now);
@@ -220,6 +241,7 @@ class tcp_engine {
   tcp_view view(cid c) const;  // c is known
   cid find(const four_tuple& t) const;
   std::uint32_t connections() const;
+  std::uint32_t listeners() const;
   const tcp_counters& counters() const;
 
  private:

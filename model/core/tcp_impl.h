@@ -1,10 +1,11 @@
 // Inside the TCP engine: what its parts share. tcp_engine.cpp holds the host's commands, tcp_input.cpp the
-// processing of segments, tcp_guard.cpp which of them are believed, tcp_output.cpp sending and acknowledging,
-// tcp_congestion.cpp loss and round trips, tcp_timers.cpp time.
+// processing of segments, tcp_cookie.cpp SYN cookies, tcp_guard.cpp which of them are believed,
+// tcp_output.cpp sending and acknowledging, tcp_congestion.cpp loss and round trips, tcp_timers.cpp time.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "model/core/congestion.h"
@@ -34,6 +35,8 @@ struct tcp_engine::impl {
     std::uint8_t conn = 0;
     std::uint32_t backlog = 0;
     std::uint32_t half_open = 0;
+    std::uint32_t unannounced = 0;
+    listen_terms terms;
     struct handshake {
       cid id;
       picos since;
@@ -57,6 +60,8 @@ struct tcp_engine::impl {
   std::map<std::pair<ip_address, std::uint16_t>, listener> listeners;
   picos clock_origin = 0;
   std::uint32_t clock_at_origin = 0;
+  std::uint32_t offered = 0;  // window of a cookie's SYN-ACK
+  fifo<cid> time_waits;       // in the order of their beginning; some are over already
 
   // ---- connections
   cid id(const conn& c, index i) const { return cid{i, c.generation}; }
@@ -68,6 +73,11 @@ struct tcp_engine::impl {
   // Tell the owner how the connection ended and forget it.
   void end(index i, tcp_env::change what, us_status status);
   void leave_half_open(const conn& c);
+  void leave_backlog(conn& c);
+  // Forget the listener if it is closed and nothing refers to it.
+  void drop_closed(std::pair<ip_address, std::uint16_t> at);
+  // A fresh connection; a full table gives up the oldest TIME_WAIT. none: full of live ones.
+  index take(const four_tuple& t);
   // Give up the oldest half-open connection of `l` if it has waited for longer than a handshake takes.
   void make_room(picos now, listener& l);
   // Note a half-open connection that begins now.
@@ -79,7 +89,7 @@ struct tcp_engine::impl {
   }
 
   // ---- input
-  void no_connection(picos now, const segment& s, std::uint8_t addr_index);
+  bool no_connection(picos now, const segment& s, std::uint8_t addr_index);
   void passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l);
   void answer_reset(const segment& s);
   void agree_options(conn& c, const segment& s);
@@ -94,8 +104,18 @@ struct tcp_engine::impl {
   void answered(index i);
   void text_input(picos now, index i, const segment& s, const frame_ref& f);
   void hold_slice(conn& c, payload_slice s);
+  void note_gap(conn& c, seq32 peer_next);
   void ask_for_the_rest(conn& c);
   void accept_slice(picos now, index i, const payload_slice& s);
+
+  // ---- cookies
+  std::uint32_t cookie_hash(const four_tuple& t, std::uint32_t slot) const;
+  seq32 cookie_iss(picos now, const four_tuple& t, seq32 irs, std::uint16_t mss) const;
+  std::optional<std::uint16_t> cookie_mss(picos now, const segment& s) const;
+  std::uint32_t cookie_tsval(picos now, const conn& c) const;
+  void restrict_to_cookie(conn& c) const;
+  void send_cookie(picos now, const segment& s, listener& l);
+  bool take_cookie(picos now, const segment& s, std::uint8_t addr_index, listener& l);
 
   // ---- guard
   bool timestamp_ok(picos now, index i, const segment& s);
@@ -132,6 +152,7 @@ struct tcp_engine::impl {
   std::uint32_t retransmit(index i, seq32 from, seq32 to);
   seq32 empty_ack_seq(const conn& c, seq32 next) const;
   bool fill_segment(picos now, const tcp_env::send_request& r, index i, segment& out);
+  bool repeats_ack(const conn& c) const;
   std::uint16_t advertise(conn& c, bool syn);
 
   // ---- selective acknowledgment

@@ -10,14 +10,17 @@ constexpr std::uint8_t most_duplicates_owed = 3;  // what makes a peer send agai
 
 }  // namespace
 
-void tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index) {
+bool tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index) {
   impl& m = *impl_;
   m.present(now);
   ++m.counters.segments_in;
   const std::uint32_t i = m.table.find(s.tuple);
   if (i == impl::none) return m.no_connection(now, s, addr_index);
   const tcp_connection& c = m.table.at(i);
-  if (c.state == US_TCP_SYN_SENT) return m.syn_sent_input(now, i, s);
+  if (c.state == US_TCP_SYN_SENT) {
+    m.syn_sent_input(now, i, s);
+    return false;
+  }
   if (c.state == US_TCP_TIME_WAIT && m.reused_by_syn(c, s)) {
     m.end(i, tcp_env::change::closed, US_OK);
     return m.no_connection(now, s, addr_index);
@@ -28,21 +31,28 @@ void tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std
   m.input(now, i, s, f);
   if (m.table.used(i) && m.table.at(i).keepalive) m.schedule(i);
   m.counters.most_steps = std::max(m.counters.most_steps, m.work + m.reassembly.steps);
+  return false;
 }
 
 // ------------------------------------------------------------------------------------------------ no
 // connection
 
 // RFC 9293 3.10.7.1 and 3.10.7.2.
-void tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t addr_index) {
-  if (s.flags & tcp_rst) return;
+// True: as on_segment().
+bool tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t addr_index) {
+  if (s.flags & tcp_rst) return false;
   listener* l = find_listener(s.tuple);
   if (!l || !l->open) {
     if (s.flags & tcp_syn) ++counters.refused_syns;
-    return answer_reset(s);
+    answer_reset(s);
+  } else if (s.flags & tcp_ack) {
+    if (!(s.flags & tcp_syn) && now < l->terms.cookies_until && cookie_mss(now, s))
+      return take_cookie(now, s, addr_index, *l);
+    answer_reset(s);
+  } else if (s.flags & tcp_syn) {
+    passive_open(now, s, addr_index, *l);
   }
-  if (s.flags & tcp_ack) return answer_reset(s);
-  if (s.flags & tcp_syn) passive_open(now, s, addr_index, *l);
+  return false;
 }
 
 void tcp_engine::impl::answer_reset(const segment& s) {
@@ -86,8 +96,11 @@ void tcp_engine::impl::agree_options(conn& c, const segment& s) {
 }
 
 void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l) {
-  if (l.half_open >= l.backlog) make_room(now, l);
-  const index i = l.half_open < l.backlog ? table.take(s.tuple) : none;
+  const bool flood = l.terms.cookies_above && l.half_open >= std::min(l.terms.cookies_above, l.backlog);
+  if (flood && !l.terms.speaks_first && l.unannounced < l.backlog) return send_cookie(now, s, l);
+  if (!flood && l.half_open + l.unannounced >= l.backlog) make_room(now, l);
+  const bool room = !flood && l.half_open + l.unannounced < l.backlog;
+  const index i = room ? take(s.tuple) : none;
   if (i == none) {
     ++counters.refused_syns;
     return;
@@ -98,10 +111,17 @@ void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t ad
         fresh_iss(now, s.tuple));
   offer_options(c);
   agree_options(c, s);
+  c.peer_syn_committed = l.terms.commit != US_COMMIT_BEFORE_SYNACK;
+  if (l.terms.commit == US_COMMIT_BEFORE_DATA_ACK) {
+    restrict_to_cookie(c);
+    c.iss = c.snd_una = c.recover = c.sack_from = cookie_iss(now, s.tuple, s.seq, c.mss);
+    c.snd_nxt = c.snd_high = c.snd_max = c.snd_end = c.iss + 1;
+  }
   c.ts_recent_ms = clock_ms(now);
   c.state = US_TCP_SYN_RCVD;
   c.rcv_nxt = c.rcv_adv = c.rcv_grant = s.seq + 1;
-  c.rcv_committed = c.last_ack_sent = s.seq;
+  c.rcv_committed = c.peer_syn_committed ? c.rcv_nxt : s.seq;
+  c.last_ack_sent = s.seq;
   env.changed(id(c, i), tcp_env::change::embryo, US_OK);
   if (may_ack(c)) send_syn(now, i, false);
 }
@@ -138,7 +158,14 @@ void tcp_engine::impl::syn_sent_input(picos now, index i, const segment& s) {
 // The peer has acknowledged our SYN.
 void tcp_engine::impl::establish(picos now, index i, const segment& s) {
   conn& c = table.at(i);
-  if (c.state == US_TCP_SYN_RCVD) leave_half_open(c);
+  if (c.state == US_TCP_SYN_RCVD) {
+    leave_half_open(c);
+    const auto l = listeners.find({c.tuple.local, c.tuple.local_port});
+    if (c.conn & US_CONN_PASSIVE && !c.restored && l != listeners.end() && l->second.terms.gathered) {
+      c.unannounced = true;
+      ++l->second.unannounced;
+    }
+  }
   if (c.rtt_timing) sample_rtt(c, now - c.rtt_start);
   c.rtt_timing = false;
   c.retries = c.backoff = 0;
@@ -222,6 +249,14 @@ void tcp_engine::impl::answered(index i) {
   if (c.timer == timer_kind::kick) disarm(c);
 }
 
+// The answer of a restored connection's peer carries its SND.NXT. Beyond rcv_nxt it tells of segments that the
+// old adapter took and did not commit: duplicate ACKs bring them back within a round trip, a time-out of the
+// peer takes seconds.
+void tcp_engine::impl::note_gap(conn& c, seq32 peer_next) {
+  c.gap_below = peer_next;
+  if (peer_next.after(c.rcv_nxt)) c.duplicates_owed = most_duplicates_owed;
+}
+
 bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
   conn& c = table.at(i);
   if (c.state == US_TCP_SYN_RCVD) {
@@ -231,6 +266,7 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     }
     if (!may_ack(c)) return false;  // the peer cannot have seen a SYN-ACK
     establish(now, i, s);
+    if (c.restored) note_gap(c, s.seq);
   }
   if (!ack_plausible(c, s.ack)) {
     challenge(now, i);
@@ -278,11 +314,7 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
   }
   if (kick_answered) {
     must_ack(i);
-    // The answer carries the peer's SND.NXT. Beyond rcv_nxt it tells of segments that the old adapter took
-    // and did not commit: duplicate ACKs bring them back within a round trip, a time-out of the peer takes
-    // seconds.
-    c.gap_below = s.seq;
-    if (s.seq.after(c.rcv_nxt)) c.duplicates_owed = most_duplicates_owed;
+    note_gap(c, s.seq);
   }
   return true;
 }
@@ -301,6 +333,8 @@ void tcp_engine::impl::enter_time_wait(picos now, index i) {
   conn& c = table.at(i);
   c.state = US_TCP_TIME_WAIT;
   arm(now, i, timer_kind::time_wait, 2 * config.msl);
+  while (!time_waits.empty() && table.find(time_waits.front()) == none) time_waits.drop_front();
+  time_waits.push_back(id(c, i));
   env.changed(id(c, i), tcp_env::change::time_wait, US_OK);
 }
 

@@ -30,6 +30,12 @@ bool tcp_engine::impl::window_update_due(const conn& c) const {
          edge.minus(c.rcv_adv) >= std::min<std::uint32_t>(2u * our_mss(c), c.rcv_grant.minus(ack) / 2);
 }
 
+// A duplicate ACK that asks for a lost segment: a peer without SACK counts it only if its window is that of
+// the one before (RFC 5681 2).
+bool tcp_engine::impl::repeats_ack(const conn& c) const {
+  return c.restored && !c.has_sack() && c.gap_below.after(c.rcv_nxt) && ackable(c) == c.last_ack_sent;
+}
+
 // The window field of a segment that is about to leave; remembers the edge.
 std::uint16_t tcp_engine::impl::advertise(conn& c, bool syn) {
   const seq32 ack = ackable(c);
@@ -38,7 +44,7 @@ std::uint16_t tcp_engine::impl::advertise(conn& c, bool syn) {
     c.rcv_adv = later(c.rcv_adv, ack + window);
     return static_cast<std::uint16_t>(window);
   }
-  c.rcv_adv = next_edge(c);
+  if (!repeats_ack(c)) c.rcv_adv = next_edge(c);
   std::uint32_t window = c.rcv_adv.after(ack) ? c.rcv_adv.minus(ack) : 0;
   if (config.mutants.shrink_window && counters.segments_out % 4 == 3) window /= 2;
   return static_cast<std::uint16_t>(std::min(window >> c.our_wscale, 65535u));
@@ -252,7 +258,7 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
   if (c.has_ecn()) ecn_mark(c, r, out);
   if (c.has_ts()) {
     out.options.has_ts = true;
-    out.options.tsval = tsval(now, c);
+    out.options.tsval = syn && c.cookie ? cookie_tsval(now, c) : tsval(now, c);
     out.options.tsecr = ack && c.ts_valid && !r.kick ? c.ts_recent : 0;
   }
   if (ack && !syn && !r.kick) report_held(c, c.effective_mss() - r.length, out.options);

@@ -30,7 +30,7 @@ std::string text_of(std::FILE* f) {
 
 std::vector<std::string> in_processes(std::size_t n, unsigned jobs, unsigned guard_seconds,
                                       const std::function<std::string(std::size_t)>& work,
-                                      const std::atomic<bool>* stop) {
+                                      const std::atomic<bool>* stop, const std::function<void()>& begins) {
   std::vector<std::string> answers(n);
   std::map<pid_t, running> children;
   const auto reap = [&] {
@@ -47,6 +47,7 @@ std::vector<std::string> in_processes(std::size_t n, unsigned jobs, unsigned gua
   };
   for (std::size_t i = 0; i < n && !(stop && stop->load()); ++i) {
     while (children.size() >= jobs) reap();
+    if (begins) begins();
     std::FILE* answer = std::tmpfile();
     if (!answer) throw std::runtime_error("temporary file: cannot be made");
     std::fflush(nullptr);

@@ -88,6 +88,17 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     add_common(*replay_app, replay.common, "Folder for the results; default: results/<id>");
   }
 
+  explore_arguments explore;
+  CLI::App* explore_app = nullptr;
+  if (env.explore) {
+    explore_app = app.add_subcommand("explore", "A grid of parameters: one run a cell, a table of them");
+    explore_app->add_option("sweep", explore.sweep, "Sweep file")->required()->type_name("SWEEP.toml");
+    explore_app->add_option("-j,--jobs", explore.jobs, "Runs at a time; default 1")
+        ->check(CLI::Range(1u, 256u))
+        ->type_name("N");
+    add_common(*explore_app, explore.common, "Folder for the results; default: results/<sweep's name>");
+  }
+
   live_arguments live;
   std::string live_captures = "off";
   CLI::App* live_app = nullptr;
@@ -170,6 +181,7 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     if (merge_app && merge_app->parsed()) return env.merge(merge, env);
     if (campaign_app && campaign_app->parsed()) return env.campaign(campaign, env);
     if (replay_app && replay_app->parsed()) return env.replay(replay, env);
+    if (explore_app && explore_app->parsed()) return env.explore(explore, env);
     if (live_app && live_app->parsed()) {
       live.captures = live_captures == "on";
       return env.live(live, env);

@@ -22,6 +22,7 @@ struct monitor_row {
 struct campaign_arguments;
 struct merge_arguments;
 struct replay_arguments;
+struct explore_arguments;
 struct live_arguments;
 struct pcie_bench_arguments;
 struct calibrate_arguments;
@@ -32,6 +33,8 @@ struct cli_environment {
   std::function<int(const campaign_arguments&, const cli_environment&)> campaign;
   std::function<int(const merge_arguments&, const cli_environment&)> merge;
   std::function<int(const replay_arguments&, const cli_environment&)> replay;
+  // A grid of runs; empty: not offered.
+  std::function<int(const explore_arguments&, const cli_environment&)> explore;
   // The model on a real network; empty: not offered.
   std::function<int(const live_arguments&, const cli_environment&)> live;
   // The card of pcie-bench on the bus; empty: not offered.

@@ -44,6 +44,12 @@ struct replay_arguments {
   std::string database;  // empty: the newest results.sqlite under --out or ./results
 };
 
+struct explore_arguments {
+  common_arguments common;
+  std::string sweep;
+  unsigned jobs = 1;
+};
+
 struct live_arguments {
   common_arguments common;
   std::string scenario;

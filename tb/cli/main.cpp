@@ -11,6 +11,7 @@
 
 #include "tb/cli/campaign_command.h"
 #include "tb/cli/cli.h"
+#include "tb/cli/explore_command.h"
 #include "tb/cli/live_command.h"
 #include "tb/cli/pcie_bench_command.h"
 #include "tb/monitors/monitor_set.h"
@@ -40,6 +41,7 @@ int sc_main(int argc, char** argv) {
   env.campaign = understudy::tb::campaign_command;
   env.merge = understudy::tb::merge_command;
   env.replay = understudy::tb::replay_command;
+  env.explore = understudy::tb::explore_command;
   env.live = understudy::tb::live_command;
   env.pcie_bench = understudy::tb::pcie_bench_command;
   env.calibrate = understudy::tb::calibrate_command;

@@ -58,7 +58,10 @@ void connection_watch::frame_in(const event& e, const wire_segment& s) {
   const wire_connection k = from_peer(s);
   if (s.syn && !s.has_ack) {  // a new incarnation, unless it is the SYN that we know
     connection& c = connections_[k];
-    if (c.over || !(c.syn_in && c.irs == s.seq)) c = connection{};
+    if (c.over || !(c.syn_in && c.irs == s.seq)) {
+      ports_[s.destination_port].half_open += c.over || !c.syn_in || c.peer_ack_known;
+      c = connection{};
+    }
   }
   const auto it = connections_.find(k);
   if (it == connections_.end()) return;
@@ -77,6 +80,7 @@ void connection_watch::frame_in(const event& e, const wire_segment& s) {
   if (!s.has_ack || s.rst || !c.syn_out) return;
   if (s.ack.after(c.highest_sent)) return;  // of something never sent: the engine judges it, not us
   heard(s, c, c.peer_ack_known && s.ack.after(c.peer_ack));
+  if (auto& open = ports_[s.destination_port].half_open; !c.peer_ack_known && open) --open;
   if (!c.peer_ack_known || s.ack.after(c.peer_ack)) c.peer_ack = s.ack;
   const std::uint32_t window = static_cast<std::uint32_t>(s.window)
                                << (!s.syn && c.scale_in && c.scale_out ? c.peer_scale : 0);
@@ -111,6 +115,7 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
     dma3_.checked();
   }
   if (s.syn) {
+    if (c.syn_out && s.seq != c.iss && may_precede_commit(s, c)) c.syn_out = false;  // another slot's cookie
     if (c.syn_out && s.seq != c.iss)
       tx3_.violated(e.number, e.at, fmt::format("{}: SYN sent again with another ISS", name(c, s)));
     if (!c.syn_out) {
@@ -147,7 +152,9 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
 
 void connection_watch::check_ack(const event& e, const wire_segment& s, connection& c) {
   if (c.is_protected || (!c.any_commit && !unprotected_ports_.count(s.source_port))) {
-    if (!c.any_commit || s.ack.after(c.committed)) {
+    if (may_precede_commit(s, c)) {
+      rx1_.checked();
+    } else if (!c.any_commit || s.ack.after(c.committed)) {
       rx1_.violated(
           e.number, e.at,
           c.any_commit
@@ -190,6 +197,16 @@ void connection_watch::check_ack(const event& e, const wire_segment& s, connecti
   if (!c.edge_known || edge.after(c.edge)) c.edge = edge;
   c.edge_known = true;
   owe_window(c, e.at);
+}
+
+// An ACK of nothing but the SYN, of a connection that the host need not know yet: by its listener's policy,
+// or a cookie under a flood, which the wire shows.
+bool connection_watch::may_precede_commit(const wire_segment& s, const connection& c) const {
+  if (c.any_commit || !c.syn_in || s.ack != c.irs + 1) return false;
+  const auto p = ports_.find(s.source_port);
+  if (p == ports_.end()) return false;
+  const port_terms& t = p->second;
+  return t.commit != US_COMMIT_BEFORE_SYNACK || (s.syn && t.cookies_above && t.half_open >= t.cookies_above);
 }
 
 void connection_watch::check_data(const event& e, const wire_segment& s, connection& c) {
@@ -284,6 +301,15 @@ void connection_watch::on_record_visible(unsigned adapter, const us_record& r, c
   if (r.type == US_REC_REFUSED || r.type == US_REC_ABORTED) c->cause = true;
   if (r.type == US_REC_ABORTED) c->aborted = true;
   if (r.type == US_REC_REFUSED || r.type == US_REC_CREDIT || names_wild(adapter, r)) return;
+  if (r.type == US_REC_DATA) {
+    if (c->established) {
+      rx8_.checked();
+    } else {
+      rx8_.violated(
+          e.number, e.at,
+          fmt::format("record {} tells data of connection {:#x}, which was not announced", r.number, r.cid));
+    }
+  }
   if (r.type == US_REC_DATA && r.u.data.len) {
     const buffer& b = buffers_.find(r.u.data.buf_id)->second;
     if (b.owner != r.cid) {
@@ -340,6 +366,8 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
     }
     case US_OP_LISTEN:
       if (!(d.flags & US_CONN_PROTECTED)) unprotected_ports_.insert(d.u.listen.port);
+      ports_[d.u.listen.port].commit = d.u.listen.commit;
+      ports_[d.u.listen.port].cookies_above = d.u.listen.cookies_above;
       break;
     case US_OP_CONNECT:
       if (!(d.flags & US_CONN_PROTECTED)) unprotected_ports_.insert(d.u.connect.local_port);
@@ -353,6 +381,7 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
     case US_OP_RESTORE: {
       connection* c = by_cid(d.cid);
       if (!c) break;
+      c->established = c->established || d.u.restore.state >= US_TCP_ESTABLISHED;
       const seq32 rcv_nxt{d.u.restore.rcv_nxt};
       if (rcv_nxt != c->committed || (c->ack_sent && rcv_nxt.before(c->highest_ack))) {
         rx4_.violated(
@@ -431,8 +460,8 @@ void connection_watch::on_takeover(unsigned from) {
 }
 
 std::vector<const monitor*> connection_watch::monitors() const {
-  return {&rx1_, &rx2_, &rx4_, &rx5_,  &rx6_,  &rx7_, &tx1_, &tx2_, &tx3_,
-          &tx4_, &tx5_, &tx6_, &dma3_, &dma5_, &lv3_, &lv5_, &ob2_};
+  return {&rx1_, &rx2_, &rx4_, &rx5_, &rx6_,  &rx7_,  &rx8_, &tx1_, &tx2_,
+          &tx3_, &tx4_, &tx5_, &tx6_, &dma3_, &dma5_, &lv3_, &lv5_, &ob2_};
 }
 
 }  // namespace understudy::tb

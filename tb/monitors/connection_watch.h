@@ -108,6 +108,7 @@ class connection_watch {
   void payload_visible(const event& e);
   void learn(const us_record& r);
   void check_ack(const event& e, const wire_segment& s, connection& c);
+  bool may_precede_commit(const wire_segment& s, const connection& c) const;
   void check_data(const event& e, const wire_segment& s, connection& c);
   std::string name(const connection& c, const wire_segment& s) const;
   // ---- connection_progress.cpp
@@ -132,10 +133,16 @@ class connection_watch {
   by_connection<seq32> last_iss_;  // of each tuple, beyond the end of its connections
   std::set<std::uint16_t>
       unprotected_ports_;  // local ones, of listeners and openings that ask for no failover
+  struct port_terms {      // of a local port, as its LISTEN said
+    std::uint8_t commit = US_COMMIT_BEFORE_SYNACK;
+    std::uint32_t cookies_above = 0;
+    std::uint32_t half_open = 0;  // SYNs that came in whose sender has acknowledged nothing
+  };
+  std::map<std::uint16_t, port_terms> ports_;
   std::vector<bool> fenced_;
   int silent_ = -1;  // the substitute of the recovery that is under way
   monitor rx1_{"I-RX-1", history_}, rx2_{"I-RX-2", history_}, rx4_{"I-RX-4", history_},
-      rx5_{"I-RX-5", history_}, rx6_{"I-RX-6", history_}, rx7_{"I-RX-7", history_};
+      rx5_{"I-RX-5", history_}, rx6_{"I-RX-6", history_}, rx7_{"I-RX-7", history_}, rx8_{"I-RX-8", history_};
   monitor tx1_{"I-TX-1", history_}, tx2_{"I-TX-2", history_}, tx3_{"I-TX-3", history_},
       tx4_{"I-TX-4", history_}, tx5_{"I-TX-5", history_}, tx6_{"I-TX-6", history_};
   monitor dma3_{"I-DMA-3", history_}, dma5_{"I-DMA-5", history_};

@@ -17,6 +17,7 @@ constexpr monitor_sentence sentences[] = {
     {"I-RX-5", "The cumulative ACK of a connection never goes back on the wire."},
     {"I-RX-6", "The advertised right edge never shrinks by a scale unit, nor exceeds what the host granted."},
     {"I-RX-7", "A FIN is acknowledged only after its commit."},
+    {"I-RX-8", "A connection is announced to the host before any record of its data."},
     {"I-TX-1", "Send bytes are given up only after the peer's ACK of them is recorded in host memory."},
     {"I-TX-2", "Bytes at a sequence number are as the host posted them, every time they are sent."},
     {"I-TX-3",

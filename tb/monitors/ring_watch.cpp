@@ -111,7 +111,7 @@ void ring_watch::tlp_up(const event& e) {
     if (e.a >= pcie_port::msi_base && e.a < pcie_port::msi_end) {
       a.interrupt_covers.push_back(a.records_issued);
     } else if (a.known && inside(e.a, length, a.rings.odt_iova, odt_bytes)) {
-      ++a.records_issued;
+      a.records_issued += length / US_ENTRY_BYTES;
     }
     return;
   }
@@ -149,31 +149,11 @@ void ring_watch::write_visible(const event& e) {
   const std::uint64_t odt_bytes = std::uint64_t{a.rings.odt_entries} * US_ENTRY_BYTES;
   if (a.known && inside(e.a, e.b, a.rings.odt_iova, odt_bytes)) {
     dma1_.checked();
-    us_record r;
-    if (e.length != sizeof r) {
+    if (e.length == 0 || e.length % sizeof(us_record)) {
       q1_.violated(e.number, e.at, fmt::format("adapter {}: a record of {} bytes", letter(e.unit), e.length));
       return;
     }
-    std::memcpy(&r, e.data, sizeof r);
-    const std::uint32_t slot = static_cast<std::uint32_t>((e.a - a.rings.odt_iova) / US_ENTRY_BYTES);
-    if (r.number != a.records_visible || slot != (r.number & (a.rings.odt_entries - 1)) ||
-        r.crc != crc32c(&r, offsetof(us_record, crc))) {
-      q1_.violated(e.number, e.at,
-                   fmt::format("adapter {}: record {} in slot {} where {} is due", letter(e.unit), r.number,
-                               slot, a.records_visible));
-    } else {
-      q1_.checked();
-    }
-    if (r.number - a.head >= a.rings.odt_entries) {
-      q4_.violated(e.number, e.at,
-                   fmt::format("adapter {}: record {} overwrites one from {} on that the host has not read",
-                               letter(e.unit), r.number, a.head));
-    } else {
-      q4_.checked();
-    }
-    a.records_visible = r.number + 1;
-    a.visible_at.push_back(e.at);
-    record_visible_(e.unit, r, e);
+    for (std::uint32_t n = 0; n < e.length; n += sizeof(us_record)) record_written(a, e, e.a + n, e.data + n);
     return;
   }
   if (a.known && inside(e.a, e.b, a.rings.heartbeat_iova, sizeof(us_heartbeat))) {
@@ -190,6 +170,31 @@ void ring_watch::write_visible(const event& e) {
         e.number, e.at,
         fmt::format("adapter {} writes {} bytes at {:#x}, which are not its own", letter(e.unit), e.b, e.a));
   }
+}
+
+void ring_watch::record_written(adapter_state& a, const event& e, std::uint64_t at,
+                                const std::uint8_t* bytes) {
+  us_record r;
+  std::memcpy(&r, bytes, sizeof r);
+  const std::uint32_t slot = static_cast<std::uint32_t>((at - a.rings.odt_iova) / US_ENTRY_BYTES);
+  if (r.number != a.records_visible || slot != (r.number & (a.rings.odt_entries - 1)) ||
+      r.crc != crc32c(&r, offsetof(us_record, crc))) {
+    q1_.violated(e.number, e.at,
+                 fmt::format("adapter {}: record {} in slot {} where {} is due", letter(e.unit), r.number,
+                             slot, a.records_visible));
+  } else {
+    q1_.checked();
+  }
+  if (r.number - a.head >= a.rings.odt_entries) {
+    q4_.violated(e.number, e.at,
+                 fmt::format("adapter {}: record {} overwrites one from {} on that the host has not read",
+                             letter(e.unit), r.number, a.head));
+  } else {
+    q4_.checked();
+  }
+  a.records_visible = r.number + 1;
+  if (!(r.flags & US_REC_FLAG_QUIET)) a.visible_at.push_back({r.number, e.at});
+  record_visible_(e.unit, r, e);
 }
 
 void ring_watch::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
@@ -274,7 +279,7 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
   } else {
     q5_.checked();
   }
-  if (a.visible_at.empty()) return;
+  if (a.visible_at.empty() || a.visible_at.front().number != r.number) return;
   judge_wakeup(adapter, log.count(), now);
   a.visible_at.drop_front();
 }
@@ -295,7 +300,7 @@ void ring_watch::judge_refusal() {
 
 picos ring_watch::unheard(adapter_state& a, picos now) {
   if (a.visible_at.empty() || a.woken || a.fenced || a.faulty) return 0;
-  const picos since = std::max(a.visible_at.front(), a.armed_at);
+  const picos since = std::max(a.visible_at.front().at, a.armed_at);
   return now > since ? now - since : 0;
 }
 
@@ -306,7 +311,7 @@ void ring_watch::judge_wakeup(unsigned adapter, std::uint64_t event, picos now) 
     lv2_.violated(
         event, now,
         fmt::format("adapter {}: {} records from {} on lay for {} us, and no interrupt came", letter(adapter),
-                    a.visible_at.size(), a.records_visible - a.visible_at.size(), waited / 1_us));
+                    a.visible_at.size(), a.visible_at.front().number, waited / 1_us));
   } else {
     lv2_.checked();
   }

@@ -46,6 +46,10 @@ class ring_watch {
   std::vector<const monitor*> monitors() const;
 
  private:
+  struct loud {
+    std::uint32_t number;
+    picos at;
+  };
   struct adapter_state {
     host::ring_facts rings;
     bool known = false;  // rings read from the driver
@@ -57,7 +61,7 @@ class ring_watch {
     std::uint32_t idt_tail = 0;  // at the device
     std::uint32_t idt_fetched = 0;
     fifo<std::uint32_t> interrupt_covers;  // records issued when each interrupt message left
-    fifo<picos> visible_at;                // of the records not yet consumed
+    fifo<loud> visible_at;                 // of the records not yet consumed that an interrupt is due for
     picos armed_at = 0;                    // the driver's latest word that it wants an interrupt
     bool woken = false;                    // one came since
     std::uint32_t consumed = 0;
@@ -72,6 +76,8 @@ class ring_watch {
   }
   adapter_state& state(unsigned adapter);
   void write_visible(const event& e);
+  // One record of a write, at `at`.
+  void record_written(adapter_state& a, const event& e, std::uint64_t at, const std::uint8_t* bytes);
   void tlp_up(const event& e);
   // For how long the oldest record has lain while nobody woke the driver.
   static picos unheard(adapter_state& a, picos now);

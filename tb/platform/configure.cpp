@@ -33,6 +33,7 @@ adapter_config adapter_of(const scenario& s) {
   c.mutants.cross_connection = s.has_mutant("cross_connection");
   c.mutants.skip_record_number = s.has_mutant("skip_record_number");
   c.mutants.fetch_beyond_tail = s.has_mutant("fetch_beyond_tail");
+  c.mutants.data_before_announcement = s.has_mutant("data_before_announcement");
   c.mutants.overrun_ring = s.has_mutant("overrun_ring");
   c.dma.mps = s.pcie.mps;
   c.dma.mrrs = s.pcie.mrrs;
@@ -123,6 +124,12 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac,
   c.buffer_bytes = s.memory.buffer_bytes;
   c.receive_buffer = s.memory.receive_buffer;
   c.send_buffer = s.memory.send_buffer;
+  c.announce_count = s.establish.batch;
+  c.announce_age_us = s.establish.age_us;
+  c.commit = s.establish.commit == "lazy"              ? US_COMMIT_LAZY
+             : s.establish.commit == "before_data_ack" ? US_COMMIT_BEFORE_DATA_ACK
+                                                       : US_COMMIT_BEFORE_SYNACK;
+  c.cookies_above = s.establish.cookies_above;
   c.heartbeat_us = static_cast<std::uint32_t>(s.failover.heartbeat / 1_us);
   c.heartbeat_misses = s.failover.misses;
   for (const auto& [ip, prefix] : addresses) {

@@ -2,8 +2,24 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 
 namespace understudy::tb {
+
+namespace {
+
+// The client waits for bytes or the FIN of the server before it says anything.
+bool server_acts_first(const flow& f) {
+  if (!f.turns.empty()) return f.turns.front().from == flow_direction::server_to_client;
+  return f.closing.has_first && f.closing.first == flow_direction::server_to_client;
+}
+
+constexpr picos listen_time = 20_us;  // between two looks at what the adapters listen to
+constexpr unsigned most_looks = 50'000;
+constexpr picos reopening_pause = 1_ms;
+constexpr std::uint8_t most_reopenings = 10;  // of one connection
+
+}  // namespace
 
 void cpu_clock::call_at(picos t, callback f) {
   std::size_t slot;
@@ -22,21 +38,22 @@ void cpu_clock::call_at(picos t, callback f) {
   });
 }
 
-// Tells every observer, and counts.
+// Tells every observer, and counts. An end whose connection is going to be opened again has not finished.
 class connections::fan : public replay_observer {
  public:
-  fan(std::vector<replay_observer*> all, std::size_t& finished) : all_(std::move(all)), finished_(finished) {}
+  fan(std::vector<replay_observer*> all, connections& of) : all_(std::move(all)), of_(of) {}
   void on_delivered(const replay_end& e, flow_direction d, std::uint64_t bytes, picos now) override {
     for (replay_observer* o : all_) o->on_delivered(e, d, bytes, now);
   }
   void on_finished(const replay_end& e, picos now) override {
-    ++finished_;
+    if (of_.reopens(e)) return;
+    ++of_.finished_;
     for (replay_observer* o : all_) o->on_finished(e, now);
   }
 
  private:
   std::vector<replay_observer*> all_;
-  std::size_t& finished_;
+  connections& of_;
 };
 
 connections::connections(platform& p, const scenario& s, const replay_set& flows, std::vector<bool> is_twin,
@@ -49,12 +66,13 @@ connections::connections(platform& p, const scenario& s, const replay_set& flows
       in_round_(flows.size() / s.workload.rounds),
       is_twin_(std::move(is_twin)),
       is_unprotected_(std::move(is_unprotected)),
-      fan_(std::make_unique<fan>(std::move(observers), finished_)),
+      fan_(std::make_unique<fan>(std::move(observers), *this)),
       host_clock_(*p.main.machine),
       twin_clock_(p.twin ? std::make_unique<cpu_clock>(*p.twin->machine) : nullptr) {
   const replay_options options{s.workload.pace == "capture" ? replay_pace::capture : replay_pace::fast, 0,
                                phase};
   ends_.resize(flows.size());
+  reopened_of_.resize(flows.size());
   for (std::size_t i = 0; i < flows.size(); ++i) {
     clock_if& peer = is_twin_[i] ? static_cast<clock_if&>(*twin_clock_) : static_cast<clock_if&>(peer_clock_);
     for (const flow_role role : {flow_role::client, flow_role::server}) {
@@ -88,7 +106,45 @@ bool connections::lost_by_choice(std::size_t i) const {
 
 void connections::open(picos stagger) {
   listen();
-  open_round(stagger);
+  agenda_.in(listen_time, [this, stagger] { open_when_heard(stagger, most_looks); });
+}
+
+// A SYN that comes before its LISTEN is executed would be refused.
+void connections::open_when_heard(picos stagger, unsigned looks) {
+  if (listening() >= listeners_wanted_ || looks == 0) return open_round(stagger);
+  agenda_.in(listen_time, [this, stagger, looks] { open_when_heard(stagger, looks - 1); });
+}
+
+std::size_t connections::listening() const {
+  std::size_t n = 0;
+  for (const host_side* h : {&platform_.main, platform_.twin ? &*platform_.twin : nullptr})
+    if (h)
+      for (const slot& s : h->slots) n += s.device->engine().listeners();
+  return n;
+}
+
+// The handshake of the connection of `e`, which has just broken, was given up by the peer: by a client whose
+// SYNs nobody answered in time, or by a server that forgot it before it heard the client's ACK. Then it is
+// opened again, between the same ports.
+bool connections::reopens(const replay_end& e) {
+  const std::size_t i = e.connection();
+  const flow_role other_role = e.role() == flow_role::client ? flow_role::server : flow_role::client;
+  replay_end* const other = end(i, other_role).get();
+  const bool on_host = (e.role() == flow_role::server) == host_serves_;
+  const std::string_view why = e.why();
+  if (e.now_in() != replay_end::state::broken || e.role() != flow_role::client || !other || !is_protected(i))
+    return false;
+  if (other->now_in() != replay_end::state::unopened) return false;
+  const bool gave_up =
+      on_host ? why == "reset" || why == "timed out" : e.opened() == never && why == "timed out";
+  if (!gave_up || reopened_of_[i] == most_reopenings) return false;
+  ++reopened_of_[i];
+  ++reopened_;
+  agenda_.in(reopening_pause, [this, i] {
+    end(i, flow_role::client)->begin_again();
+    open_one(i);
+  });
+  return true;
 }
 
 void connections::open_next_round(picos stagger) {
@@ -98,7 +154,7 @@ void connections::open_next_round(picos stagger) {
 
 void connections::open_round(picos stagger) {
   for (std::size_t i = round_ * in_round_; i < (round_ + 1) * in_round_; ++i)
-    if (flows_[i].open_phase == 0) agenda_.in(20_us + i % in_round_ * stagger, [this, i] { open_one(i); });
+    if (flows_[i].open_phase == 0) agenda_.in(i % in_round_ * stagger, [this, i] { open_one(i); });
 }
 
 void connections::open_phase(std::uint32_t p, picos stagger) {
@@ -135,26 +191,39 @@ stream_user* connections::accept(std::size_t i, stream& s) {
 
 void connections::listen() {
   const auto backlog = static_cast<unsigned>(in_round_ + 16);
+  listeners_wanted_ = 0;
   if (host_serves_) {
     // A port's connections come from one run of most_client_ports, or it is shared by captured ones.
     struct served {
       std::size_t first;
       bool protect;
+      bool speaks_first;
     };
     std::map<std::uint16_t, served> ports;
-    for (std::size_t i = 0; i < in_round_; ++i)
-      ports.try_emplace(server_port(i), served{i / most_client_ports * most_client_ports, is_protected(i)});
+    for (std::size_t i = 0; i < in_round_; ++i) {
+      served& port = ports
+                         .try_emplace(server_port(i), served{i / most_client_ports * most_client_ports,
+                                                             is_protected(i), false})
+                         .first->second;
+      port.speaks_first = port.speaks_first || server_acts_first(flows_[i]);
+    }
+    listeners_wanted_ = ports.size();
     for (const auto& [number, how] : ports)
       platform_.main.machine->post([this, port = number, here = how, backlog] {
-        platform_.main.streams->listen(port, backlog, here.protect,
-                                       [this, here](stream& s, std::uint16_t peer) {
-                                         return accept(here.first + peer - first_client_port, s);
-                                       });
+        host_streams& streams = *platform_.main.streams;
+        const auto name = [this, here](stream& s, std::uint16_t peer) {
+          return accept(here.first + peer - first_client_port, s);
+        };
+        if (here.speaks_first)
+          streams.listen_speaking(port, backlog, here.protect, name);
+        else
+          streams.listen(port, backlog, here.protect, name);
       });
     return;
   }
   for (std::size_t i = 0; i < in_round_; ++i) {
     if (is_twin_[i]) {
+      ++listeners_wanted_;
       platform_.twin->machine->post([this, i] {
         platform_.twin->streams->listen(server_port(i), 16, true,
                                         [this, i](stream& s, std::uint16_t) { return accept(i, s); });

@@ -51,8 +51,8 @@ class connections {
 
   ~connections();
 
-  // Listen, then open every connection of the first round and of phase 0, one each `stagger`. Call when the
-  // platform has started.
+  // Listen; once the adapters do, open every connection of the first round and of phase 0, one each
+  // `stagger`. Call when the platform has started.
   void open(picos stagger);
   // Open the connections of the next round, between the same addresses and ports as before. Call when nothing
   // is left of this one.
@@ -78,6 +78,8 @@ class connections {
   std::size_t ends_in_all() const { return ends_in_round_ * (ends_.size() / in_round_); }
   // Ends that reached complete or broken.
   std::size_t finished() const { return finished_; }
+  // Times that a connection was opened again because its peer had given the handshake up.
+  std::uint64_t reopened() const { return reopened_; }
 
  private:
   using two = std::array<std::unique_ptr<replay_end>, 2>;  // client, server; a responder's is null
@@ -91,6 +93,9 @@ class connections {
     return ends_[i][r == flow_role::client ? 0 : 1];
   }
   void listen();
+  void open_when_heard(picos stagger, unsigned looks);
+  std::size_t listening() const;
+  bool reopens(const replay_end& e);
   void open_one(std::size_t i);
   void poke(std::size_t i);
   void open_round(picos stagger);
@@ -115,8 +120,11 @@ class connections {
   free_clock peer_clock_;
   agenda agenda_;
   std::vector<two> ends_;
+  std::vector<std::uint8_t> reopened_of_;  // by connection
   std::size_t ends_in_round_ = 0;
   std::size_t finished_ = 0;
+  std::size_t listeners_wanted_ = 0;
+  std::uint64_t reopened_ = 0;
 };
 
 }  // namespace understudy::tb

@@ -78,11 +78,17 @@ class socket_streams : public host_streams {
   socket_streams(host_machine& machine, host::driver& d) : machine_(machine), sockets_(d) {
     sockets_.set_notifier(&socket_streams::notified, this);
   }
-  int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) override;
+  int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) override {
+    return listen_as(port, backlog, failover, false, std::move(accept));
+  }
+  int listen_speaking(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) override {
+    return listen_as(port, backlog, failover, true, std::move(accept));
+  }
   stream* connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
                   stream_user& user) override;
 
  private:
+  int listen_as(std::uint16_t port, unsigned backlog, bool failover, bool speaks_first, acceptor accept);
   static void notified(void* context, int fd, unsigned events);
   void dispatch();
   socket_stream& new_stream(int fd, stream_user* user);
@@ -143,10 +149,12 @@ socket_stream& socket_streams::new_stream(int fd, stream_user* user) {
   return *by_fd_[i];
 }
 
-int socket_streams::listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) {
+int socket_streams::listen_as(std::uint16_t port, unsigned backlog, bool failover, bool speaks_first,
+                              acceptor accept) {
   const int fd = sockets_.socket();
   if (fd < 0) return fd;
   sockets_.setsockopt(fd, host::socket_option::failover, failover);
+  sockets_.setsockopt(fd, host::socket_option::speaks_first, speaks_first);
   host::socket_address any;
   any.port = port;
   int e = sockets_.bind(fd, any);

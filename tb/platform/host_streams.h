@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "host_sw/driver/driver.h"
 #include "host_sw/hal/hal.h"
@@ -24,6 +25,10 @@ class host_streams {
 
   // 0, or a negative errno value. `failover`: the connections are to survive their adapter.
   virtual int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) = 0;
+  // The same for a server that speaks first: its peers may wait for it without a word.
+  virtual int listen_speaking(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) {
+    return listen(port, backlog, failover, std::move(accept));
+  }
   // Null: refused; `user` hears nothing then.
   virtual stream* connect(const ip_address& peer, std::uint16_t port, std::uint16_t local_port, bool failover,
                           stream_user& user) = 0;

@@ -1,5 +1,7 @@
 #include "tb/platform/phases.h"
 
+#include <algorithm>
+
 namespace understudy::tb {
 
 phases::phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& open, picos stagger,
@@ -27,8 +29,11 @@ bool phases::resting() const {
   if (r != host::recovery_state::active && r != host::recovery_state::running) return false;
   for (std::size_t i = 0; i < connections_.size(); ++i) {
     if (connections_.flow_of(i).open_phase > open_) continue;
+    // An end that has not heard of its connection yet, while the other has, will by what that says next.
+    const auto opened = [](const auto& e) { return e->now_in() != replay_end::state::unopened; };
+    const bool begun = std::ranges::any_of(connections_.ends(i), opened);
     for (const auto& e : connections_.ends(i))
-      if (!e->settled(open_)) return false;
+      if (!e->settled(open_) && (opened(e) || !begun)) return false;
   }
   for (const host::shadow_facts& f : platform_.main.driver->shadows())
     if (f.h_una != f.h_post_end) return false;

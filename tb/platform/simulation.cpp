@@ -16,7 +16,6 @@ namespace understudy::tb {
 
 namespace {
 
-constexpr picos stagger = 2_us;              // between two openings
 constexpr picos slice = 1_ms;                // of simulated time between two looks at the stop flag
 constexpr std::uint64_t harmless_fault = 1;  // kind in the event log: the adapter goes on as before
 constexpr picos last_look = 10_ms;      // at what is left when every TIME_WAIT is over; a failover fits in
@@ -50,6 +49,9 @@ std::vector<flow> flows_of(const scenario& s) {
   const bool host_is_server = s.workload.side == "server";
   const auto host_speaks =
       host_is_server ? flow_direction::server_to_client : flow_direction::client_to_server;
+  // Idle connections: the peer closes, so that no TIME_WAIT stays in the table; a responder cannot.
+  if (!s.workload.bytes)
+    return {in_three_phases(make_idle_flow(s.peer == "responder" ? host_speaks : opposite(host_speaks)))};
   for (std::uint32_t i = 0; i < active_of(s); ++i) {
     const std::uint64_t up =
         s.workload.direction == "down" ? 0 : s.workload.bytes;  // from the host behind the adapter
@@ -66,7 +68,8 @@ std::vector<flow> flows_of(const scenario& s) {
 
 // The flow of each connection: idle but for workload.active of them, which a draw chooses.
 replay_set workload_of(const scenario& s) {
-  if (!s.workload.active) return {flows_of(s), s.workload.connections, s.workload.rounds};
+  if (!s.workload.active || !s.workload.bytes)
+    return {flows_of(s), s.workload.connections, s.workload.rounds};
   const std::uint32_t n = std::max(1u, s.workload.connections);
   const std::uint32_t active = active_of(s);
   std::vector<std::size_t> chosen(n, active);  // the idle flow
@@ -82,7 +85,8 @@ replay_set workload_of(const scenario& s) {
 
 // Phases in which the workload is run; 0: it is not.
 std::uint32_t phases_of(const scenario& s) {
-  return s.workload.phases ? s.workload.phases : s.workload.active ? 3 : 0;
+  const bool waits = s.workload.capture.empty() && (s.workload.active || !s.workload.bytes);
+  return s.workload.phases ? s.workload.phases : waits ? 3 : 0;
 }
 
 // Payload that ends of connections get to see: all of it, or what the responders echo.
@@ -157,12 +161,15 @@ simulation::simulation(const scenario& s, const run_options& options)
                                       static_cast<unsigned>(platform_.main.slots.size()),
                                       std::vector{host_ip, host_ip6}, s.adapter.tcp.persist_max + 1_s);
     timeouts_ = std::make_unique<timeout_log>(platform_);
+    announce_latency_ =
+        std::make_unique<announce_latency>(log_, *platform_.main.driver, *platform_.main.machine,
+                                           static_cast<unsigned>(platform_.main.slots.size()));
     ack_latency_ = std::make_unique<ack_latency>(log_, static_cast<unsigned>(platform_.main.slots.size()));
   }
   log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
   if (phases_of(s))
     phases_ = std::make_unique<phases>(platform_, connections_, phases_of(s), open_phase_,
-                                       s.workload.active ? stagger : 0, [this](std::uint32_t p) {
+                                       s.workload.phases ? 0 : s.workload.interval, [this](std::uint32_t p) {
                                          if (on_rest_) on_rest_(p);
                                        });
 }
@@ -248,7 +255,7 @@ void simulation::start() {
     if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
   }
   if (on_started_) on_started_();
-  connections_.open(stagger);
+  connections_.open(s_.workload.interval);
   if (phases_) phases_->start();
 }
 
@@ -401,6 +408,7 @@ void simulation::count() {
     else if (!why.empty())
       ++result_.connections.aborted;
   }
+  result_.connections.reopened = connections_.reopened();
   result_.bytes = bytes();
   const bool lwip = platform_.lwip != nullptr;
   if (lwip) result_.peers.push_back("lwip");
@@ -414,7 +422,21 @@ void simulation::count() {
   h.interrupts = d.interrupts;
   h.descriptors = d.descriptors;
   h.records = d.records;
+  announce_counts& an = result_.announce;
   for (const slot& p : platform_.main.slots) {
+    const announce_counters& told = p.device->announcements();
+    const output_table_counters& table = p.device->record_counters();
+    const tcp_counters& tcp = p.device->engine().counters();
+    an.connections += told.connections;
+    an.bursts += told.bursts;
+    an.commit_writes += told.commit_writes;
+    an.collapsed += told.collapsed;
+    an.held += told.held;
+    an.interrupts += table.opening_interrupts;
+    an.doorbells += table.opening_doorbells;
+    an.cookies_sent += tcp.cookies_sent;
+    an.cookies_taken += tcp.cookies_taken;
+    an.refused_syns += tcp.refused_syns;
     h.dma_operations += p.device->dma.counters().operations;
     h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
     h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
@@ -423,6 +445,7 @@ void simulation::count() {
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
 
+  if (announce_latency_) an.latency = announce_latency_->times();
   if (ack_latency_) result_.ack_latency = ack_latency_->times();
   result_.failovers = failovers_.results();
   result_.faults = faults_.results();
@@ -457,7 +480,7 @@ run_result simulation::run() {
     close_down();
     if (round == s_.workload.rounds || connections_.finished() < connections_.ends_begun() || stopped())
       break;
-    connections_.open_next_round(stagger);
+    connections_.open_next_round(s_.workload.interval);
   }
   result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result_.stopped = stopped();

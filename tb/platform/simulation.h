@@ -7,6 +7,7 @@
 #include "model/net/pcapng.h"
 #include "tb/monitors/monitor_set.h"
 #include "tb/platform/ack_latency.h"
+#include "tb/platform/announce_latency.h"
 #include "tb/platform/connections.h"
 #include "tb/platform/event_printer.h"
 #include "tb/platform/failover_log.h"
@@ -91,6 +92,7 @@ class simulation {
   std::unique_ptr<pcapng_writer> capture_;
   std::unique_ptr<timeout_log> timeouts_;
   std::unique_ptr<ack_latency> ack_latency_;
+  std::unique_ptr<announce_latency> announce_latency_;
   struct mark {
     std::uint64_t retransmitted_bytes;
     timeout_counts timeouts;

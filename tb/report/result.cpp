@@ -75,6 +75,7 @@ std::string to_json(const run_result& r) {
   const auto& c = r.connections;
   const auto& b = r.bytes;
   const auto& h = r.host_interface;
+  const auto& a = r.announce;
   const json j = {
       {"schema", 1},
       {"status", r.held() ? "held" : "failed"},
@@ -98,6 +99,7 @@ std::string to_json(const run_result& r) {
         {"refused", c.refused},
         {"aborted", c.aborted},
         {"reset", c.reset},
+        {"reopened", c.reopened},
         {"unprotected_lost", c.unprotected_lost}}},
       {"bytes",
        {{"expected", b.expected},
@@ -108,6 +110,18 @@ std::string to_json(const run_result& r) {
       {"failovers", list(r.failovers, failover_json)},
       {"ack_latency_ps",
        {{"segments", r.ack_latency.segments}, {"p50", r.ack_latency.p50}, {"p99", r.ack_latency.p99}}},
+      {"announce",
+       {{"connections", a.connections},
+        {"bursts", a.bursts},
+        {"interrupts", a.interrupts},
+        {"doorbells", a.doorbells},
+        {"commit_writes", a.commit_writes},
+        {"collapsed", a.collapsed},
+        {"held", a.held},
+        {"cookies_sent", a.cookies_sent},
+        {"cookies_taken", a.cookies_taken},
+        {"refused_syns", a.refused_syns},
+        {"latency_ps", {{"p50", a.latency.p50}, {"p99", a.latency.p99}, {"max", a.latency.max}}}}},
       {"host_interface",
        {{"doorbells", h.doorbells},
         {"mmio_reads", h.mmio_reads},

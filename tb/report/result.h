@@ -18,10 +18,12 @@ struct library_versions {
 
 struct connection_counts {
   std::uint64_t opened = 0;
-  std::uint64_t completed = 0;         // all bytes delivered and closed in order
-  std::uint64_t refused = 0;           // SYN answered by RST
-  std::uint64_t aborted = 0;           // ended by a time-out or by the host
-  std::uint64_t reset = 0;             // was established, ended by an RST in either direction
+  std::uint64_t completed = 0;  // all bytes delivered and closed in order
+  std::uint64_t refused = 0;    // SYN answered by RST
+  std::uint64_t aborted = 0;    // ended by a time-out or by the host
+  std::uint64_t reset = 0;      // was established, ended by an RST in either direction
+  std::uint64_t reopened =
+      0;  // times that a connection was opened again: its peer had given the handshake up
   std::uint64_t unprotected_lost = 0;  // with their adapter, as they had chosen; in no other count but opened
 };
 
@@ -83,6 +85,28 @@ struct ack_latency_times {
   picos p99 = 0;
 };
 
+// Durations from the end of a handshake to the host's knowing of the connection.
+struct announce_times {
+  picos p50 = 0;
+  picos p99 = 0;
+  picos max = 0;
+};
+
+// How connections became known to the host under test.
+struct announce_counts {
+  std::uint64_t connections = 0;    // announced
+  std::uint64_t bursts = 0;         // writes of announcements, each of one or more records
+  std::uint64_t interrupts = 0;     // while new records of connections that open lay in the output table
+  std::uint64_t doorbells = 0;      // that followed the host's reading of such records
+  std::uint64_t commit_writes = 0;  // records that committed a handshake before its announcement
+  std::uint64_t collapsed = 0;      // ended before their announcement: neither was told
+  std::uint64_t held = 0;           // had to wait for an accept credit
+  std::uint64_t cookies_sent = 0;   // SYN-ACKs without memory
+  std::uint64_t cookies_taken = 0;  // connections that came of them, or of another adapter's
+  std::uint64_t refused_syns = 0;   // dropped for want of room
+  announce_times latency;           // zeros with monitors = "off"
+};
+
 struct host_interface_counts {
   std::uint64_t doorbells = 0;
   std::uint64_t mmio_reads = 0;
@@ -134,6 +158,7 @@ struct run_result {
   byte_counts bytes;
   std::vector<failover_result> failovers;
   host_interface_counts host_interface;
+  announce_counts announce;
   ack_latency_times ack_latency;
   std::vector<monitor_result> monitors;
   std::vector<fault_result> faults;

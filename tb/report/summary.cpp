@@ -135,12 +135,19 @@ std::string summary_text(const run_result& r, const scenario& s, const std::stri
   lines.push_back(
       labelled("connections", fmt::format("opened {}, completed {}, refused {}, aborted {}, reset {}",
                                           c.opened, c.completed, c.refused, c.aborted, c.reset)));
+  if (c.reopened)
+    lines.push_back(
+        labelled("", fmt::format("opened again {} times: the peer had given the handshake up", c.reopened)));
   const auto& h = r.host_interface;
   lines.push_back(
       labelled("host bus",
                fmt::format("{} doorbells, {} interrupts, {} records, {} TLPs, {} DMA operations, {:.1f} MB",
                            h.doorbells, h.interrupts, h.records, h.tlps, h.dma_operations,
                            static_cast<double>(h.dma_bytes) / 1e6)));
+  if (const auto& a = r.announce; a.connections)
+    lines.push_back(labelled(
+        "announced", fmt::format("{} connections in {} bursts, {} interrupts, {} doorbells; {} commit writes",
+                                 a.connections, a.bursts, a.interrupts, a.doorbells, a.commit_writes)));
   lines.push_back(labelled("monitors", monitors_line(r)));
   const std::string violation = first_violation(r);
   if (!violation.empty()) lines.push_back(labelled("", violation));

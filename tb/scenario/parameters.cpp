@@ -33,7 +33,7 @@ constexpr parameter table[] = {
      "reuse_isn|lost_wakeup|shifted_payload|stale_rcv_nxt|ack_regress|ack_fin_early|resend_other_bytes|"
      "ignore_window|write_outside|leak_buffer|cross_connection|skip_record_number|fetch_beyond_tail|"
      "interrupt_overtakes|overrun_ring|lose_retransmit|slow_recovery|trust_index|hoard_window|lose_persist|"
-     "answer_acks|false_alarm",
+     "answer_acks|false_alarm|data_before_announcement",
      "Deliberate defects of adapter or driver, each of which a monitor must catch; such a run is expected to "
      "fail."},
 
@@ -61,8 +61,10 @@ constexpr parameter table[] = {
      "others "
      "stay idle, and "
      "all close when the bytes have come. 0: all send, each as soon as it is open."},
-    {"workload.bytes", size, AT(workload.bytes), "1 B", "1024 GiB", "",
-     "Made-up streams: bytes of each connection in each direction."},
+    {"workload.bytes", size, AT(workload.bytes), "0 B", "1024 GiB", "",
+     "Made-up streams: bytes of each connection in each direction. 0: connections open, stay idle, and when "
+     "all are open "
+     "their peers close them (the host, if the peer is a responder)."},
     {"workload.rounds", integer, AT(workload.rounds), "1", "1000", "",
      "How often the workload is run. Each round opens the same connections between the same ports again, "
      "after every TIME_WAIT "
@@ -71,6 +73,8 @@ constexpr parameter table[] = {
      "Phases of the reference conversations, which fault campaigns use: everything comes to rest between two "
      "of them. 0: "
      "none; else 8 or more, without a capture."},
+    {"workload.interval", time, AT(workload.interval), "0 ps", "1 s", "",
+     "Time between the openings of two connections."},
     {"workload.direction", word, AT(workload.direction), "", "", "both|up|down",
      "Made-up streams: both ways, up (from the host behind the adapter to the peer) or down."},
     {"workload.peer_keepalive", time, AT(workload.peer_keepalive), "0 ps", "7200 s", "",
@@ -196,6 +200,22 @@ constexpr parameter table[] = {
     {"adapter.challenge_acks_per_second", integer, AT(adapter.tcp.challenge_acks_per_second), "1", "1000", "",
      "Limit of challenge ACKs for each connection (RFC 5961 7)."},
 
+    {"establish.batch", integer, AT(establish.batch), "1", "1024", "",
+     "Established connections that one announcement to the host gathers, at most. 1: piecemeal."},
+    {"establish.age_us", integer, AT(establish.age_us), "0", "1000000", "",
+     "Microseconds that an established connection waits for others to be announced with; 0: no limit, until "
+     "its peer "
+     "speaks."},
+    {"establish.commit", word, AT(establish.commit), "", "", "before_synack|before_data_ack|lazy",
+     "When a protected connection that its peer opens becomes known to the host: before the SYN-ACK; not "
+     "before its "
+     "first data are acknowledged, its initial sequence number being a cookie; or with its announcement, and "
+     "lost if "
+     "the adapter dies before."},
+    {"establish.cookies_above", integer, AT(establish.cookies_above), "0", "1048576", "",
+     "Half-open connections of a listener from which on SYNs are answered by cookies (RFC 4987 3.6); 0: "
+     "never. 1024: "
+     "as Linux's default of tcp_max_syn_backlog on a host of this size."},
     {"commit.proof", word, AT(commit.proof), "", "", "flush_read|host_ack|trusted_delay",
      "How the adapter learns that records and payload are visible in host memory: a read sent behind the "
      "writes, the driver's "
@@ -363,6 +383,7 @@ constexpr mutant mutant_table[] = {
     {"lose_persist", "The persist timer never fires."},
     {"answer_acks", "Every ACK is answered by an ACK."},
     {"false_alarm", "The application hears of a reset where the connection closed in order."},
+    {"data_before_announcement", "Data of a connection are recorded before the host is told of it."},
 };
 
 // Edits (insert, delete, replace) between two words.

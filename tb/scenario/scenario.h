@@ -45,6 +45,7 @@ struct workload_parameters {
   std::uint64_t bytes = 1024 * 1024;
   std::uint32_t rounds = 1;
   std::uint32_t phases = 0;
+  picos interval = 2_us;
   std::string direction = "both";  // "both", "up" (adapter to peer), "down"
   picos peer_keepalive = 0;
   std::uint64_t iss = any_iss;  // initial sequence number of every connection at both ends
@@ -81,6 +82,14 @@ struct adapter_parameters {
   std::uint32_t dma_tags = 64;
   picos dma_issue_time = 4_ns;
   std::uint64_t dma_backlog_bytes = 256 * 1024;
+};
+
+// Members carry the defaults of struct driver_config (host_sw/driver).
+struct establish_parameters {
+  std::uint32_t batch = 32;
+  std::uint32_t age_us = 20;
+  std::string commit = "before_synack";  // "before_synack", "before_data_ack", "lazy"
+  std::uint32_t cookies_above = 1024;
 };
 
 struct commit_parameters {
@@ -169,6 +178,7 @@ struct scenario {
   switch_parameters ethernet_switch;
   adapter_parameters adapter;
   commit_parameters commit;
+  establish_parameters establish;
   pcie_parameters pcie;
   host_parameters host;
   memory_parameters memory;

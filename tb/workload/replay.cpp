@@ -38,6 +38,16 @@ void replay_end::on_open() {
   pump();
 }
 
+void replay_end::begin_again() {
+  state_ = state::unopened;
+  shut_ = eof_ = closed_ = false;
+  why_ = "";
+  turn_ = 0;
+  written_ = received_ = corrupted_ = 0;
+  first_wrong_ = ~std::uint64_t{0};
+  opened_ = first_delivery_ = last_delivery_ = last_activity_ = never;
+}
+
 // Lets the turn that is being heard lie unread for its read_delay, once.
 bool replay_end::pause_reading() {
   if (reading_paused_) return true;

@@ -88,6 +88,8 @@ class replay_end final : public stream_user {
   void on_closed() override;
   void on_error(const char* why) override;
 
+  // The connection broke before it carried anything, and is going to be opened again: forget it.
+  void begin_again();
   // A phase was opened: go on.
   void poke() { pump(); }
   // Everything of `phase` and the phases before is said, heard and closed at this end.

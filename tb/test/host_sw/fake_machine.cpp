@@ -217,6 +217,17 @@ void fake_adapter::peer_completes(std::uint32_t cid) {
 }
 
 void fake_adapter::connect_succeeds(const us_idt_entry& e, std::uint32_t cid, std::uint32_t irs) {
+  begin_connect(e, cid, irs);
+  emit(conn_record(US_REC_ESTABLISHED, cid));
+}
+
+void fake_adapter::connect_commits(const us_idt_entry& e, std::uint32_t cid, std::uint32_t irs, bool acked) {
+  begin_connect(e, cid, irs);
+  if (!acked) connections[cid].snd_una = connections[cid].iss;
+  emit(conn_record(US_REC_EMBRYO, cid));
+}
+
+void fake_adapter::begin_connect(const us_idt_entry& e, std::uint32_t cid, std::uint32_t irs) {
   fake_connection& c = connections[cid] = {};
   c.connect = e;
   std::memcpy(c.peer_ip, e.u.connect.peer_ip, 16);
@@ -226,7 +237,6 @@ void fake_adapter::connect_succeeds(const us_idt_entry& e, std::uint32_t cid, st
   c.snd_una = c.snd_end = c.iss + 1;
   c.rcv_nxt = seq32{irs + 1};
   c.edge = c.rcv_nxt.raw;
-  emit(conn_record(US_REC_ESTABLISHED, cid));
 }
 
 void fake_adapter::peer_sends(std::uint32_t cid, const std::string& bytes, bool fin) {

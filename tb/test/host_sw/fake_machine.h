@@ -84,6 +84,8 @@ class fake_adapter {
   void peer_completes(std::uint32_t cid);
   // The CONNECT descriptor `e` succeeds under `cid`.
   void connect_succeeds(const us_idt_entry& e, std::uint32_t cid, std::uint32_t irs);
+  // Its handshake is committed, not announced: EMBRYO. `acked`: the peer has acknowledged our SYN, too.
+  void connect_commits(const us_idt_entry& e, std::uint32_t cid, std::uint32_t irs, bool acked = true);
   void peer_sends(std::uint32_t cid, const std::string& bytes, bool fin = false);
   void peer_acks(std::uint32_t cid, std::uint32_t una);
   void ends(std::uint32_t cid, us_record_type type, us_status status = US_OK);
@@ -97,6 +99,7 @@ class fake_adapter {
 
  private:
   void take(const us_idt_entry& e);
+  void begin_connect(const us_idt_entry& e, std::uint32_t cid, std::uint32_t irs);
   us_record conn_record(us_record_type type, std::uint32_t cid);
   fake_machine& m_;
   unsigned number_;

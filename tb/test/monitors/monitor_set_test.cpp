@@ -76,6 +76,32 @@ const story stories[] = {
        g.out({tcp_ack, iss + 1, irs + 2, 0, 1999});
      },
      {"I-RX-1"}},
+    {"I-RX-1", "a_synack_waits_for_its_record_unless_its_listener_has_another_policy",
+     [](watch_rig& g, bool breach) {
+       g.listen(breach ? US_COMMIT_BEFORE_SYNACK : US_COMMIT_LAZY, 0);
+       g.in({tcp_syn, irs, 0, 0, 2000});
+       g.out({tcp_syn | tcp_ack, iss, irs + 1, 0, 2000});
+     }},
+    {"I-RX-1", "a_cookie_needs_a_flood",
+     [](watch_rig& g, bool breach) {
+       g.listen(US_COMMIT_BEFORE_SYNACK, breach ? 2 : 1);
+       g.in({tcp_syn, irs, 0, 0, 2000});
+       g.out({tcp_syn | tcp_ack, iss, irs + 1, 0, 2000});
+     }},
+    {"I-RX-1", "a_listeners_policy_covers_no_more_than_the_syn",
+     [](watch_rig& g, bool breach) {
+       g.listen(US_COMMIT_LAZY, 0);
+       g.in({tcp_syn, irs, 0, 0, 2000});
+       g.out({tcp_syn | tcp_ack, iss, irs + 1, 0, 2000});
+       g.in({tcp_ack, irs + 1, iss + 1, 100, 2000});
+       g.out({tcp_ack, iss + 1, breach ? irs + 101 : irs + 1, 0, 2000});
+     }},
+    {"I-RX-8", "data_wait_for_their_announcement",
+     [](watch_rig& g, bool breach) {
+       g.begin();
+       if (!breach) g.announce();
+       g.receive(irs + 1, 100);
+     }},
     {"I-TX-1", "send_bytes_are_kept_until_their_ack_is_recorded",
      [](watch_rig& g, bool breach) {
        g.open();

@@ -166,21 +166,36 @@ struct watch_rig {
   // window each way.
   std::uint64_t buffer = 0;
   void open() {
+    begin();
+    announce();
+    post_send(iss + 1, 1000);
+  }
+  // Up to the end of its handshake, the posted buffer with it.
+  void begin() {
     in({tcp_syn, irs, 0, 0, 2000});
-    us_record r = record(US_REC_EMBRYO, irs + 1, iss);
+    commit(opening_record(US_REC_EMBRYO, iss));
+    buffer = post_buffer(1, irs + 1 + 4096);
+    out({tcp_syn | tcp_ack, iss, irs + 1, 0, 2000});
+    in({tcp_ack, irs + 1, iss + 1, 0, 2000});
+  }
+  void announce() { commit(opening_record(US_REC_ESTABLISHED, iss + 1)); }
+  us_record opening_record(us_record_type type, std::uint32_t snd_una) const {
+    us_record r = record(type, irs + 1, snd_una);
     std::copy(their_ip.bytes.begin(), their_ip.bytes.end(), r.u.conn.peer_ip);
     r.u.conn.local_port = our_port;
     r.u.conn.peer_port = their_port;
     r.u.conn.conn = US_CONN_PROTECTED | US_CONN_PASSIVE;
     r.snd_wnd = US_NO_BUF;
-    commit(r);
-    buffer = post_buffer(1, irs + 1 + 4096);
-    out({tcp_syn | tcp_ack, iss, irs + 1, 0, 2000});
-    in({tcp_ack, irs + 1, iss + 1, 0, 2000});
-    r.type = US_REC_ESTABLISHED;
-    r.snd_una = iss + 1;
-    commit(r);
-    post_send(iss + 1, 1000);
+    return r;
+  }
+  void listen(us_commit_policy commit, std::uint32_t cookies_above) {
+    us_idt_entry d{};
+    d.opcode = US_OP_LISTEN;
+    d.flags = US_CONN_PROTECTED;
+    d.u.listen.port = our_port;
+    d.u.listen.commit = static_cast<std::uint8_t>(commit);
+    d.u.listen.cookies_above = cookies_above;
+    watch.on_descriptor(0, d, 0);
   }
   // Payload [seq, seq + length) becomes visible in buffer 1 and its record behind it.
   void receive(std::uint32_t seq, std::uint32_t length, std::uint32_t snd_una = iss + 1) {

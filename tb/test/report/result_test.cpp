@@ -38,16 +38,19 @@ TEST(result_json, has_every_key_of_the_schema) {
   const json j = json::parse(to_json(full_result()));
   const words top = keys(j);
   for (const char* k :
-       {"schema",   "status",        "reasons",     "scenario",  "seed",           "revision",
-        "versions", "trace_hash",    "sim_time_ps", "wall_s",    "frames",         "frames_per_wall_s",
-        "peers",    "connections",   "bytes",       "failovers", "host_interface", "monitors",
-        "faults",   "ack_latency_ps"})
+       {"schema",   "status",         "reasons",     "scenario",  "seed",           "revision",
+        "versions", "trace_hash",     "sim_time_ps", "wall_s",    "frames",         "frames_per_wall_s",
+        "peers",    "connections",    "bytes",       "failovers", "host_interface", "monitors",
+        "faults",   "ack_latency_ps", "announce"})
     EXPECT_TRUE(top.count(k)) << k;
   EXPECT_EQ(j["schema"], 1);
   EXPECT_EQ(keys(j["versions"]), (words{"systemc", "verilator", "lwip"}));
   EXPECT_EQ(keys(j["connections"]),
-            (words{"opened", "completed", "refused", "aborted", "reset", "unprotected_lost"}));
+            (words{"opened", "completed", "refused", "aborted", "reset", "reopened", "unprotected_lost"}));
   EXPECT_EQ(keys(j["bytes"]), (words{"expected", "delivered", "lost", "duplicated", "corrupted"}));
+  EXPECT_EQ(keys(j["announce"]),
+            (words{"connections", "bursts", "interrupts", "doorbells", "commit_writes", "collapsed", "held",
+                   "cookies_sent", "cookies_taken", "refused_syns", "latency_ps"}));
   EXPECT_EQ(keys(j["host_interface"]), (words{"doorbells", "mmio_reads", "interrupts", "dma_operations",
                                               "dma_bytes", "tlps", "descriptors", "records"}));
   EXPECT_EQ(keys(j["failovers"][0]),
