@@ -39,6 +39,7 @@ bool disable_link(hal& h, unsigned adapter) {
 fence_result fence(hal& h, unsigned adapter) {
   if (clear_bus_master(h, adapter)) return fence_result::bus_master;
   if (disable_link(h, adapter)) return fence_result::link;
+  if (h.dma_revoke(adapter)) return fence_result::mappings;
   return fence_result::failed;
 }
 

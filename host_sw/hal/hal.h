@@ -45,9 +45,13 @@ class hal {
   virtual void port_cfg_write32(unsigned adapter, std::uint32_t offset, std::uint32_t value) = 0;
 
   // Zeroed memory, aligned to at least 64 bytes (page-aligned from 4096 bytes on); cpu is null if there is
-  // none left.
+  // none left. Every adapter may reach it until it is freed: with an IOMMU it is mapped for each, and what is
+  // not mapped no adapter reaches.
   virtual dma_region dma_alloc(std::size_t bytes) = 0;
   virtual void dma_free(const dma_region& region) = 0;
+  // Take every mapping from `adapter`, for good, and wait for an invalidation with drain: afterwards nothing
+  // of it lands any more, whatever the adapter does. False: there is no IOMMU to do that.
+  virtual bool dma_revoke(unsigned adapter) = 0;
 
   // Where a message-signalled interrupt for `vector` of `adapter` must be written (address, data), and what
   // to call then (null: nothing any more).

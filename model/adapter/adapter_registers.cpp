@@ -61,7 +61,12 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
     std::memcpy(t.get_data_ptr(), &value, 4);
   } else {
     std::memcpy(&value, t.get_data_ptr(), 4);
-    config_space_.write(offset, value);
+    if ((offset & ~3u) == config_space::device_control && (value & config_space::initiate_flr)) {
+      reset();
+      config_space_ = {};
+    } else {
+      config_space_.write(offset, value);
+    }
     dma.bus_master(config_space_.bus_master());
   }
   t.set_response_status(tlm::TLM_OK_RESPONSE);

@@ -13,10 +13,14 @@ config_space::config_space() {
   set(0x2c, US_PCI_DEVICE << 16 | US_PCI_VENDOR, 0);
   set(0x34, pcie_capability, 0);
   set(pcie_capability, 0x0002'0010 | msix_capability << 8, 0);  // PCI Express endpoint, version 2
-  set(pcie_capability + 0x04, 0x1000'0001, 0);                  // device: MPS 256, FLR
-  set(pcie_capability + 0x08, 0x0000'2020, 0x0000'f0ef);        // control: MPS 256, MRRS 512
+  set(pcie_capability + 0x04, 0x1000'0001, 0);                  // device: MPS 256, function-level reset
+  set(pcie_capability + 0x08, 0x0000'2020, 0x0000'70ef);        // control: MPS 256, MRRS 512
   set(msix_capability, 0x0000'0011 | (US_MSIX_VECTORS - 1) << 16, 0xc000'0000);  // enable and function mask
   set(msix_capability + 4, US_MSIX_TABLE, 0);
+  set(aer_capability, 0x0001 | 2u << 16, 0);  // Advanced Error Reporting, version 2, end of the list
+  set(aer_capability + 0x08, 0, 0x0010'0000 | 0x003f'f030);  // uncorrectable mask
+  set(aer_capability + 0x0c, 0x0006'2030, 0x003f'f030);      // severity: the defaults of PCIe 7.8.4.4
+  set(aer_capability + 0x14, 0x0000'2000, 0x0000'f1c1);      // correctable mask: advisory errors
   set(msix_capability + 8, US_MSIX_TABLE + US_MSIX_VECTORS * 16, 0);
 }
 

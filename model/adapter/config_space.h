@@ -13,7 +13,10 @@ class config_space {
   static constexpr std::uint32_t bus_master_bit = 1u << 2;
   static constexpr std::uint32_t bar0 = 0x10;
   static constexpr std::uint32_t pcie_capability = 0x40;
+  static constexpr std::uint32_t device_control = pcie_capability + 0x08;
+  static constexpr std::uint32_t initiate_flr = 1u << 15;  // of Device Control; reads as 0 (PCIe 6.6.2)
   static constexpr std::uint32_t msix_capability = 0x80;
+  static constexpr std::uint32_t aer_capability = 0x100;  // its status registers stay 0: the port reports
 
   config_space();
   // A dword at `offset` (rounded down to 4); 0 beyond the space.

@@ -22,9 +22,14 @@ enum class event_kind : std::uint8_t {
   timer,          // a protocol timer fires. unit: adapter; a: connection; b: which
   engine_step,    // the engine changes a connection. unit: adapter; a: connection; b: step code << 32 | value
   recovery_step,  // the host's failover manager moves on. unit: adapter; a: state; b: from-adapter
-  fault,          // an injected fault takes effect. unit: its target; a: 0 if the adapter is lost by it
+  fault,          // an injected fault takes effect. unit: its target; a: what it does to it, below
 };
 inline constexpr int event_kinds = 12;
+
+// What event_kind::fault carries in `a`.
+inline constexpr std::uint64_t lost_fault = 0;        // the adapter is lost
+inline constexpr std::uint64_t harmless_fault = 1;    // it goes on as before
+inline constexpr std::uint64_t unsilenced_fault = 2;  // it is lost to the host, but goes on by itself
 
 struct event {
   event_kind kind{};

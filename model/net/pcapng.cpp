@@ -43,9 +43,9 @@ pcapng_writer::~pcapng_writer() {
   discard();
 }
 
-unsigned pcapng_writer::add_interface(const std::string& name, bits_per_second rate) {
+unsigned pcapng_writer::add_interface(const std::string& name, bits_per_second rate, unsigned link_type) {
   begin_block(interface_description);
-  put32(1);  // LINKTYPE_ETHERNET
+  put32(link_type);
   put32(0);  // no limit on a packet's bytes
   option(2, name.data(), text_length(name.size()));
   if (rate) option(8, &rate, sizeof rate);
@@ -57,14 +57,25 @@ unsigned pcapng_writer::add_interface(const std::string& name, bits_per_second r
 
 void pcapng_writer::frame(picos at, unsigned interface, bool outbound, const frame_ref& f,
                           const char* comment) {
+  write_packet(at, interface, outbound, f.bytes(), f.size(), comment);
+}
+
+void pcapng_writer::packet(picos at, unsigned interface, bool outbound, std::span<const std::uint8_t> bytes,
+                           std::uint32_t length) {
+  write_packet(at, interface, outbound, bytes, length, nullptr);
+}
+
+void pcapng_writer::write_packet(picos at, unsigned interface, bool outbound,
+                                 std::span<const std::uint8_t> bytes, std::uint32_t length,
+                                 const char* comment) {
   const std::uint64_t ns = at / 1000;
   begin_block(enhanced_packet);
   put32(interface);
   put32(static_cast<std::uint32_t>(ns >> 32));
   put32(static_cast<std::uint32_t>(ns));
-  put32(f.size());
-  put32(f.size());
-  put(f.data(), f.size());
+  put32(static_cast<std::uint32_t>(bytes.size()));
+  put32(length);
+  put(bytes.data(), bytes.size());
   if (comment) option(1, comment, text_length(std::strlen(comment)));
   const std::uint32_t flags = outbound ? 2 : 1;
   option(2, &flags, sizeof flags);

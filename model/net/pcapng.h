@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,16 +22,23 @@ class pcapng_writer : public capture_sink {
   pcapng_writer(const pcapng_writer&) = delete;
   pcapng_writer& operator=(const pcapng_writer&) = delete;
 
-  // A new interface (Ethernet); returns its number, counted from 0. `rate` in bits per second; 0: not stated.
-  unsigned add_interface(const std::string& name, bits_per_second rate = 0);
+  // A new interface; returns its number, counted from 0. `rate` in bits per second; 0: not stated.
+  // `link_type`: one of the LINKTYPE_ numbers.
+  unsigned add_interface(const std::string& name, bits_per_second rate = 0, unsigned link_type = ethernet);
   // `interface` is one that was added. Times are cut to nanoseconds.
   void frame(picos at, unsigned interface, bool outbound, const frame_ref& f, const char* comment) override;
+  // A packet of another link type, of which only the first bytes are kept. `length`: all it had.
+  void packet(picos at, unsigned interface, bool outbound, std::span<const std::uint8_t> bytes,
+              std::uint32_t length);
   // Finish the file. Nothing may follow.
   void close();
   std::uint64_t frames() const { return frames_; }
 
  private:
+  static constexpr unsigned ethernet = 1;
   void discard();  // close and remove the temporary file
+  void write_packet(picos at, unsigned interface, bool outbound, std::span<const std::uint8_t> bytes,
+                    std::uint32_t length, const char* comment);
   void begin_block(std::uint32_t type);
   void option(std::uint16_t code, const void* value, std::uint16_t length);
   void end_block();

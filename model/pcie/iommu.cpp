@@ -24,8 +24,9 @@ void iommu::unmap(std::uint64_t iova, std::uint64_t bytes) {
   }
 }
 
-void iommu::revoke() {
-  revoked_ = true;
+void iommu::revoke(picos now) {
+  if (!config_.on) return;
+  revoked_at_ = std::min(revoked_at_, now);
   ++counters_.invalidations;
   std::fill(tlb_.begin(), tlb_.end(), entry{});
 }
@@ -35,14 +36,20 @@ void iommu::forget(std::uint64_t page) {
     if (e.page == page) e = {};
 }
 
-bool iommu::admit(std::uint64_t iova, std::uint32_t bytes) {
+bool iommu::admit(std::uint64_t iova, std::uint32_t bytes, picos translated) {
   if (!config_.on) return true;
-  bool inside = !revoked_ && bytes > 0;
+  bool inside = translated <= revoked_at_ && bytes > 0;
   for (std::uint64_t p = page_of(iova); inside && p <= page_of(iova + bytes - 1); ++p)
     inside = windows_.contains(p);
   if (inside) return true;
   ++counters_.refused;
   counters_.last_refused = iova;
+  return false;
+}
+
+bool iommu::admit_interrupt(picos translated) {
+  if (translated <= revoked_at_) return true;
+  ++counters_.refused;
   return false;
 }
 

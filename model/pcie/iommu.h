@@ -37,14 +37,14 @@ class iommu {
   void map(std::uint64_t iova, std::uint64_t bytes);
   // Take back a window: the same numbers as for map().
   void unmap(std::uint64_t iova, std::uint64_t bytes);
-  // Take back every window, and what is mapped from now on too, until restore().
-  void revoke();
-  // Windows count again: those that were mapped and not unmapped, also meanwhile.
-  void restore() { revoked_ = false; }
-  bool revoked() const { return revoked_; }
+  // Take back every window from `now` on, and all that is mapped later, for good.
+  void revoke(picos now);
 
-  // Whether a request may go through. Counts a refusal. Always true while the IOMMU is off.
-  bool admit(std::uint64_t iova, std::uint32_t bytes);
+  // Whether a request may go through that had its translation at `translated`. Counts a refusal. Always true
+  // while the IOMMU is off.
+  bool admit(std::uint64_t iova, std::uint32_t bytes, picos translated);
+  // The same of an interrupt message: refused by revoke() alone.
+  bool admit_interrupt(picos translated);
   // When a request that arrives at `at` has its translation. The request crosses no page.
   picos translated(picos at, std::uint64_t iova);
 
@@ -63,7 +63,7 @@ class iommu {
   std::unordered_map<std::uint64_t, std::uint32_t> windows_;  // page -> windows that touch it; never iterated
   std::vector<entry> tlb_;                                    // most recently used first
   std::vector<picos> walker_free_;
-  bool revoked_ = false;
+  picos revoked_at_ = never;
   iommu_counters counters_;
 };
 

@@ -25,6 +25,11 @@ bool is_flush(const tlm::tlm_generic_payload& p) {
                      [](unsigned char e) { return e == TLM_BYTE_DISABLED; });
 }
 
+bits_per_second rate_of(const pcie_config& c, const link_parameters& link) {
+  return static_cast<bits_per_second>(
+      std::llround(c.ideal ? tlp_bandwidth(link) : raw_rate(link) * skp_share()));
+}
+
 frame_ref frame_of(const tlm::tlm_generic_payload& p) {
   const auto* e = p.get_extension<frame_extension>();
   return e ? e->frame : frame_ref{};
@@ -39,11 +44,14 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
       memory_(memory),
       log_(log),
       unit_(unit),
-      rate_(static_cast<bits_per_second>(
-          std::llround(config.ideal ? tlp_bandwidth(config.link) : raw_rate(config.link) * skp_share()))),
+      link_(config.link),
+      rate_(rate_of(config, config.link)),
       dllp_interval_(std::uint64_t{ack_limit(config.link)} * config.link.lanes),
       iommu_(config.translation),
-      cache_(config.cache, config.seed, std::string("pcie/jitter/") + std::to_string(unit)) {
+      cache_(config.cache, config.seed, std::string("pcie/jitter/") + std::to_string(unit)),
+      posted_credits_(config.credits.posted_headers, config.credits.posted_data),
+      nonposted_credits_(config.credits.nonposted_headers, 1),
+      link_errors_(config.seed, std::string("pcie/lcrc/") + std::to_string(unit)) {
   dma.register_nb_transport_fw(this, &pcie_port::nb_transport_fw);
   dma.register_b_transport(this, &pcie_port::b_transport);
   dma.register_transport_dbg(this, &pcie_port::transport_dbg);
@@ -70,15 +78,50 @@ pcie_port::span pcie_port::occupy(direction& d, direction& reverse, picos earlie
   // DLLPs that are due go out while the line is idle, else in front of the next TLP.
   if (d.dllp_due && earliest >= d.busy_until + wire_time(d.dllp_due, rate_)) d.dllp_due = 0;
   const picos start = std::max(earliest, d.busy_until);
-  const span s{start, start + time_on_wire(d, start == d.busy_until, wire + d.dllp_due)};
+  span s{start, start + time_on_wire(d, start == d.busy_until, wire + d.dllp_due)};
+  if (config_.lcrc_errors > 0) s.finish += replays(wire);
   d.busy_until = s.finish;
   d.dllp_due = 0;
   if (!config_.ideal) {
     reverse.acknowledged += wire;
-    reverse.dllp_due += reverse.acknowledged / dllp_interval_ * dllp_pair;
-    reverse.acknowledged %= dllp_interval_;
+    if (reverse.acknowledged >= dllp_interval_) {
+      const std::uint64_t pairs = reverse.acknowledged / dllp_interval_;
+      reverse.dllp_due += pairs * dllp_pair;
+      reverse.acknowledged %= dllp_interval_;
+      counters_.dllps += 2 * pairs;
+    }
   }
   return s;
+}
+
+// How much later a TLP is through because it, and so everything behind it, is sent again (PCIe 3.6.2.1,
+// 3.6.3.1): each time a NAK must come back first.
+picos pcie_port::replays(std::uint32_t wire) {
+  constexpr double million = 1e6;
+  constexpr unsigned rollover = 4;  // REPLAY_NUM has two bits
+  picos late = 0;
+  for (unsigned n = 1; link_errors_.chance(config_.lcrc_errors / million); ++n) {
+    ++counters_.lcrc_errors;
+    counters_.replayed_bytes += wire;
+    aer_correctable_ |= aer_bad_tlp;
+    late += 2 * config_.propagation + wire_time(dllp_pair / 2, rate_) + wire_time(wire, rate_);
+    if (n % rollover == 0) {
+      aer_correctable_ |= aer_replay_rollover;
+      ++counters_.retrains;
+      late += config_.retrain_time;
+    }
+  }
+  return late;
+}
+
+void pcie_port::retrain(unsigned generation, unsigned lanes) {
+  link_.generation = generation;
+  link_.lanes = lanes;
+  rate_ = rate_of(config_, link_);
+  dllp_interval_ = std::uint64_t{ack_limit(link_)} * lanes;
+  ++counters_.retrains;
+  for (direction* d : {&up_link_, &down_link_})
+    d->busy_until = std::max(d->busy_until, now_ps()) + config_.retrain_time;
 }
 
 std::uint32_t pcie_port::wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const {
@@ -107,7 +150,9 @@ void pcie_port::log_access(event_kind kind, const host_request& r) {
 
 void pcie_port::set_link_up(bool up) {
   plugged_ = up;
-  if (!up) lose_traffic();
+  if (up) return;
+  aer_uncorrectable_ |= aer_surprise_down;
+  lose_traffic();
 }
 
 void pcie_port::power_off_device() {
@@ -148,6 +193,8 @@ void pcie_port::lose_traffic() {
   while (!requests_.empty()) requests_.pop_front();
   up_link_ = {.busy_until = now};
   down_link_ = {.busy_until = now};
+  posted_credits_.reset();
+  nonposted_credits_.reset();
   ++link_epoch_;
 }
 
@@ -309,13 +356,18 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
     lose(t.read);
     return earliest + wire_time(t.wire, rate_);
   }
-  const span s = occupy(up_link_, down_link_, earliest, t.wire);
+  const span s = occupy(up_link_, down_link_, wait_for_credits(earliest, t), t.wire);
   t.start = s.start;
   t.finish = s.finish;
   const picos arrived = s.finish + config_.propagation;
   const bool translates = t.read.live() || (t.type == tlp_type::memory_write && !is_interrupt(t));
   t.translated = translates ? iommu_.translated(arrived, t.address) : arrived;
   t.due = std::max((t.read.live() ? arrived : t.translated) + handling, last_due_);
+  // The root complex passes a TLP on as soon as it knows where to; the credits come back by an UpdateFC.
+  const picos credited = t.due - handling + config_.propagation;
+  const bool write = t.type == tlp_type::memory_write;
+  if (!config_.ideal && write) posted_credits_.take(flow_credits::data_credits(t.length), credited);
+  if (!config_.ideal && t.type == tlp_type::memory_read) nonposted_credits_.take(0, credited);
   last_due_ = t.due;
   agenda_.at(t.due, [this] { land(); });
   up_.push_back(std::move(t));
@@ -324,6 +376,22 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
   else
     agenda_.at(s.start, [this] { announce(); });
   return s.finish;
+}
+
+picos pcie_port::wait_for_credits(picos earliest, const up_tlp& t) {
+  if (config_.ideal) return earliest;
+  const picos wanted = std::max(earliest, up_link_.busy_until);
+  picos free = wanted;
+  if (t.type == tlp_type::memory_write)
+    free = posted_credits_.available(wanted, flow_credits::data_credits(t.length));
+  else if (t.type == tlp_type::memory_read)
+    free = nonposted_credits_.available(wanted, 0);
+  if (free > wanted) {
+    ++counters_.credit_stalls;
+    counters_.credit_stall_time += free - wanted;
+    return free;
+  }
+  return earliest;
 }
 
 void pcie_port::announce() {
@@ -380,14 +448,16 @@ void pcie_port::land_interrupt(const up_tlp& t) {
 
 void pcie_port::land_write(const up_tlp& t) {
   if (is_interrupt(t)) {
+    if (!iommu_.admit_interrupt(t.translated)) return;
     if (!config_.mutant_interrupt_overtakes) land_interrupt(t);
     return;
   }
   event e;
   e.unit = unit_;
   e.at = now_ps();
-  if (!iommu_.admit(t.address, t.length) || !memory_.write(t.address, t.bytes, t.length)) {
+  if (!iommu_.admit(t.address, t.length, t.translated) || !memory_.write(t.address, t.bytes, t.length)) {
     ++counters_.unsupported;
+    aer_uncorrectable_ |= aer_unsupported_request;
     return;
   }
   cache_.device_wrote(t.address, t.length);
@@ -405,9 +475,9 @@ void pcie_port::land_write(const up_tlp& t) {
 // (PCIe 2.4.1).
 void pcie_port::serve(dma_read r, picos translated) {
   const std::uint32_t bytes = r.destination ? r.length : register_bytes;
-  const bool there =
-      iommu_.admit(r.address, bytes) && (r.destination ? memory_.read(r.address, r.destination, r.length)
-                                                       : memory_.at(r.address, register_bytes) != nullptr);
+  const bool there = iommu_.admit(r.address, bytes, translated) &&
+                     (r.destination ? memory_.read(r.address, r.destination, r.length)
+                                    : memory_.at(r.address, register_bytes) != nullptr);
   picos extra = 0;
   if (there) {
     ++counters_.reads;
@@ -415,7 +485,13 @@ void pcie_port::serve(dma_read r, picos translated) {
     extra = cache_.read_extra(r.address, r.length);
   } else {
     ++counters_.unsupported;
+    aer_uncorrectable_ |= aer_unsupported_request;
     r.status = tlm::TLM_ADDRESS_ERROR_RESPONSE;
+  }
+  if (there && poison_ > 0) {
+    --poison_;
+    ++counters_.poisoned;
+    r.status = tlm::TLM_GENERIC_ERROR_RESPONSE;
   }
   const picos at = std::max(now_ps(), translated) + config_.read_latency + extra;
   served_.push_back({at, r});
@@ -547,7 +623,12 @@ void pcie_port::start_request(const host_request& r, picos delay) {
     enter_request(r);
   });
   if (r.kind != access::mmio_write)
-    agenda_.in(delay + config_.completion_timeout, [this, ticket = r.ticket] { finish(ticket, nobody); });
+    agenda_.in(delay + config_.completion_timeout, [this, ticket = r.ticket] {
+      if (!waiting(ticket)) return;
+      ++counters_.timeouts;
+      aer_uncorrectable_ |= aer_completion_timeout;
+      finish(ticket, nobody);
+    });
 }
 
 void pcie_port::mmio_write(std::uint32_t offset, std::uint32_t value, picos delay) {
@@ -567,7 +648,7 @@ void pcie_port::cfg_read(std::uint32_t offset, host_done done, picos delay) {
 }
 
 void pcie_port::enter_request(const host_request& r) {
-  if (!link_up()) {
+  if (!link_up() || unfenceable_) {
     ++counters_.dropped;
     return;
   }
@@ -624,7 +705,9 @@ void pcie_port::answer(host_request r) {
 
 void pcie_port::port_cfg_write(std::uint32_t offset, std::uint32_t value, picos delay, host_done done) {
   agenda_.in(delay + config_.mmio_latency, [this, offset, value, ticket = open_ticket(std::move(done))] {
-    if (offset == port_link_control) {
+    if (offset == port_aer_uncorrectable) aer_uncorrectable_ &= ~value;
+    if (offset == port_aer_correctable) aer_correctable_ &= ~value;
+    if (offset == port_link_control && !unfenceable_) {
       disabled_ = (value & port_link_disable) != 0;
       if (disabled_) lose_traffic();
     }
@@ -637,6 +720,16 @@ void pcie_port::port_cfg_read(std::uint32_t offset, host_done done, picos delay)
     agenda_.at(last_due_, [this, offset, ticket] {
       agenda_.in(config_.mmio_latency,
                  [this, ticket, value = port_register(offset)] { finish(ticket, value); });
+    });
+  });
+}
+
+void pcie_port::revoke_dma(picos delay, host_done done) {
+  const std::uint32_t answer = iommu_.config().on ? 0 : nobody;
+  agenda_.in(delay + config_.mmio_latency, [this, answer, ticket = open_ticket(std::move(done))] {
+    iommu_.revoke(now_ps());
+    agenda_.at(last_due_, [this, answer, ticket] {
+      agenda_.in(config_.mmio_latency, [this, answer, ticket] { finish(ticket, answer); });
     });
   });
 }
@@ -662,9 +755,15 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
       return link.generation | link.lanes << 4 | 1u << 20;
     case port_link_control: {
       const std::uint32_t status =
-          link_up() ? link.generation << 16 | link.lanes << 20 | port_link_active : 0;
+          link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active : 0;
       return status | (disabled_ ? port_link_disable : 0);
     }
+    case port_aer:
+      return 0x0001u | 2u << 16;  // AER, version 2, end of the list
+    case port_aer_uncorrectable:
+      return aer_uncorrectable_;
+    case port_aer_correctable:
+      return aer_correctable_;
     default:
       return 0;
   }

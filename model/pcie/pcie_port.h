@@ -35,6 +35,7 @@
 #include "model/core/inplace_function.h"
 #include "model/core/units.h"
 #include "model/pcie/fifo.h"
+#include "model/pcie/flow_credits.h"
 #include "model/pcie/host_cache.h"
 #include "model/pcie/host_memory.h"
 #include "model/pcie/iommu.h"
@@ -42,6 +43,14 @@
 #include "model/sim/agenda.h"
 
 namespace understudy {
+
+// What the root complex advertises to the adapter (PCIe 2.6.1). It advertises infinite completion credits, as
+// does the adapter, which keeps room for the data of every read that it issues. At least a TLP of MPS.
+struct credit_config {
+  std::uint32_t posted_headers = 112;
+  std::uint32_t posted_data = 1792;  // each 16 bytes
+  std::uint32_t nonposted_headers = 112;
+};
 
 // Parameters of a port. The latencies together give what pcie-bench (Neugebauer et al., SIGCOMM 2018)
 // measured on Gen3 x8 Xeon hosts: a 64-byte DMA read in 547 ns, of which 100 to 150 ns are the card's own;
@@ -64,7 +73,13 @@ struct pcie_config {
   picos mmio_latency = 300_ns;
   host_cache_config cache;  // which lines take longer
   iommu_config translation;
-  std::uint64_t seed = 1;  // root of the random stream behind the host's jitter
+  credit_config credits;
+  // Of a million TLPs, so many arrive with a wrong LCRC: the receiver sends a NAK, and the sender replays
+  // (PCIe 3.6). The fourth replay in a row retrains the link.
+  std::uint32_t lcrc_errors = 0;
+  // From a link leaving its normal state to its next TLP. Estimate: recovery takes some microseconds.
+  picos retrain_time = 5_us;
+  std::uint64_t seed = 1;  // root of the random streams behind jitter and link errors
   // After this a host read that nobody answers gives all-ones (PCIe 2.8: range A starts at 50 us).
   picos completion_timeout = 50_us;
   // Deliberate fault, which a monitor must catch: the CPU hears of an interrupt when its message leaves the
@@ -78,6 +93,14 @@ struct pcie_counters {
   std::uint64_t reads = 0, writes = 0;            // DMA, in TLPs; interrupts are not writes here
   std::uint64_t read_bytes = 0, write_bytes = 0;  // DMA payload
   std::uint64_t msi = 0, mmio_reads = 0, mmio_writes = 0;
+  std::uint64_t dllps = 0;        // ACKs and UpdateFCs that traffic caused, both directions
+  std::uint64_t lcrc_errors = 0;  // TLPs that arrived broken, each answered by a NAK
+  std::uint64_t replayed_bytes = 0;
+  std::uint64_t retrains = 0;
+  std::uint64_t credit_stalls = 0;  // TLPs of the adapter that waited for credits, and
+  picos credit_stall_time = 0;      // how long
+  std::uint64_t poisoned = 0;       // completions that came with the EP bit
+  std::uint64_t timeouts = 0;       // host requests that nobody answered
   std::uint64_t dropped = 0;  // TLPs lost to a link that is down or an adapter that is dead, both directions
   std::uint64_t unsupported =
       0;  // DMA outside memory or windows: writes that vanished, reads that were refused
@@ -87,6 +110,13 @@ struct pcie_counters {
 inline constexpr std::uint32_t port_capability = 0x40;
 inline constexpr std::uint32_t port_link_control = port_capability + 0x10;  // and Link Status in bits 31:16
 inline constexpr std::uint32_t port_link_disable = 1u << 4;                 // of Link Control (PCIe 7.5.3.7)
+// Advanced Error Reporting of the root port (PCIe 7.8.4); its status registers are write-1-to-clear.
+inline constexpr std::uint32_t port_aer = 0x100;
+inline constexpr std::uint32_t port_aer_uncorrectable = port_aer + 0x04;
+inline constexpr std::uint32_t port_aer_correctable = port_aer + 0x10;
+inline constexpr std::uint32_t aer_surprise_down = 1u << 5, aer_poisoned = 1u << 12,
+                               aer_completion_timeout = 1u << 14, aer_unsupported_request = 1u << 20;
+inline constexpr std::uint32_t aer_bad_tlp = 1u << 6, aer_replay_rollover = 1u << 8;
 inline constexpr std::uint32_t port_link_active = 1u << 29;  // Data Link Layer Link Active, of Link Status
 
 class pcie_port : public sc_core::sc_module {
@@ -119,6 +149,11 @@ class pcie_port : public sc_core::sc_module {
   void port_cfg_write(std::uint32_t offset, std::uint32_t value, picos delay = 0, host_done done = {});
   void port_cfg_read(std::uint32_t offset, host_done done, picos delay = 0);
 
+  // Take back every page that the adapter may touch, for good, and wait until nothing of it can land any
+  // more: an invalidation with drain. Needs nothing of the adapter. `done` gets 0 then, or 0xffffffff if
+  // there is no IOMMU. Its interrupts are refused too.
+  void revoke_dma(picos delay, host_done done);
+
   void on_interrupt(interrupt_handler h) { interrupt_ = std::move(h); }
 
   // ---- faults
@@ -131,6 +166,14 @@ class pcie_port : public sc_core::sc_module {
   // payload of the adapter and calls none of its sockets. May be called from inside any call that the port
   // makes, also by an observer of its events.
   void power_off_device();
+  // The adapter answers no register and no configuration access any more, and the port ignores Link Disable;
+  // everything else goes on.
+  void make_unfenceable() { unfenceable_ = true; }
+  // The link goes to another speed and width, both as in link_parameters, and is silent meanwhile. Nothing is
+  // lost.
+  void retrain(unsigned generation, unsigned lanes);
+  // The next completion with data for the adapter comes poisoned: it must not be used (PCIe 2.7.2).
+  void poison_next_read() { ++poison_; }
 
   // Plugged, enabled, and somebody alive at the other end.
   bool link_up() const { return plugged_ && !disabled_ && powered_; }
@@ -250,6 +293,8 @@ class pcie_port : public sc_core::sc_module {
   struct span {
     picos start, finish;
   };
+  picos replays(std::uint32_t wire);
+  picos wait_for_credits(picos earliest, const up_tlp& t);
   picos time_on_wire(direction& d, bool follows, std::uint64_t bytes) const;
   span occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire);
   std::uint32_t wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const;
@@ -262,11 +307,17 @@ class pcie_port : public sc_core::sc_module {
   host_memory& memory_;
   event_log& log_;
   const std::uint16_t unit_;
-  const bits_per_second rate_;
-  const std::uint64_t dllp_interval_;  // bytes of TLPs received for each ACK and UpdateFC
+  link_parameters link_;  // as trained
+  bits_per_second rate_;
+  std::uint64_t dllp_interval_;  // bytes of TLPs received for each ACK and UpdateFC
   agenda agenda_;
   iommu iommu_;
   host_cache cache_;
+  flow_credits posted_credits_, nonposted_credits_;
+  rng link_errors_;
+  bool unfenceable_ = false;
+  std::uint32_t poison_ = 0;
+  std::uint32_t aer_uncorrectable_ = 0, aer_correctable_ = 0;
 
   bool plugged_ = true, disabled_ = false, powered_ = true;
   direction up_link_, down_link_;

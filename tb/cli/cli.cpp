@@ -36,9 +36,12 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
   CLI::Option* seed_option = run_app->add_option("--seed", seed, "The same as --set seed=N")
                                  ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{9223372036854775807u}))
                                  ->type_name("N");
-  run_app->add_option("--captures", captures, "A nanosecond capture of every link, on or off; default on")
-      ->check(CLI::IsMember({"on", "off"}))
-      ->type_name("on|off");
+  run_app
+      ->add_option(
+          "--captures", captures,
+          "A nanosecond capture of every link, on or off; all: of TLPs and descriptors too; default on")
+      ->check(CLI::IsMember({"on", "off", "all"}))
+      ->type_name("on|off|all");
   run_app->add_flag("--waves", run.waves, "Write waveforms");
   run_app->add_flag("--timeline", run.timeline, "Write a timeline");
   add_common(*run_app, run.common, "Folder for the results; default: results");
@@ -173,7 +176,8 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
     if (run_app->parsed()) {
-      run.captures = captures == "on";
+      run.captures = captures != "off";
+      run.bus_captures = captures == "all";
       if (!seed_option->empty()) run.seed = seed;
       return run_command(run, env);
     }

@@ -23,6 +23,7 @@ struct run_arguments {
   std::vector<std::string> sets;
   std::optional<std::uint64_t> seed;
   bool captures = true;
+  bool bus_captures = false;
   bool waves = false;
   bool timeline = false;
 };

@@ -61,6 +61,7 @@ int run_command(const run_arguments& a, const cli_environment& env) {
   run_options options;
   options.out_dir = a.common.out.empty() ? default_out : a.common.out;
   options.captures = a.captures;
+  options.bus_captures = a.bus_captures;
   options.waves = a.waves;
   options.timeline = a.timeline;
   options.stop = env.stop;

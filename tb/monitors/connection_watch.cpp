@@ -15,7 +15,8 @@ connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::
       host_ips_(std::move(host_ips)),
       probe_deadline_(probe_deadline),
       history_(history),
-      fenced_(adapters) {}
+      fenced_(adapters),
+      unsilenced_(adapters) {}
 
 std::string connection_watch::name(const connection& c, const wire_segment& s) const {
   const wire_connection w = is_hosts(s.source_ip) ? to_peer(s) : from_peer(s);
@@ -46,6 +47,9 @@ void connection_watch::on_event(const event& e) {
       break;
     case event_kind::write_visible:
       payload_visible(e);
+      break;
+    case event_kind::fault:
+      if (e.a == unsilenced_fault) unsilenced_[e.unit] = true;
       break;
     default:
       break;
@@ -91,6 +95,7 @@ void connection_watch::frame_in(const event& e, const wire_segment& s) {
 }
 
 void connection_watch::frame_out(const event& e, const wire_segment& s) {
+  if (fenced_[e.unit] && unsilenced_[e.unit]) return;  // into a port that is down
   if (silent_ == static_cast<int>(e.unit))
     dma3_.violated(e.number, e.at,
                    fmt::format("adapter {} sends port {} to {} before it serves",

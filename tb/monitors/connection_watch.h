@@ -140,7 +140,8 @@ class connection_watch {
   };
   std::map<std::uint16_t, port_terms> ports_;
   std::vector<bool> fenced_;
-  int silent_ = -1;  // the substitute of the recovery that is under way
+  std::vector<bool> unsilenced_;  // goes on by itself after its fence
+  int silent_ = -1;               // the substitute of the recovery that is under way
   monitor rx1_{"I-RX-1", history_}, rx2_{"I-RX-2", history_}, rx4_{"I-RX-4", history_},
       rx5_{"I-RX-5", history_}, rx6_{"I-RX-6", history_}, rx7_{"I-RX-7", history_}, rx8_{"I-RX-8", history_};
   monitor tx1_{"I-TX-1", history_}, tx2_{"I-TX-2", history_}, tx3_{"I-TX-3", history_},

@@ -39,7 +39,8 @@ void ring_watch::on_event(const event& e) {
   if (e.unit >= adapters_.size()) return;
   switch (e.kind) {
     case event_kind::fault:
-      adapters_[e.unit].faulty = adapters_[e.unit].faulty || e.a == 0;
+      adapters_[e.unit].faulty = adapters_[e.unit].faulty || e.a != harmless_fault;
+      adapters_[e.unit].unsilenced = adapters_[e.unit].unsilenced || e.a == unsilenced_fault;
       break;
     case event_kind::write_visible:
       write_visible(e);
@@ -48,7 +49,7 @@ void ring_watch::on_event(const event& e) {
       tlp_up(e);
       break;
     case event_kind::frame_out:
-      if (adapters_[e.unit].fenced)
+      if (adapters_[e.unit].fenced && !adapters_[e.unit].unsilenced)
         dma2_.violated(e.number, e.at,
                        fmt::format("adapter {} sends a frame after its fence", letter(e.unit)));
       break;
@@ -101,6 +102,7 @@ void ring_watch::on_event(const event& e) {
 
 void ring_watch::tlp_up(const event& e) {
   adapter_state& a = state(e.unit);
+  if (a.fenced && a.unsilenced) return;  // it reaches nothing: write_visible() sees to that
   if (a.fenced)
     dma2_.violated(e.number, e.at,
                    fmt::format("adapter {} puts a TLP on the bus after its fence", letter(e.unit)));

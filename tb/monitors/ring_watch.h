@@ -54,6 +54,7 @@ class ring_watch {
     host::ring_facts rings;
     bool known = false;  // rings read from the driver
     bool fenced = false;
+    bool unsilenced = false;           // goes on by itself after its fence
     bool faulty = false;               // struck by a fault: it need not wake anybody any more
     std::uint32_t records_issued = 0;  // TLPs into the output table
     std::uint32_t records_visible = 0;

@@ -79,6 +79,11 @@ pcie_config pcie_of(const scenario& s) {
   c.cache.remote_node = s.pcie.remote_node;
   c.cache.jitter_p95 = s.pcie.read_jitter_p95;
   c.cache.jitter_p999 = std::max(s.pcie.read_jitter_p95, s.pcie.read_jitter_p999);
+  c.translation = {s.pcie.iommu, s.pcie.iommu_entries, static_cast<std::uint32_t>(s.pcie.iommu_page),
+                   s.pcie.iommu_walk, s.pcie.iommu_walkers};
+  c.credits = {s.pcie.posted_headers, s.pcie.posted_data, s.pcie.nonposted_headers};
+  c.lcrc_errors = s.pcie.lcrc_errors;
+  c.retrain_time = s.pcie.retrain_time;
   c.seed = s.seed;
   c.mutant_interrupt_overtakes = s.has_mutant("interrupt_overtakes");
   return c;

@@ -110,11 +110,18 @@ void host_machine::port_cfg_write32(unsigned adapter, std::uint32_t offset, std:
 
 host::dma_region host_machine::dma_alloc(std::size_t bytes) {
   const auto r = memory_.allocate(bytes, bytes >= 4096 ? 4096 : 64);
+  if (r.cpu)
+    for (pcie_port* p : ports_) p->translation().map(r.iova, bytes);
   return {r.cpu, r.iova, bytes};
 }
 
 void host_machine::dma_free(const host::dma_region& region) {
-  memory_.release(region.iova);
+  if (!memory_.release(region.iova)) return;
+  for (pcie_port* p : ports_) p->translation().unmap(region.iova, region.bytes);
+}
+
+bool host_machine::dma_revoke(unsigned adapter) {
+  return blocking([&](pcie_port::host_done done) { ports_[adapter]->revoke_dma(0, std::move(done)); }) == 0;
 }
 
 host::hal::msi_target host_machine::irq_attach(unsigned adapter, unsigned vector, handler h, void* context) {

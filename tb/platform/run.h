@@ -11,8 +11,9 @@
 namespace understudy::tb {
 
 struct run_options {
-  std::string out_dir;   // exists; captures, waves and the timeline go there
-  bool captures = true;  // a nanosecond capture of every link
+  std::string out_dir;        // exists; captures, waves and the timeline go there
+  bool captures = true;       // a nanosecond capture of every link
+  bool bus_captures = false;  // in it, with captures: the TLPs and descriptors of every adapter under test
   bool waves = false;
   bool timeline = false;
   // Called now and then with the share of the workload's bytes delivered (0 to 1) and the simulated time. May

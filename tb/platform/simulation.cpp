@@ -16,8 +16,7 @@ namespace understudy::tb {
 
 namespace {
 
-constexpr picos slice = 1_ms;                // of simulated time between two looks at the stop flag
-constexpr std::uint64_t harmless_fault = 1;  // kind in the event log: the adapter goes on as before
+constexpr picos slice = 1_ms;           // of simulated time between two looks at the stop flag
 constexpr picos last_look = 10_ms;      // at what is left when every TIME_WAIT is over; a failover fits in
 constexpr picos closing_step = 100_us;  // between two looks at what is still open
 constexpr std::uint64_t mirror_turn = 512;  // bytes: one segment, whatever the MTU
@@ -26,6 +25,32 @@ constexpr std::uint64_t mirror_turn = 512;  // bytes: one segment, whatever the 
 std::uint32_t active_of(const scenario& s) {
   const std::uint32_t n = std::max(1u, s.workload.connections);
   return s.workload.active ? std::min(s.workload.active, n) : n;
+}
+
+// What happened on one adapter's link, on top of what `sum` holds.
+void add(pcie_counts& sum, const pcie_port& port) {
+  const pcie_counters& c = port.counters();
+  const iommu_counters& i = port.translation().counters();
+  sum.tlps_up += c.tlps_up;
+  sum.tlps_down += c.tlps_down;
+  sum.bytes_up += c.bytes_up;
+  sum.bytes_down += c.bytes_down;
+  sum.dllps += c.dllps;
+  sum.lcrc_errors += c.lcrc_errors;
+  sum.replayed_bytes += c.replayed_bytes;
+  sum.retrains += c.retrains;
+  sum.credit_stalls += c.credit_stalls;
+  sum.credit_stall_time += c.credit_stall_time;
+  sum.poisoned += c.poisoned;
+  sum.timeouts += c.timeouts;
+  sum.dropped += c.dropped;
+  sum.unsupported += c.unsupported;
+  sum.iommu_hits += i.hits;
+  sum.iommu_misses += i.misses;
+  sum.iommu_maps += i.maps;
+  sum.iommu_unmaps += i.unmaps;
+  sum.iommu_refused += i.refused;
+  sum.iommu_revoked += i.invalidations;
 }
 
 // The conversations: from the captures, or made up.
@@ -184,6 +209,16 @@ std::string simulation::strike(const fault_spec& f) {
   } else if (f.kind == "wild_record") {
     log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
     platform_.main.slots[target].device->write_wild_records();
+  } else if (f.kind == "link_downgrade") {
+    log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
+    platform_.main.slots[target].port->retrain(1, 1);
+  } else if (f.kind == "link_down") {
+    note_fault(target, unsilenced_fault);
+    platform_.main.slots[target].port->set_link_up(false);
+  } else if (f.kind == "unfenceable") {
+    note_fault(target, unsilenced_fault);
+    platform_.main.slots[target].device->mute_heartbeat();
+    platform_.main.slots[target].port->make_unfenceable();
   } else {
     kill(target);
   }
@@ -206,8 +241,8 @@ void simulation::kill(unsigned index) {
   platform_.kill(index);
 }
 
-void simulation::note_fault(unsigned index) {
-  log_.emit({event_kind::fault, static_cast<std::uint16_t>(index), now_ps()});
+void simulation::note_fault(unsigned index, std::uint64_t kind) {
+  log_.emit({event_kind::fault, static_cast<std::uint16_t>(index), now_ps(), kind});
   failovers_.note_fault(index);
   stalls_.mark();
   if (timeouts_) timeouts_->note_fault(index);
@@ -295,7 +330,7 @@ void simulation::close_down() {
 
 bool simulation::nothing_left() const {
   for (const slot& p : platform_.main.slots)
-    if (!p.device->dead() && p.device->engine().connections()) return false;
+    if (!p.device->dead() && p.port->link_up() && p.device->engine().connections()) return false;
   return platform_.main.driver->shadows().empty();
 }
 
@@ -356,7 +391,7 @@ void simulation::judge() {
                       (m.violations == 1 ? " time" : " times") + "; " + m.first);
   if (!broken && !stuck && condition == host::driver_error::none && !stopped()) {
     for (const slot& p : platform_.main.slots)
-      if (!p.device->dead() && !p.device->muted() && p.device->engine().connections())
+      if (!p.device->dead() && !p.device->muted() && p.port->link_up() && p.device->engine().connections())
         why.push_back("an adapter still holds " + plural(p.device->engine().connections(), "connection"));
     if (const std::size_t n = platform_.main.driver->shadows().size())
       why.push_back("the driver still holds " + plural(n, "connection"));
@@ -437,6 +472,7 @@ void simulation::count() {
     an.cookies_sent += tcp.cookies_sent;
     an.cookies_taken += tcp.cookies_taken;
     an.refused_syns += tcp.refused_syns;
+    add(result_.pcie, *p.port);
     h.dma_operations += p.device->dma.counters().operations;
     h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
     h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
@@ -473,6 +509,11 @@ run_result simulation::run() {
   result_.scenario = s_.path;
   result_.seed = s_.seed;
   capture_ = open_capture(options_, platform_, result_);
+  if (capture_ && options_.bus_captures) {
+    bus_tap_ = std::make_unique<bus_tap>(*capture_, *platform_.main.memory, *platform_.main.driver,
+                                         static_cast<unsigned>(platform_.main.slots.size()));
+    log_.subscribe(bus_tap_.get());
+  }
   const auto begin = std::chrono::steady_clock::now();
   start();
   for (std::uint32_t round = 1;; ++round) {

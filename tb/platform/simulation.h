@@ -8,6 +8,7 @@
 #include "tb/monitors/monitor_set.h"
 #include "tb/platform/ack_latency.h"
 #include "tb/platform/announce_latency.h"
+#include "tb/platform/bus_tap.h"
 #include "tb/platform/connections.h"
 #include "tb/platform/event_printer.h"
 #include "tb/platform/failover_log.h"
@@ -51,7 +52,7 @@ class simulation {
   void start();
   void run_round();
   void close_down();
-  void note_fault(unsigned index);
+  void note_fault(unsigned index, std::uint64_t kind = 0);
   bool stopped() const { return options_.stop && options_.stop->load(); }
   bool only_time_wait() const;
   bool nothing_left() const;
@@ -90,6 +91,7 @@ class simulation {
   std::unique_ptr<event_printer> printer_;
   std::unique_ptr<timeline> timeline_;
   std::unique_ptr<pcapng_writer> capture_;
+  std::unique_ptr<bus_tap> bus_tap_;
   std::unique_ptr<timeout_log> timeouts_;
   std::unique_ptr<ack_latency> ack_latency_;
   std::unique_ptr<announce_latency> announce_latency_;

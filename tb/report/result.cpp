@@ -76,6 +76,7 @@ std::string to_json(const run_result& r) {
   const auto& b = r.bytes;
   const auto& h = r.host_interface;
   const auto& a = r.announce;
+  const auto& p = r.pcie;
   const json j = {
       {"schema", 1},
       {"status", r.held() ? "held" : "failed"},
@@ -131,6 +132,28 @@ std::string to_json(const run_result& r) {
         {"tlps", h.tlps},
         {"descriptors", h.descriptors},
         {"records", h.records}}},
+      {"pcie",
+       {{"tlps_up", p.tlps_up},
+        {"tlps_down", p.tlps_down},
+        {"bytes_up", p.bytes_up},
+        {"bytes_down", p.bytes_down},
+        {"dllps", p.dllps},
+        {"lcrc_errors", p.lcrc_errors},
+        {"replayed_bytes", p.replayed_bytes},
+        {"retrains", p.retrains},
+        {"credit_stalls", p.credit_stalls},
+        {"credit_stall_ps", p.credit_stall_time},
+        {"poisoned", p.poisoned},
+        {"timeouts", p.timeouts},
+        {"dropped", p.dropped},
+        {"unsupported", p.unsupported},
+        {"iommu",
+         {{"hits", p.iommu_hits},
+          {"misses", p.iommu_misses},
+          {"maps", p.iommu_maps},
+          {"unmaps", p.iommu_unmaps},
+          {"refused", p.iommu_refused},
+          {"revoked", p.iommu_revoked}}}}},
       {"monitors", list(r.monitors, monitor_json)},
       {"faults", list(r.faults, fault_json)},
       {"marks", r.marks},

@@ -118,6 +118,18 @@ struct host_interface_counts {
   std::uint64_t records = 0;
 };
 
+// On the PCI Express links of all adapters under test.
+struct pcie_counts {
+  std::uint64_t tlps_up = 0, tlps_down = 0, bytes_up = 0, bytes_down = 0, dllps = 0;
+  std::uint64_t lcrc_errors = 0, replayed_bytes = 0, retrains = 0;
+  std::uint64_t credit_stalls = 0;
+  picos credit_stall_time = 0;
+  std::uint64_t poisoned = 0, timeouts = 0, dropped = 0, unsupported = 0;
+  std::uint64_t iommu_hits = 0, iommu_misses = 0, iommu_maps = 0, iommu_unmaps = 0;
+  std::uint64_t iommu_refused = 0;  // requests outside of what the driver mapped
+  std::uint64_t iommu_revoked = 0;  // adapters whose mappings were taken back
+};
+
 struct monitor_result {
   std::string id;
   bool armed = false;  // false: its subject does not occur in this scenario
@@ -159,6 +171,7 @@ struct run_result {
   std::vector<failover_result> failovers;
   host_interface_counts host_interface;
   announce_counts announce;
+  pcie_counts pcie;
   ack_latency_times ack_latency;
   std::vector<monitor_result> monitors;
   std::vector<fault_result> faults;

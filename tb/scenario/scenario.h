@@ -119,6 +119,16 @@ struct pcie_parameters {
   picos remote_node = 0;
   picos read_jitter_p95 = 0;
   picos read_jitter_p999 = 0;
+  bool iommu = false;
+  std::uint64_t iommu_page = 4096;
+  std::uint32_t iommu_entries = 64;
+  picos iommu_walk = 290_ns;
+  std::uint32_t iommu_walkers = 6;
+  std::uint32_t posted_headers = 112;
+  std::uint32_t posted_data = 1792;
+  std::uint32_t nonposted_headers = 112;
+  std::uint32_t lcrc_errors = 0;
+  picos retrain_time = 5_us;
 };
 
 struct host_parameters {

@@ -135,6 +135,19 @@ TEST(registers, reset_brings_back_the_state_after_power_on) {
   g.expect_no_report();
 }
 
+TEST(registers, function_level_reset_clears_bus_master_and_the_device) {
+  adapter_rig g;
+  g.cfg_write(config_space::command, 0x6);
+  g.write(US_REG_IDT_SIZE, 64);
+  EXPECT_EQ(g.cfg_read(config_space::command) & 0x6, 0x6u);
+  EXPECT_EQ(g.read(US_REG_IDT_SIZE), 64u);
+  g.cfg_write(config_space::device_control, config_space::initiate_flr);
+  EXPECT_EQ(g.cfg_read(config_space::command) & 0x6, 0u);
+  EXPECT_EQ(g.cfg_read(config_space::device_control) & config_space::initiate_flr, 0u);
+  EXPECT_EQ(g.read(US_REG_IDT_SIZE), 0u);
+  EXPECT_EQ(g.cfg_read(config_space::aer_capability) & 0xffff, 1u) << "Advanced Error Reporting";
+}
+
 TEST(heartbeat, counts_in_host_memory_at_its_period) {
   adapter_rig g;
   g.bring_up(0);

@@ -121,6 +121,18 @@ TEST(recovery, without_a_fence_gives_up_rather_than_share_memory_with_a_zombie) 
   EXPECT_EQ(g.user.ended, want);
 }
 
+TEST(recovery, revokes_the_mappings_where_neither_adapter_nor_port_answers) {
+  driver_rig g(2);
+  g.start();
+  g.accept_one();
+  kill(g.m.a[0]);
+  g.m.port_answers[0] = false;
+  g.m.has_iommu = true;
+  g.m.run_us(1000);
+  EXPECT_EQ(g.d.active_adapter(), 1u);
+  EXPECT_EQ(std::count(g.m.acts.begin(), g.m.acts.end(), "revoke 0"), 1);
+}
+
 TEST(recovery, without_a_substitute_ends_every_connection_with_an_error) {
   driver_rig g(1);
   g.start();

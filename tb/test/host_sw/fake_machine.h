@@ -125,6 +125,7 @@ class fake_machine final : public host::hal {
   std::vector<std::uint32_t> link_control;
   std::uint64_t spent[5] = {};
   bool dma_exhausted = false;
+  bool has_iommu = false;
   std::function<void(unsigned state)> on_note;
 
   // Let time pass: interrupts and timers run, never one inside another.
@@ -146,6 +147,10 @@ class fake_machine final : public host::hal {
   void port_cfg_write32(unsigned n, std::uint32_t offset, std::uint32_t v) override;
   host::dma_region dma_alloc(std::size_t bytes) override;
   void dma_free(const host::dma_region&) override {}
+  bool dma_revoke(unsigned n) override {
+    acts.push_back("revoke " + std::to_string(n));
+    return has_iommu;
+  }
   msi_target irq_attach(unsigned n, unsigned vector, handler h, void* context) override;
   std::uint64_t now_ns() override { return now_; }
   std::uint64_t timer_start(std::uint64_t ns, handler h, void* context) override;

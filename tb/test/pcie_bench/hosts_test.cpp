@@ -203,8 +203,10 @@ TEST(hosts, with_the_iommu_on_bandwidth_falls_with_the_window_as_measured) {
     const char* file;
     const char* test;
     std::uint32_t size;
-  } sweeps[] = {
-      {"rd_rnd_64", "BW_DMA_RD", 64}, {"rd_rnd_256", "BW_DMA_RD", 256}, {"rd_rnd_512", "BW_DMA_RD", 512}};
+  } sweeps[] = {{"rd_rnd_64", "BW_DMA_RD", 64},
+                {"rd_rnd_256", "BW_DMA_RD", 256},
+                {"rd_rnd_512", "BW_DMA_RD", 512},
+                {"wr_rnd_64", "BW_DMA_WR", 64}};
   std::vector<std::uint64_t> windows;
   for (const auto& r : read_bandwidths(data + "hsw-e5-2637v3-iommu/bw_dma_win_sweep_rd_rnd_64.csv"))
     if (r.cache == "HWarm") windows.push_back(r.window);
@@ -238,7 +240,7 @@ TEST(hosts, with_the_iommu_on_bandwidth_falls_with_the_window_as_measured) {
       ASSERT_EQ(n, 13u);
       std::printf("%-22s %-10s %4u bytes: %5.2f %% of 13 windows\n", with_iommu[h], s.test, s.size,
                   100 * error / n);
-      EXPECT_LE(100 * error / n, 8.0);
+      EXPECT_LE(100 * error / n, std::string(s.test) == rates[1] ? 10.0 : 8.0);
     }
 }
 

@@ -1,0 +1,119 @@
+#include "tb/platform/bus_tap.h"
+
+#include <algorithm>
+#include <string>
+
+#include "model/abi/understudy_abi.h"
+
+namespace understudy::tb {
+namespace {
+
+constexpr std::uint8_t version = 1;
+constexpr std::size_t own_bytes = 4;
+
+void put32(std::uint8_t* at, std::uint32_t v) {
+  for (int i = 0; i < 4; ++i) at[i] = static_cast<std::uint8_t>(v >> (24 - 8 * i));
+}
+
+bool carries_data(tlp_type t) {
+  return t == tlp_type::memory_write || t == tlp_type::config_write || t == tlp_type::completion_data;
+}
+
+std::uint32_t words_of(std::uint64_t address, std::uint32_t length) {
+  return length ? static_cast<std::uint32_t>((address % 4 + length + 3) / 4) : 1;
+}
+
+}  // namespace
+
+std::size_t tlp_header(std::uint8_t (&out)[20], bool up, tlp_type type, std::uint64_t address,
+                       std::uint32_t length) {
+  constexpr std::uint32_t config = 4, completion = 10;  // Type field; memory requests have 0
+  const bool memory = type == tlp_type::memory_read || type == tlp_type::memory_write;
+  const bool answers = type == tlp_type::completion || type == tlp_type::completion_data;
+  const bool four = memory && address >> 32;
+  const std::uint32_t format = (carries_data(type) ? 2u : 0u) | (four ? 1u : 0u);
+  const std::uint32_t words = type == tlp_type::completion ? 0 : words_of(address, length);
+  std::fill(std::begin(out), std::end(out), std::uint8_t{0});
+  out[0] = version;
+  out[1] = up ? 0 : 1;
+  put32(out + own_bytes, format << 29 | (answers ? completion : memory ? 0 : config) << 24 | (words & 0x3ff));
+  if (answers) {
+    put32(out + 8, length & 0xfff);                               // successful; bytes left
+    put32(out + 12, static_cast<std::uint32_t>(address & 0x7f));  // lower address
+    return own_bytes + 12;
+  }
+  // Byte enables (PCIe 2.2.5); none of a zero-length read.
+  std::uint32_t first = 0, last = 0;
+  if (length > 0) {
+    const auto begin = static_cast<std::uint32_t>(address % 4);
+    const auto end = static_cast<std::uint32_t>((address + length - 1) % 4);
+    first = 0xfu << begin & 0xf;
+    last = 0xfu >> (3 - end);
+    if (words == 1) {
+      first &= last;
+      last = 0;
+    }
+  }
+  put32(out + 8, last << 4 | first);
+  if (four) {
+    put32(out + 12, static_cast<std::uint32_t>(address >> 32));
+    put32(out + 16, static_cast<std::uint32_t>(address) & ~3u);
+    return own_bytes + 16;
+  }
+  put32(out + 12, static_cast<std::uint32_t>(address) & ~3u);
+  return own_bytes + 12;
+}
+
+bus_tap::bus_tap(pcapng_writer& writer, host_memory& memory, const host::any_driver& driver,
+                 unsigned adapters)
+    : writer_(writer), memory_(memory), driver_(driver), idt_tail_(adapters, 0) {
+  for (unsigned i = 0; i < adapters; ++i) {
+    const std::string letter(1, static_cast<char>('A' + i));
+    tlps_.push_back(writer.add_interface("tlp_" + letter, 0, tlp_link_type));
+    descriptors_.push_back(writer.add_interface("descriptors_" + letter, 0, descriptor_link_type));
+  }
+}
+
+void bus_tap::on_event(const event& e) {
+  if (e.unit >= tlps_.size()) return;
+  switch (e.kind) {
+    case event_kind::tlp_up:
+    case event_kind::tlp_down: {
+      const bool up = e.kind == event_kind::tlp_up;
+      const auto type = static_cast<tlp_type>(e.b >> 32);
+      const auto length = static_cast<std::uint32_t>(e.b);
+      std::uint8_t header[20];
+      const std::size_t n = tlp_header(header, up, type, e.a, length);
+      const std::uint32_t payload = carries_data(type) ? 4 * words_of(e.a, length) : 0;
+      writer_.packet(e.at, tlps_[e.unit], up, {header, n}, static_cast<std::uint32_t>(n) + payload);
+      return;
+    }
+    case event_kind::write_visible: {
+      const host::ring_facts r = driver_.rings(e.unit);
+      const std::uint64_t bytes = std::uint64_t{r.odt_entries} * US_ENTRY_BYTES;
+      if (e.length == US_ENTRY_BYTES && e.a >= r.odt_iova && e.a - r.odt_iova < bytes)
+        writer_.packet(e.at, descriptors_[e.unit], true, {e.data, e.length}, e.length);
+      return;
+    }
+    case event_kind::mmio_write:
+      if (e.a == US_REG_IDT_TAIL) posted_descriptors(e);
+      return;
+    default:
+      return;
+  }
+}
+
+// What lies between the last doorbell and this one.
+void bus_tap::posted_descriptors(const event& e) {
+  const host::ring_facts r = driver_.rings(e.unit);
+  const auto tail = static_cast<std::uint32_t>(e.b);
+  std::uint32_t& at = idt_tail_[e.unit];
+  if (r.idt_entries == 0 || tail - at > r.idt_entries) at = tail;
+  for (; at != tail; ++at) {
+    const std::uint64_t slot = at & (r.idt_entries - 1);
+    const std::uint8_t* entry = memory_.at(r.idt_iova + slot * US_ENTRY_BYTES, US_ENTRY_BYTES);
+    if (entry) writer_.packet(e.at, descriptors_[e.unit], false, {entry, US_ENTRY_BYTES}, US_ENTRY_BYTES);
+  }
+}
+
+}  // namespace understudy::tb

@@ -1,0 +1,61 @@
+// TLPs and descriptors in a capture, as tshark reads them with the project's dissector.
+#include <map>
+#include <sstream>
+
+#include "tb/test/platform/program.h"
+
+namespace understudy::tb {
+namespace {
+
+std::vector<std::string> packets(const std::filesystem::path& out, const std::string& filter,
+                                 const std::string& fields) {
+  const std::string script = std::string(US_SOURCE_DIR) + "/traces/wireshark/understudy.lua";
+  const program_run r =
+      shell("tshark -n -X lua_script:" + quoted(script) + " -r " + quoted((out / "capture.pcapng").string()) +
+            " -Y " + quoted(filter) + " -T fields " + fields);
+  EXPECT_EQ(r.status, 0) << filter;
+  std::vector<std::string> lines;
+  std::istringstream in(r.output);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST(bus_capture, shows_every_tlp_descriptor_and_record_to_tshark) {
+  if (shell("tshark --version").status != 0) GTEST_SKIP() << "tshark is not installed";
+  const program_run r = run_program(scenario_file("hello.toml"), {}, "--captures all");
+  ASSERT_EQ(r.status, 0) << r.output;
+  const auto up = packets(r.out, "understudy_tlp.direction == 0", "-e understudy_tlp.type");
+  const auto tlps = r.result["pcie"]["tlps_up"].get<std::size_t>();
+  EXPECT_EQ(up.size(), tlps);
+  std::map<std::string, unsigned> kinds;
+  for (const std::string& k : up) ++kinds[k];
+  EXPECT_GT(kinds["MWr64"], 0u);
+  EXPECT_GT(kinds["MRd64"], 0u);
+  EXPECT_EQ(packets(r.out, "understudy_tlp.interrupt", "-e frame.number").size(), kinds["MWr"]);
+  EXPECT_EQ(packets(r.out, "understudy_tlp.type contains \"unknown\"", "-e frame.number").size(), 0u);
+  EXPECT_GT(packets(r.out, "understudy_tlp.direction == 1 && understudy_tlp.type == \"CplD\"",
+                    "-e understudy_tlp.byte_count")
+                .size(),
+            0u);
+
+  const auto records =
+      packets(r.out, "understudy_descriptor.ring == \"output\" && frame.interface_name == \"descriptors_A\"",
+              "-e understudy_descriptor.number");
+  ASSERT_GE(records.size(), r.result["host_interface"]["records"].get<std::size_t>());
+  for (std::size_t i = 0; i < records.size(); ++i) EXPECT_EQ(records[i], std::to_string(i));
+  const auto posted =
+      packets(r.out, "understudy_descriptor.ring == \"input\"", "-e understudy_descriptor.opcode");
+  EXPECT_EQ(posted.size(), r.result["host_interface"]["descriptors"].get<std::size_t>());
+  EXPECT_EQ(
+      packets(r.out, "_ws.malformed && (understudy_tlp || understudy_descriptor)", "-e frame.number").size(),
+      0u);
+}
+
+TEST(bus_capture, does_not_change_the_run) {
+  const program_run with = run_program(scenario_file("hello.toml"), {}, "--captures all");
+  const program_run without = run_program(scenario_file("hello.toml"), {}, "--captures off");
+  EXPECT_EQ(with.hash(), without.hash());
+}
+
+}  // namespace
+}  // namespace understudy::tb

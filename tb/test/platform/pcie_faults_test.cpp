@@ -1,0 +1,63 @@
+// Faults of bus and host, at the level of the program.
+#include "tb/test/platform/program.h"
+
+namespace understudy::tb {
+namespace {
+
+void expect_held(const program_run& r, std::uint64_t failovers) {
+  ASSERT_FALSE(r.result.is_discarded()) << r.output;
+  EXPECT_EQ(r.held(), "held") << r.reasons();
+  EXPECT_EQ(r.result["failovers"].size(), failovers);
+  EXPECT_EQ(r.result["bytes"]["delivered"], r.result["bytes"]["expected"]);
+  for (const auto& m : r.result["monitors"]) EXPECT_EQ(m["violations"], 0) << m.dump();
+}
+
+// Fences (a) and (b) of decision 3 fail: registers are silent, the port ignores Link Disable.
+TEST(fence, by_revoking_mappings_holds_where_neither_adapter_nor_port_obeys) {
+  const program_run r =
+      run_program(scenario_file("failover.toml"), {fault_at_fraction(0.5, "unfenceable"), "pcie.iommu=true"});
+  expect_held(r, 1);
+  EXPECT_EQ(r.result["pcie"]["iommu"]["revoked"], 1);
+  EXPECT_GT(r.result["pcie"]["iommu"]["refused"], 0) << "the old adapter went on writing";
+  EXPECT_GT(r.result["pcie"]["timeouts"], 0);
+  EXPECT_GT(r.monitor("I-DMA-2")["checked"], 0);
+}
+
+TEST(fence, of_such_an_adapter_fails_without_an_iommu_and_the_run_says_so) {
+  const program_run r = run_program(scenario_file("failover.toml"),
+                                    {fault_at_fraction(0.5, "unfenceable"), "run.deadline=\"20 ms\""});
+  EXPECT_EQ(r.status, 1);
+  EXPECT_EQ(r.held(), "failed");
+}
+
+TEST(fence, by_link_disable_holds_when_the_link_went_down) {
+  const program_run r = run_program(scenario_file("failover.toml"), {fault_at_fraction(0.5, "link_down")});
+  expect_held(r, 1);
+  EXPECT_GT(r.result["pcie"]["dropped"], 0);
+}
+
+TEST(link_fault, a_downgrade_is_no_failover) {
+  const program_run r =
+      run_program(scenario_file("failover.toml"), {fault_at_fraction(0.5, "link_downgrade")});
+  expect_held(r, 0);
+  EXPECT_EQ(r.result["pcie"]["retrains"], 1);
+}
+
+TEST(link_fault, broken_tlps_cost_time_and_nothing_else) {
+  const program_run r = run_program(scenario_file("failover.toml"), {"pcie.lcrc_errors=10000"});
+  expect_held(r, 1);
+  EXPECT_GT(r.result["pcie"]["lcrc_errors"], 100);
+}
+
+TEST(iommu_on, every_dma_of_a_run_and_its_failover_lies_in_what_the_driver_mapped) {
+  const program_run r = run_program(scenario_file("failover.toml"), {"pcie.iommu=true"});
+  expect_held(r, 1);
+  const auto& i = r.result["pcie"]["iommu"];
+  EXPECT_EQ(i["refused"], 0);
+  EXPECT_GT(i["maps"], 0);
+  EXPECT_GT(i["misses"], 0);
+  EXPECT_EQ(r.result["pcie"]["unsupported"], 0);
+}
+
+}  // namespace
+}  // namespace understudy::tb
