@@ -106,12 +106,20 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
   std::string live_captures = "off";
   CLI::App* live_app = nullptr;
   if (env.live) {
-    live_app = app.add_subcommand("live", "The adapter on a real network, against the kernel's TCP");
+    live_app = app.add_subcommand("live", "The adapter on a real network, against real programs");
     live_app->add_option("scenario", live.scenario, "Scenario file")->required()->type_name("SCENARIO.toml");
+    CLI::Option_group* far_end = live_app->add_option_group("Far end", "What is at the end of the wire");
+    far_end->add_option("--tap", live.tap, "A TAP device; made if there is none")->type_name("NAME");
+    CLI::Option* slirp = far_end->add_flag("--slirp", live.slirp,
+                                           "A network of this program's own, without privileges (libslirp)");
+    far_end->add_option("--pcap-in", live.pcap_in, "Frames of a capture, at their times")->type_name("FILE");
+    far_end->require_option(1);
     live_app
-        ->add_option("--tap", live.tap, "TAP device that is the far end of the wire; made if there is none")
-        ->required()
-        ->type_name("NAME");
+        ->add_option("--hostfwd", live.hostfwd,
+                     "With --slirp: connections to an address of this machine reach the adapter; repeatable")
+        ->needs(slirp)
+        ->allow_extra_args(false)
+        ->type_name("[tcp:][HOSTADDR]:PORT-:GUESTPORT");
     live_app->add_option("--set", live.sets, "Another value for a parameter; repeatable")
         ->allow_extra_args(false)
         ->type_name("KEY=VALUE");

@@ -55,7 +55,10 @@ struct live_arguments {
   common_arguments common;
   std::string scenario;
   std::vector<std::string> sets;
-  std::string tap;
+  std::string tap;  // or
+  bool slirp = false;
+  std::vector<std::string> hostfwd;  // or
+  std::string pcap_in;
   double factor = 1;
   std::string duration;  // empty: until told to stop
   std::vector<std::string> kill_after;

@@ -14,6 +14,9 @@ int live_command(const live_arguments& a, const cli_environment& env) {
   const scenario s = load_scenario(a.scenario, a.sets, env.checks);
   live_options o;
   o.tap = a.tap;
+  o.slirp = a.slirp;
+  o.pcap_in = a.pcap_in;
+  for (const std::string& f : a.hostfwd) o.forwards.push_back(parse_host_forward(f));
   o.factor = a.factor;
   if (!a.duration.empty()) o.duration = parse_wall_time("--duration", a.duration);
   for (const std::string& t : a.kill_after) o.kill_after.push_back(parse_wall_time("--kill-after", t));

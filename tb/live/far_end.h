@@ -1,9 +1,15 @@
 // The real end of the modelled wire.
 #pragma once
+#include <poll.h>
+
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "model/core/frame.h"
+#include "model/core/units.h"
+#include "tb/live/pacer.h"
 
 namespace understudy::tb {
 
@@ -18,19 +24,49 @@ struct far_end_counters {
 
 class far_end {
  public:
+  struct arrival {
+    frame_ref f;   // empty: none
+    picos at = 0;  // when it is to enter the wire; 0: at once
+  };
+
   virtual ~far_end() = default;
-  // Readable when a frame waits.
-  virtual int fd() const = 0;
-  // The next frame; empty: none waits.
-  virtual frame_ref read() = 0;
+  // The run begins at the simulated instant `now`.
+  virtual void start(picos /*now*/) {}
+  // What to wait for, at the end of `all`, and for how long at most (nanoseconds).
+  virtual void before_wait(std::vector<pollfd>& all, wall_nanos& longest) = 0;
+  // `mine`: what before_wait() added, as poll() left it.
+  virtual void after_wait(std::span<const pollfd> /*mine*/) {}
+  // When the next frame of a recording is due.
+  virtual picos next() const { return never; }
+  // The next frame that waits, or is due by the instant `horizon`.
+  virtual arrival read(picos horizon) = 0;
   virtual void write(const frame_ref& f) = 0;
-  // Why nothing will come any more; empty: it is there.
-  virtual std::string gone() const = 0;
-  // One line for the summary.
+  // Why nothing will come any more, where that fails the run; empty: it does not.
+  virtual std::string gone() const { return {}; }
+  // All that there is to come has come by the instant `now`: the run may end.
+  virtual bool finished(picos /*now*/) const { return false; }
+  // One line for the summary, and who answers there.
   virtual std::string describe() const = 0;
+  virtual const char* peer() const = 0;
   const far_end_counters& count() const { return count_; }
 
  protected:
+  // Counts a frame from the network; empty if it is none that the model takes.
+  frame_ref taken_in(const void* data, std::size_t bytes) {
+    constexpr std::size_t ethernet_header = 14;
+    if (bytes < ethernet_header || bytes > frame_ref::max_bytes) {
+      ++count_.refused_in;
+      return {};
+    }
+    ++count_.frames_in;
+    count_.bytes_in += bytes;
+    return frame_ref::copy_of(data, static_cast<std::uint32_t>(bytes));
+  }
+  void sent_out(const frame_ref& f) {
+    ++count_.frames_out;
+    count_.bytes_out += f.size();
+  }
+
   far_end_counters count_;
 };
 

@@ -3,20 +3,34 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <memory>
 #include <string_view>
 #include <systemc>
 
+#include "tb/live/capture_player.h"
 #include "tb/live/live_session.h"
+#include "tb/live/slirp_network.h"
 #include "tb/live/tap_device.h"
+#include "tb/platform/outside_address.h"
 
 namespace understudy::tb {
+
+namespace {
+
+std::unique_ptr<far_end> make_far_end(const scenario& s, const live_options& o) {
+  if (o.slirp) return std::make_unique<slirp_network>(outside_of(s), o.forwards);
+  if (!o.pcap_in.empty()) return std::make_unique<capture_player>(o.pcap_in);
+  return std::make_unique<tap_device>(o.tap);
+}
+
+}  // namespace
 
 live_result run_live(const scenario& s, const live_options& o) {
   if (!s.faults.empty())
     throw scenario_error("fault: live mode takes none from a scenario, allowed: --kill-after T");
-  tap_device tap(o.tap);
+  const std::unique_ptr<far_end> far = make_far_end(s, o);
   try {
-    return live_session(s, o, tap).run();
+    return live_session(s, o, *far).run();
   } catch (const sc_core::sc_report& r) {
     const bool ours = std::string_view(r.get_msg_type()) == sc_core::SC_ID_SIMULATION_UNCAUGHT_EXCEPTION_;
     throw std::runtime_error((ours ? std::string() : r.get_msg_type() + std::string(": ")) + r.get_msg());

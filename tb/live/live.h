@@ -6,17 +6,23 @@
 #include <string>
 #include <vector>
 
+#include "host_sw/apps/http_client.h"
 #include "tb/live/far_end.h"
 #include "tb/live/pacer.h"
+#include "tb/live/slirp_network.h"
 #include "tb/report/result.h"
 #include "tb/scenario/scenario.h"
 
 namespace understudy::tb {
 
 struct live_options {
-  std::string tap;                     // name of the TAP device
+  // The far end: exactly one of these.
+  std::string tap;                     // name of a TAP device
+  bool slirp = false;                  // libslirp
+  std::string pcap_in;                 // a capture that is played
+  std::vector<host_forward> forwards;  // with slirp
   double factor = 1;                   // simulated seconds in a second
-  wall_nanos duration = 0;             // from ready; 0: until told to stop
+  wall_nanos duration = 0;             // from ready; 0: until told to stop, or the capture has ended
   std::vector<wall_nanos> kill_after;  // from ready: the adapter that serves then is killed
   std::string out_dir;                 // exists
   bool captures = false;               // of every link
@@ -24,8 +30,15 @@ struct live_options {
   std::ostream* messages = nullptr;  // "ready", kills, failovers, what is slow; lines
 };
 
+// What the HTTP client got.
+struct live_fetch {
+  host::http_fetch what;
+  std::string sha256;  // of the body
+};
+
 struct live_result {
   run_result run;
+  std::vector<live_fetch> fetches;
   std::string network;  // the far end in words
   std::string address;  // of the host behind the adapter
   far_end_counters wire;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <sstream>
 
 #include "host_sw/apps/streams.h"
 
@@ -10,10 +11,26 @@ namespace understudy::tb {
 
 namespace {
 constexpr unsigned backlog = 1024;  // as a busy server asks for; Linux cuts at 4096
+
+std::vector<std::string> urls_of(const std::string& words) {
+  std::istringstream in(words);
+  std::vector<std::string> all;
+  for (std::string url; in >> url; all.push_back(url))
+    if (!host::parse_http_url(url))
+      throw scenario_error(
+          fmt::format("app.fetch: \"{}\" cannot be fetched, allowed: http://A.B.C.D[:PORT][/PATH]", url));
+  return all;
 }
 
+}  // namespace
+
 live_apps::live_apps(const scenario& s, host::driver& d, host::hal& machine)
-    : driver_(d), sockets_(d), reactor_(sockets_, machine), root_(s.app.root) {
+    : driver_(d),
+      sockets_(d),
+      reactor_(sockets_, machine),
+      root_(s.app.root),
+      urls_(urls_of(s.app.fetch)),
+      client_(reactor_) {
   d.add_observer(this);
   const auto add = [this](const char* name, std::uint32_t port, host::service::factory f) {
     if (port) services_.push_back({name, port, std::make_unique<host::service>(reactor_, std::move(f))});
@@ -32,7 +49,13 @@ std::string live_apps::listen() {
   return {};
 }
 
+void live_apps::fetch(const std::string& folder) {
+  for (std::size_t i = 0; i < urls_.size(); ++i)
+    client_.get(urls_[i], fmt::format("{}/fetched-{}", folder, i + 1));
+}
+
 void live_apps::abort_all() {
+  client_.abort_all();
   for (const running& r : services_) r.work->abort_all();
 }
 

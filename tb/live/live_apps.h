@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "host_sw/apps/http_client.h"
 #include "host_sw/apps/http_server.h"
 #include "host_sw/apps/reactor.h"
 #include "host_sw/apps/service.h"
@@ -17,10 +18,13 @@ namespace understudy::tb {
 // Everything but the reading of counters runs on the host's CPU.
 class live_apps : public host::driver_observer {
  public:
-  // All outlive it.
+  // All outlive it. Throws scenario_error for app.fetch.
   live_apps(const scenario& s, host::driver& d, host::hal& machine);
   // Start every service that has a port. Empty, or what is in the way.
   std::string listen();
+  // Begin to fetch app.fetch into files in `folder`.
+  void fetch(const std::string& folder);
+  const std::vector<host::http_fetch>& fetches() const { return client_.fetches(); }
   // Stop listening; reset what is open.
   void abort_all();
 
@@ -44,6 +48,8 @@ class live_apps : public host::driver_observer {
   host::http_counters http_;
   std::string root_;
   std::vector<running> services_;
+  std::vector<std::string> urls_;
+  host::http_client client_;
   std::uint64_t received_ = 0;
 };
 

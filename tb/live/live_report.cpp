@@ -52,6 +52,14 @@ std::string live_json(const live_result& r) {
                {"driver_connections", r.driver_connections},
                {"adapter_connections", r.adapter_connections},
                {"open_at_end", r.open_at_end}};
+  auto& fetches = j["live"]["fetches"] = nlohmann::ordered_json::array();
+  for (const live_fetch& f : r.fetches)
+    fetches.push_back({{"url", f.what.url},
+                       {"status", f.what.status},
+                       {"bytes", f.what.bytes},
+                       {"sha256", f.sha256},
+                       {"file", f.what.file},
+                       {"error", f.what.error}});
   return j.dump(2) + "\n";
 }
 
@@ -68,6 +76,9 @@ std::string live_summary(const live_result& r, const scenario& s, const std::str
                    r.wire.refused_out);
   t += fmt::format("applications {} B received, {} B sent; {} HTTP requests, {} refused\n", r.bytes_received,
                    r.bytes_sent, r.requests, r.http_errors);
+  for (const live_fetch& f : r.fetches)
+    t += fmt::format("fetched      {}: {}, {} B{}{}\n", f.what.url, f.what.status, f.what.bytes,
+                     f.what.error.empty() ? "" : ", ", f.what.error);
   const connection_counts& c = u.connections;
   t += fmt::format(
       "connections  accepted {}, closed {}, reset by the peer {}, aborted {}, open at the end {}\n", c.opened,

@@ -12,6 +12,7 @@
 
 #include "tb/platform/configure.h"
 #include "tb/platform/outside_address.h"
+#include "tb/report/sha256.h"
 
 namespace understudy::tb {
 
@@ -110,6 +111,7 @@ void live_session::start() {
 }
 
 void live_session::advance(picos t) {
+  while (far_.next() <= t) take_in(far_.read(t));
   const picos now = now_ps();
   if (t <= now) return;
   const picos idle = sc_core::sc_pending_activity() ? sc_core::sc_time_to_pending_activity().value() : never;
@@ -122,13 +124,16 @@ void live_session::sleep_until_needed() {
     until = std::min(until, pacer_.wall_of(now_ps() + sc_core::sc_time_to_pending_activity().value()));
   if (!kills_.empty()) until = std::min(until, ready_at_ + kills_.back());
   if (options_.duration) until = std::min(until, ready_at_ + options_.duration);
-  const wall_nanos left = std::max<wall_nanos>(0, until - wall_now());
+  if (far_.next() != never) until = std::min(until, pacer_.wall_of(far_.next()));
+  wall_nanos left = std::max<wall_nanos>(0, until - wall_now());
   std::vector<pollfd> all = control_.descriptors();
-  all.push_back({far_.fd(), POLLIN, 0});
+  const std::ptrdiff_t orders = static_cast<std::ptrdiff_t>(all.size());
+  far_.before_wait(all, left);
   const timespec t{left / 1'000'000'000, left % 1'000'000'000};
-  if (::ppoll(all.data(), all.size(), &t, nullptr) <= 0) return;
-  all.pop_back();
-  if (std::any_of(all.begin(), all.end(), [](const pollfd& p) { return p.revents != 0; }))
+  if (::ppoll(all.data(), all.size(), &t, nullptr) < 0)
+    for (pollfd& p : all) p.revents = 0;  // a signal
+  far_.after_wait(std::span(all).subspan(static_cast<std::size_t>(orders)));
+  if (std::any_of(all.begin(), all.begin() + orders, [](const pollfd& p) { return p.revents != 0; }))
     for (const live_order& o : control_.take()) obey(o);
 }
 
@@ -136,23 +141,29 @@ void live_session::loop() {
   while (!stop_) {
     advance(pacer_.target(wall_now()));
     for (unsigned i = 0; i < frames_at_once; ++i) {
-      frame_ref f = far_.read();
-      if (!f) break;
-      port_.inject(std::move(f));
+      far_end::arrival a = far_.read(now_ps());
+      if (!a.f) break;
+      take_in(std::move(a));
     }
     advance(pacer_.target(wall_now()) + lead);
     const wall_nanos now = wall_now();
     pacer_.reached(now, now_ps());
     kill_when_due(now);
     report_recoveries();
+    report_fetches();
     report_pace(now);
     if (options_.duration && now - ready_at_ >= options_.duration) break;
     if (std::string why = far_.gone(); !why.empty()) {
       result_.run.reasons.push_back(why);
       break;
     }
+    if (!options_.duration && far_.finished(now_ps())) break;
     sleep_until_needed();
   }
+}
+
+void live_session::take_in(far_end::arrival a) {
+  port_.inject(std::move(a.f), a.at);
 }
 
 void live_session::obey(const live_order& o) {
@@ -203,6 +214,15 @@ void live_session::report_recoveries() {
                   r.fault ? milliseconds(*r.unblock - *r.fault) : 0.0, r.from, r.connections));
 }
 
+void live_session::report_fetches() {
+  const auto& all = apps_->fetches();
+  while (told_fetches_ < all.size() && all[told_fetches_].done) {
+    const host::http_fetch& f = all[told_fetches_++];
+    say(fmt::format("fetched {}: {}", f.url,
+                    f.error.empty() ? fmt::format("status {}, {} bytes", f.status, f.bytes) : f.error));
+  }
+}
+
 void live_session::report_pace(wall_nanos now) {
   if (now - pace_told_at_ < pace_period) return;
   const double passed = static_cast<double>(now - pace_told_at_);
@@ -225,7 +245,9 @@ live_result live_session::run() {
   ready_at_ = pace_told_at_ = wall_now();
   const double cpu_before = cpu_seconds();
   pacer_.start(ready_at_, now_ps());
+  far_.start(now_ps());
   say("ready");
+  platform_.main.machine->post([this] { apps_->fetch(options_.out_dir); });
   loop();
   result_.ready_s = result_.run.wall_s = static_cast<double>(wall_now() - ready_at_) / 1e9;
   result_.cpu_s = cpu_seconds() - cpu_before;
@@ -242,18 +264,19 @@ void live_session::finish() {
   if (const unsigned a = driver_->active_adapter(); a != host::any_driver::no_adapter)
     result_.adapter_connections = platform_.main.slots[a].device->engine().connections();
   count();
-  judge();
   platform_.main.machine->post([this] { apps_->abort_all(); });
   sc_core::sc_start(to_sc(farewell));
   if (capture_) capture_->close();
   result_.wire = far_.count();
+  for (const host::http_fetch& f : apps_->fetches()) result_.fetches.push_back({f, sha256_of_file(f.file)});
+  judge();
 }
 
 void live_session::count() {
   run_result& r = result_.run;
   r.trace_hash = log_.hash();
   r.events = log_.count();
-  r.peers = {"kernel"};
+  r.peers = {far_.peer()};
   r.connections = apps_->connections();
   result_.bytes_received = apps_->bytes_received();
   result_.bytes_sent = apps_->bytes_sent();
@@ -301,6 +324,11 @@ void live_session::judge() {
                                                         : "fatal";
     if (!f.activated) why.push_back(fmt::format("fault {} (kill {}) struck nobody", f.id, f.target));
   }
+  for (const live_fetch& f : result_.fetches)
+    if (!f.what.good())
+      why.push_back(
+          fmt::format("{}: {}", f.what.url,
+                      f.what.error.empty() ? fmt::format("status {}", f.what.status) : f.what.error));
   if (!kills_.empty()) why.push_back(fmt::format("the run ended before {} of the kills", kills_.size()));
   for (const monitor_result& m : result_.run.monitors)
     if (m.violations) why.push_back(fmt::format("{} violated {} times; {}", m.id, m.violations, m.first));

@@ -9,11 +9,11 @@
 #include "tb/live/live.h"
 #include "tb/live/live_apps.h"
 #include "tb/live/live_control.h"
-#include "tb/platform/outside_port.h"
 #include "tb/live/stall_meter.h"
 #include "tb/monitors/monitor_set.h"
 #include "tb/platform/event_printer.h"
 #include "tb/platform/failover_log.h"
+#include "tb/platform/outside_port.h"
 #include "tb/platform/platform.h"
 
 namespace understudy::tb {
@@ -30,12 +30,14 @@ class live_session {
   void finish();
   // Simulate up to `t`, but not more than a slice with something in it at once.
   void advance(picos t);
+  void take_in(far_end::arrival a);
   void sleep_until_needed();
   void obey(const live_order& o);
   void kill(const std::string& target);
   void kill_when_due(wall_nanos now);
   void report_recoveries();
   void report_pace(wall_nanos now);
+  void report_fetches();
   void say(const std::string& line);
   void count();
   void judge();
@@ -62,6 +64,7 @@ class live_session {
   wall_nanos ready_at_ = 0;
   bool stop_ = false;
   std::size_t told_recoveries_ = 0;
+  std::size_t told_fetches_ = 0;
   wall_nanos pace_told_at_ = 0;
   wall_nanos pace_told_ = 0;
   bool listening_ = false;

@@ -17,8 +17,7 @@ namespace understudy::tb {
 namespace {
 
 constexpr const char* clone_device = "/dev/net/tun";
-constexpr std::uint32_t ethernet_header = 14;
-constexpr std::size_t largest_read = 65536 + ethernet_header;
+constexpr std::size_t largest_read = 65536 + 14;  // with the Ethernet header
 // Frames that the kernel keeps for us while the model computes. 8192: two windows of 6 MB, its largest.
 constexpr int kernel_queue = 8192;
 
@@ -76,7 +75,7 @@ tap_device::~tap_device() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-frame_ref tap_device::read() {
+far_end::arrival tap_device::read(picos) {
   for (;;) {
     const auto n = ::read(fd_, room_.data(), room_.size());
     if (n < 0) {
@@ -84,23 +83,15 @@ frame_ref tap_device::read() {
         gone_ = fmt::format("{} has gone: {}", name_, std::strerror(errno));
       return {};
     }
-    if (n < static_cast<ssize_t>(ethernet_header) || n > static_cast<ssize_t>(frame_ref::max_bytes)) {
-      ++count_.refused_in;
-      continue;
-    }
-    ++count_.frames_in;
-    count_.bytes_in += static_cast<std::uint64_t>(n);
-    return frame_ref::copy_of(room_.data(), static_cast<std::uint32_t>(n));
+    if (frame_ref f = taken_in(room_.data(), static_cast<std::size_t>(n))) return {std::move(f)};
   }
 }
 
 void tap_device::write(const frame_ref& f) {
-  if (::write(fd_, f.data(), f.size()) != static_cast<ssize_t>(f.size())) {
+  if (::write(fd_, f.data(), f.size()) == static_cast<ssize_t>(f.size()))
+    sent_out(f);
+  else
     ++count_.refused_out;  // down (EIO), short of memory, or gone, which read() finds
-    return;
-  }
-  ++count_.frames_out;
-  count_.bytes_out += f.size();
 }
 
 std::string tap_device::describe() const {

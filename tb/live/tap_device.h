@@ -17,11 +17,12 @@ class tap_device : public far_end {
   tap_device(const tap_device&) = delete;
   tap_device& operator=(const tap_device&) = delete;
 
-  int fd() const override { return fd_; }
-  frame_ref read() override;
+  void before_wait(std::vector<pollfd>& all, wall_nanos&) override { all.push_back({fd_, POLLIN, 0}); }
+  arrival read(picos) override;
   void write(const frame_ref& f) override;
   std::string gone() const override { return gone_; }
   std::string describe() const override;
+  const char* peer() const override { return "kernel"; }
   // Bytes of an IP packet that the device takes.
   unsigned mtu() const { return mtu_; }
 

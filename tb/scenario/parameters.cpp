@@ -356,6 +356,10 @@ constexpr parameter table[] = {
      "Port of the discard service (RFC 863); 0: none."},
     {"app.pump_port", integer, AT(app.pump_port), "0", "65535", "",
      "Port of the byte pump, which sends without end and throws away what it gets; 0: none."},
+    {"app.fetch", text, AT(app.fetch), "", "", "",
+     "URLs, with spaces between, that an HTTP client behind the adapter gets in `understudy live` once it is "
+     "ready, one after the other, into the files fetched-1, fetched-2, ... of --out: "
+     "http://10.77.0.1:8000/x."},
 
     {"run.deadline", time, AT(run.deadline), "1 us", "100000 s", "",
      "Simulated time after which the run fails and names the connections that are stuck."},

@@ -171,6 +171,7 @@ struct app_parameters {
   std::uint32_t echo_port = 7;
   std::uint32_t discard_port = 9;
   std::uint32_t pump_port = 5001;
+  std::string fetch;
 };
 
 struct run_parameters {

@@ -1,19 +1,13 @@
 // Reads a packet capture (pcap or pcapng) and gives its TCP connections as flows that can be replayed.
 #pragma once
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tb/workload/capture_file.h"
 #include "tb/workload/flow.h"
 
 namespace understudy::tb {
-
-// The file cannot be used: one line that names the file and says what is wrong.
-class capture_error : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 // What was read, and what was left out and why.
 struct capture_summary {

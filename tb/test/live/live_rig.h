@@ -1,10 +1,13 @@
-// `understudy live` in a network of the test's own: the test's process moves into a new network namespace,
-// which is gone when it ends. Where that is not permitted the test is skipped and says so.
+// `understudy live` as programs meet it: in a network of the test's own, where the test's process moves into
+// a new network namespace, which is gone when it ends (where that is not permitted the test is skipped and
+// says so); or over libslirp, on loopback, without privileges.
 #pragma once
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -46,19 +50,27 @@ inline shell_result shell(const std::string& command) {
   return r;
 }
 
-class live_network : public ::testing::Test {
- protected:
-  static constexpr const char* device = "us0";
+// 100 MiB and three deaths in the nightly run, else 20 MiB and two.
+inline const bool nightly = std::getenv("US_LIVE_LONG") != nullptr;
+inline const std::size_t big = nightly ? 100 << 20 : 20 << 20;
+inline const std::size_t deaths = nightly ? 3 : 2;
 
+// Kills the adapter that serves, again and again.
+inline std::string killing(pid_t program) {
+  std::string script;
+  for (std::size_t i = 0; i < deaths; ++i)
+    script +=
+        "sleep " + std::string(nightly ? "2" : "0.5") + "; kill -USR1 " + std::to_string(program) + "; ";
+  return script;
+}
+
+class live_program : public ::testing::Test {
+ protected:
   void SetUp() override {
     const auto* t = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder = std::filesystem::path(US_TEST_FOLDER) / t->name();
+    folder = std::filesystem::path(US_TEST_FOLDER) / t->test_suite_name() / t->name();
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder / "www");
-    if (unshare(CLONE_NEWNET) != 0)
-      GTEST_SKIP() << "needs the right to make a network namespace (root): " << std::strerror(errno);
-    const auto tried = shell("ip link set lo up && ip tuntap add probe mode tap && ip link del probe");
-    if (tried.status != 0) GTEST_SKIP() << "needs the right to make a TAP device (root): " << tried.output;
   }
   void TearDown() override {
     if (program > 0) {
@@ -69,18 +81,17 @@ class live_network : public ::testing::Test {
 
   // Start `understudy live live.toml --json` with `arguments`; what it says goes to files. Its standard input
   // is a pipe whose end is `input`.
-  void spawn(const std::vector<std::string>& arguments, const std::string& tap = device) {
+  void spawn(const std::vector<std::string>& arguments) {
     std::vector<std::string> words{US_PROGRAM,
                                    "live",
                                    std::string(US_SOURCE_DIR) + "/traces/scenarios/live.toml",
-                                   "--tap",
-                                   tap,
                                    "--json",
                                    "--out",
                                    (folder / "out").string(),
                                    "--set",
                                    "app.root=" + (folder / "www").string()};
     words.insert(words.end(), arguments.begin(), arguments.end());
+    std::filesystem::remove(folder / "stderr");
     int pipe_ends[2];
     ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
     program = fork();
@@ -106,14 +117,6 @@ class live_network : public ::testing::Test {
     return true;
   }
   std::string said() const { return text_of(folder / "stderr"); }
-  // spawn(), wait for `ready`, and give the device the peer's address.
-  void start(const std::vector<std::string>& arguments = {}) {
-    spawn(arguments);
-    ASSERT_TRUE(says("ready")) << said();
-    const auto up = shell(
-        "ip addr add 10.77.0.1/24 dev us0 && ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up");
-    ASSERT_EQ(up.status, 0) << up.output;
-  }
   // Wait for its end; its exit status, -1 if it did not end by itself in time.
   int wait_for_end(std::chrono::seconds within = 20s) {
     const auto until = std::chrono::steady_clock::now() + within;
@@ -151,6 +154,33 @@ class live_network : public ::testing::Test {
     return !x.empty() && x == text_of(folder / b);
   }
   std::string in_folder(const std::string& name) const { return (folder / name).string(); }
+  std::filesystem::path folder;
+  pid_t program = -1;
+  int input = -1;
+  nlohmann::json result;
+};
+
+class live_network : public live_program {
+ protected:
+  static constexpr const char* device = "us0";
+
+  void SetUp() override {
+    live_program::SetUp();
+    if (unshare(CLONE_NEWNET) != 0)
+      GTEST_SKIP() << "needs the right to make a network namespace (root): " << std::strerror(errno);
+    const auto tried = shell("ip link set lo up && ip tuntap add probe mode tap && ip link del probe");
+    if (tried.status != 0) GTEST_SKIP() << "needs the right to make a TAP device (root): " << tried.output;
+  }
+  // spawn(), wait for `ready`, and give the device the peer's address.
+  void start(const std::vector<std::string>& arguments = {}) {
+    std::vector<std::string> all{"--tap", device};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    spawn(all);
+    ASSERT_TRUE(says("ready")) << said();
+    const auto up = shell(
+        "ip addr add 10.77.0.1/24 dev us0 && ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up");
+    ASSERT_EQ(up.status, 0) << up.output;
+  }
   // A counter of the kernel's TCP since the namespace was made.
   long counter(const std::string& name) {
     std::istringstream line(shell("nstat -asz " + name).output);
@@ -163,11 +193,37 @@ class live_network : public ::testing::Test {
       }
     return -1;
   }
+};
 
-  std::filesystem::path folder;
-  pid_t program = -1;
-  int input = -1;
-  nlohmann::json result;
+class live_slirp : public live_program {
+ protected:
+  // spawn() with port 8080, 7, 9 and 5001 behind the adapter reachable, and wait for `ready`.
+  void start(const std::vector<std::string>& arguments = {}) {
+    std::vector<std::string> all{"--slirp"};
+    for (auto& [guest, port] : ports) {
+      port = free_port();
+      all.push_back("--hostfwd");
+      all.push_back("127.0.0.1:" + std::to_string(port) + "-:" + std::to_string(guest));
+    }
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    spawn(all);
+    ASSERT_TRUE(says("ready")) << said();
+  }
+  std::string base() { return "http://127.0.0.1:" + std::to_string(ports[8080]) + "/"; }
+  // A port of loopback that nobody has now.
+  static std::uint16_t free_port() {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in a = {};
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t n = sizeof a;
+    EXPECT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&a), n), 0);
+    EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&a), &n), 0);
+    ::close(fd);
+    return ntohs(a.sin_port);
+  }
+
+  std::map<unsigned, std::uint16_t> ports{{8080, 0}, {7, 0}, {9, 0}, {5001, 0}};
 };
 
 }  // namespace understudy::tb

@@ -6,20 +6,6 @@ namespace {
 
 const std::string base = "http://10.77.0.2:8080/";
 
-// 100 MiB and three deaths in the nightly run, else 20 MiB and two.
-const bool nightly = std::getenv("US_LIVE_LONG") != nullptr;
-const std::size_t big = nightly ? 100 << 20 : 20 << 20;
-const std::size_t deaths = nightly ? 3 : 2;
-
-// Kills the adapter that serves, again and again.
-std::string killing(pid_t program) {
-  std::string script;
-  for (std::size_t i = 0; i < deaths; ++i)
-    script +=
-        "sleep " + std::string(nightly ? "2" : "0.5") + "; kill -USR1 " + std::to_string(program) + "; ";
-  return script;
-}
-
 TEST_F(live_network, curl_and_wget_get_files_lists_and_ranges) {
   make_file("a.bin", 300'000);
   start();
@@ -179,7 +165,7 @@ TEST_F(live_network, a_device_that_vanishes_ends_the_run_with_one_line) {
 
 TEST_F(live_network, wrong_devices_are_refused_with_one_line) {
   const auto refused = [this](const std::string& tap, const std::string& why) {
-    spawn({}, tap);
+    spawn({"--tap", tap});
     EXPECT_EQ(wait_for_end(), 2);
     EXPECT_NE(said().find(why), std::string::npos) << said();
     const std::string all = said();

@@ -1,0 +1,127 @@
+// The kernel's TCP in its several moods, and other people's judgement of the frames.
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <cstring>
+
+#include "tb/test/live/live_rig.h"
+
+namespace understudy::tb {
+namespace {
+
+const std::string base = "http://10.77.0.2:8080/";
+
+class live_kernel : public live_network {
+ protected:
+  // Down and up, with a death in each.
+  void both_ways_survive(const std::string& how) {
+    SCOPED_TRACE(how);
+    const std::string kill = "sleep 0.3; kill -USR1 " + std::to_string(program) + "; wait";
+    const auto down =
+        shell("curl -sS -m 60 --limit-rate 12M -o " + in_folder("got") + " " + base + "big & " + kill);
+    EXPECT_EQ(down.output, "");
+    EXPECT_TRUE(same("got", "www/big"));
+    const auto up = shell("curl -sS -m 60 --limit-rate 12M -o /dev/null -T " + in_folder("www/big") + " " +
+                          base + "copy & " + kill);
+    EXPECT_EQ(up.output, "");
+    EXPECT_TRUE(same("www/big", "www/copy"));
+    EXPECT_EQ(counter("TcpEstabResets"), 0);
+  }
+  // Switch a generic offload of the device; false: the kernel refuses.
+  static bool set_offload(std::uint32_t command, bool on) {
+    ethtool_value v = {command, on};
+    ifreq r = {};
+    std::strcpy(r.ifr_name, device);
+    r.ifr_data = reinterpret_cast<char*>(&v);
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const bool done = ioctl(fd, SIOCETHTOOL, &r) == 0;
+    ::close(fd);
+    return done;
+  }
+  static bool has_tshark() { return shell("tshark --version").status == 0; }
+  // Frames of the outer wire that `filter` selects, one a line.
+  std::string frames(const std::string& filter) {
+    const std::string outside = in_folder("outside.pcapng");
+    shell("tshark -r " + in_folder("out/capture.pcapng") + " -Y 'frame.interface_name == \"outside\"' -w " +
+          outside);
+    return shell("(tshark -r " + outside +
+                 " -o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE -o tcp.desegment_tcp_streams:FALSE "
+                 "-Y '" +
+                 filter + "' 2>/dev/null)")
+        .output;
+  }
+};
+
+TEST_F(live_kernel, every_congestion_control_at_the_peer_survives_deaths) {
+  make_file("big", 6 << 20);
+  unsigned tried = 0;
+  std::istringstream known(text_of("/proc/sys/net/ipv4/tcp_available_congestion_control"));
+  for (std::string name; known >> name; ++tried) {
+    start();
+    const auto route = shell("ip route replace 10.77.0.0/24 dev us0 src 10.77.0.1 congctl " + name);
+    ASSERT_EQ(route.status, 0) << route.output;
+    const auto used = shell("bash -c 'exec 3<>/dev/tcp/10.77.0.2/7; ss -Htin dst 10.77.0.2'");
+    EXPECT_NE(used.output.find(" " + name + " "), std::string::npos) << used.output;
+    both_ways_survive(name);
+    EXPECT_EQ(stop(), 0) << said();
+    EXPECT_EQ(result["connections"]["reset"], 0);
+  }
+  EXPECT_GE(tried, 1u);
+}
+
+TEST_F(live_kernel, segmentation_and_receive_offloads_on_and_off_survive_deaths) {
+  make_file("big", 6 << 20);
+  for (const bool on : {false, true}) {
+    start();
+    if (!set_offload(ETHTOOL_SGSO, on) || !set_offload(ETHTOOL_SGRO, on))
+      GTEST_SKIP() << "cannot switch offloads";
+    both_ways_survive(on ? "on" : "off");
+    EXPECT_EQ(stop(), 0) << said();
+  }
+}
+
+TEST_F(live_kernel, the_peer_keeps_one_socket_through_deaths) {
+  make_file("big", 8 << 20);
+  start();
+  const std::string look =
+      "sleep 0.3; ss -Htin dst 10.77.0.2 | grep -v '^[[:space:]]' | tr -s ' ' | cut -d' ' -f1,4,5; ";
+  const auto r = shell("curl -sS -m 60 --limit-rate 8M -o /dev/null " + base + "big & " + look +
+                       "kill -USR1 " + std::to_string(program) + "; " + look + "wait");
+  const auto half = r.output.size() / 2;
+  EXPECT_GT(half, 20u) << r.output;
+  EXPECT_EQ(r.output.substr(0, half), r.output.substr(half)) << r.output;
+  EXPECT_EQ(r.output.find("ESTAB"), 0u) << r.output;
+  EXPECT_EQ(stop(), 0) << said();
+}
+
+TEST_F(live_kernel, tshark_finds_nothing_wrong_on_a_sound_wire) {
+  if (!has_tshark()) GTEST_SKIP() << "needs tshark";
+  make_file("a.bin", 2 << 20);
+  start({"--captures", "on"});
+  EXPECT_EQ(shell("curl -sS -m 30 -o /dev/null " + base + "a.bin").output, "");
+  EXPECT_EQ(shell("curl -sS -m 30 -o /dev/null -T " + in_folder("www/a.bin") + " " + base + "copy").output,
+            "");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_NE(frames("tcp.len > 1000"), "");
+  EXPECT_EQ(frames("tcp.checksum.status == 0 || ip.checksum.status == 0 || _ws.malformed"), "");
+  EXPECT_EQ(
+      frames("tcp.analysis.retransmission || tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment || "
+             "tcp.analysis.out_of_order"),
+      "");
+}
+
+TEST_F(live_kernel, tshark_finds_no_broken_frame_through_a_death) {
+  if (!has_tshark()) GTEST_SKIP() << "needs tshark";
+  make_file("big", 6 << 20);
+  start({"--captures", "on"});
+  both_ways_survive("captured");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(frames("tcp.checksum.status == 0 || ip.checksum.status == 0 || _ws.malformed || "
+                   "tcp.analysis.ack_lost_segment || tcp.flags.reset == 1"),
+            "");
+}
+
+}  // namespace
+}  // namespace understudy::tb

@@ -1,0 +1,97 @@
+// Programs against the adapter without privileges: over loopback and libslirp.
+#include <algorithm>
+
+#include "tb/test/live/live_rig.h"
+
+namespace understudy::tb {
+namespace {
+
+TEST_F(live_slirp, curl_and_wget_get_files_and_ranges) {
+  make_file("a.bin", 300'000);
+  start();
+  EXPECT_EQ(shell("curl -sS -m 20 -o " + in_folder("got") + " " + base() + "a.bin").output, "");
+  EXPECT_TRUE(same("got", "www/a.bin"));
+  EXPECT_EQ(shell("wget -q -T 20 -O " + in_folder("got2") + " " + base() + "a.bin").status, 0);
+  EXPECT_TRUE(same("got2", "www/a.bin"));
+  EXPECT_EQ(shell("curl -sS -m 20 -r 1000-1999 " + base() + "a.bin | wc -c").output, "1000\n");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["status"], "held");
+  EXPECT_EQ(result["peers"].dump(), "[\"slirp\"]");
+  EXPECT_EQ(result["connections"]["reset"], 0);
+}
+
+TEST_F(live_slirp, a_download_survives_the_deaths_of_adapters) {
+  make_file("big", big);
+  start();
+  const auto r = shell("curl -sS -m 90 --limit-rate 12M -o " + in_folder("got") + " -w '%{num_connects}' " +
+                       base() + "big & " + killing(program) + "wait");
+  EXPECT_EQ(r.output, "1");
+  EXPECT_TRUE(same("got", "www/big"));
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["failovers"].size(), deaths);
+  EXPECT_EQ(result["connections"]["opened"], 1);
+  EXPECT_EQ(result["connections"]["reset"], 0);
+}
+
+TEST_F(live_slirp, an_upload_survives_the_deaths_of_adapters) {
+  make_file("big", big);
+  start();
+  const auto r = shell("curl -sS -m 90 --limit-rate 12M -o /dev/null -w '%{http_code} %{num_connects}' -T " +
+                       in_folder("www/big") + " " + base() + "copy & " + killing(program) + "wait");
+  EXPECT_EQ(r.output, "201 1");
+  EXPECT_TRUE(same("www/big", "www/copy"));
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["failovers"].size(), deaths);
+  EXPECT_EQ(result["connections"]["reset"], 0);
+}
+
+TEST_F(live_slirp, many_connections_survive_on_a_wire_that_loses_frames) {
+  make_file("a.bin", 500'000);
+  start({"--set", "wire.impair=loss 1%"});
+  const auto r = shell("ab -q -k -s 60 -n 200 -c 32 " + base() + "a.bin & " + killing(program) + "wait");
+  EXPECT_NE(r.output.find("Complete requests:      200"), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("Failed requests:        0"), std::string::npos) << r.output;
+  EXPECT_TRUE(says(std::string(1, static_cast<char>('A' + deaths)) + " serves")) << said();
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["failovers"].size(), deaths);
+}
+
+TEST_F(live_slirp, echo_discard_and_pump_do_their_work) {
+  start();
+  const auto bash = [](const std::string& script) {
+    return shell("timeout 20 bash -c '" + script + "'").output;
+  };
+  const auto tcp = [this](unsigned guest) { return "/dev/tcp/127.0.0.1/" + std::to_string(ports[guest]); };
+  EXPECT_EQ(bash("exec 3<>" + tcp(7) + "; echo hello >&3; read -r x <&3; echo $x"), "hello\n");
+  EXPECT_EQ(bash("head -c 1000000 /dev/zero > " + tcp(9) + "; echo $?"), "0\n");
+  EXPECT_EQ(bash("head -c 1000000 < " + tcp(5001) + " | wc -c"), "1000000\n");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_GE(result["live"]["bytes_received"], 6);
+  EXPECT_GE(result["live"]["bytes_sent"], 1'000'006);
+}
+
+TEST_F(live_slirp, wrong_forwards_and_far_ends_are_refused_with_one_line) {
+  const auto refused = [this](const std::vector<std::string>& words, const std::string& why) {
+    spawn(words);
+    EXPECT_EQ(wait_for_end(), 2);
+    EXPECT_NE(said().find(why), std::string::npos) << said();
+    EXPECT_FALSE(std::filesystem::exists(folder / "out" / "result.json"));
+  };
+  for (const char* wrong :
+       {"", "8080", "8080-:8080", "udp:127.0.0.1:1-:1", "127.0.0.1:0-:80", "127.0.0.1:80-:0",
+        "127.0.0.1:80-:65536", "localhost:80-:80", "127.0.0.1:80-:80x", "[::1]:80-:80"})
+    refused({"--slirp", "--hostfwd", wrong}, "--hostfwd");
+  refused({"--hostfwd", "127.0.0.1:1-:1"}, "--slirp");
+  refused({"--slirp", "--tap", "us0"}, "--slirp");
+  refused({}, "--slirp");
+  start();
+  const pid_t first = program;
+  refused({"--slirp", "--hostfwd", "127.0.0.1:" + std::to_string(ports[7]) + "-:7"},
+          "Address already in use");
+  const std::string all = said();
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 1) << all;
+  program = first;
+}
+
+}  // namespace
+}  // namespace understudy::tb
