@@ -246,7 +246,7 @@ void adapter::beat() {
   h.epoch = static_cast<std::uint16_t>(regs_[US_REG_EPOCH / 4]);
   h.status = status_;
   h.connections = engine_->connections();
-  dma.write_small(
+  dma.write_atomic(
       iova{static_cast<std::uint64_t>(regs_[US_REG_HEARTBEAT_HI / 4]) << 32 | regs_[US_REG_HEARTBEAT_LO / 4]},
       {reinterpret_cast<const std::uint8_t*>(&h), sizeof h});
   agenda_.in(period * 1_us, [this] { beat(); });

@@ -47,7 +47,7 @@ void output_table::write(us_record& r, bool prove) {
   ++counters_.records;
   const iova slot = base_ + std::uint64_t{tail_ & (entries_ - 1)} * US_ENTRY_BYTES;
   ++tail_;
-  dma_.write_small(slot, {reinterpret_cast<const std::uint8_t*>(&r), sizeof r});
+  dma_.write_atomic(slot, {reinterpret_cast<const std::uint8_t*>(&r), sizeof r});
   if (prove) {
     unproven_.push_back({cid{r.cid}, seq32{r.rcv_nxt}, r.number});
     start_proof();

@@ -79,6 +79,7 @@ struct adapter_parameters {
   picos acked_record_age = 10_us;
   std::uint32_t dma_tags = 64;
   picos dma_issue_time = 4_ns;
+  std::uint32_t dma_bytes = 32;
   std::uint64_t dma_backlog_bytes = 256 * 1024;
 };
 
