@@ -49,12 +49,14 @@ class device {
   std::uint16_t epoch = 0;
   std::uint32_t max_connections = 0;
   bool can_set_options() const { return can_set_options_; }
+  bool can_send_raw() const { return can_send_raw_; }
   std::uint32_t pool_posted = 0;  // buffers in its pool
   std::uint64_t service_timer = 0;
   bool paused = false;  // record processing will go on from a timer
 
  private:
   bool can_set_options_ = false;
+  bool can_send_raw_ = false;
   hal& hal_;
   driver_counters& count_;
   unsigned number_;

@@ -79,7 +79,8 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return US_ABI_MAJOR << 16 | US_ABI_MINOR;
     case US_REG_FEATURES:
       return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
-             US_FEATURE_SET_OPTIONS | (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
+             US_FEATURE_SET_OPTIONS | US_FEATURE_SEND_RAW |
+             (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
              (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
     case US_REG_STATUS:
       return status_;
@@ -95,6 +96,8 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return static_cast<std::uint32_t>(counters_.dropped_bad);
     case US_REG_REFUSED_COMMANDS:
       return static_cast<std::uint32_t>(counters_.refused);
+    case US_REG_DMA_ATOMIC:
+      return dma_engine::atomic_unit();
     case US_REG_SECRET_0:
     case US_REG_SECRET_1:
     case US_REG_SECRET_2:
@@ -217,6 +220,12 @@ void adapter::reset() {
   slots_.clear();
   free_slots_.clear();
   waiting_for_neighbour_.clear();
+  raw_chain_pieces_ = 0;
+  raw_first_ += raw_frames_.size();
+  raw_frames_.clear();
+  raw_reads_waiting_.clear();
+  raw_reading_ = raw_unreported_ = 0;
+  raw_report_scheduled_ = false;
   transmit_scheduled_ = false;
   timer_at_ = never;
 }

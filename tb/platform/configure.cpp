@@ -37,6 +37,8 @@ adapter_config adapter_of(const scenario& s) {
   c.dma.mps = s.pcie.mps;
   c.dma.mrrs = s.pcie.mrrs;
   c.dma.tags = a.dma_tags;
+  c.raw_reads = a.raw_reads;
+  c.raw_completion_batch = a.raw_completion_batch;
   c.dma.issue_time = a.dma_issue_time;
   c.clock_period = a.clock;
   c.checksum_bytes = a.checksum_bytes;

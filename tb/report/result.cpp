@@ -13,6 +13,22 @@ json instant(const std::optional<picos>& t) {
   return t ? json(*t) : json(nullptr);
 }
 
+json single_dma_json(const single_dma_row& r) {
+  return {{"bytes", r.bytes},
+          {"layout", r.gathered ? "gather" : "single"},
+          {"packets", r.packets},
+          {"operations", r.operations},
+          {"maps", r.maps},
+          {"unmaps", r.unmaps},
+          {"tlps", r.tlps},
+          {"tlps_analytic", r.tlps_analytic},
+          {"link_bytes", r.link_bytes},
+          {"link_bytes_analytic", r.link_bytes_analytic},
+          {"latency_ps", r.latency},
+          {"latency_analytic_ps", r.latency_analytic},
+          {"packets_per_s", r.packets_per_s}};
+}
+
 json failover_json(const failover_result& f) {
   return {{"kind", f.kind},
           {"from", f.from},
@@ -108,6 +124,7 @@ std::string to_json(const run_result& r) {
       {"failovers", list(r.failovers, failover_json)},
       {"ack_latency_ps",
        {{"segments", r.ack_latency.segments}, {"p50", r.ack_latency.p50}, {"p99", r.ack_latency.p99}}},
+      {"single_dma", list(r.single_dma, single_dma_json)},
       {"host_interface",
        {{"doorbells", h.doorbells},
         {"mmio_reads", h.mmio_reads},

@@ -69,6 +69,9 @@ constexpr parameter table[] = {
      "Phases of the reference conversations, which fault campaigns use: everything comes to rest between two "
      "of them. 0: "
      "none; else 8 or more, without a capture."},
+    {"workload.raw_packets", integer, AT(workload.raw_packets), "0", "100000", "",
+     "Before the connections: frames that the host's stack builds, so many of each size from 64 to 9000 "
+     "bytes and each layout in turn, in one DMA and gathered. 0: none."},
     {"workload.direction", word, AT(workload.direction), "", "", "both|up|down",
      "Made-up streams: both ways, up (from the host behind the adapter to the peer) or down."},
     {"workload.peer_keepalive", time, AT(workload.peer_keepalive), "0 ps", "7200 s", "",
@@ -140,6 +143,12 @@ constexpr parameter table[] = {
     {"adapter.dma_bytes", integer, AT(adapter.dma_bytes), "", "", "8|16|32|64",
      "Bytes that the DMA engine's data path moves in a cycle of adapter.clock. 32 bytes at 400 MHz are 102 "
      "Gb/s."},
+    {"adapter.raw_reads", integer, AT(adapter.raw_reads), "1", "1024", "",
+     "DMA reads for frames that the host has built, outstanding at most. 1: a header and its payload are "
+     "fetched one after the other."},
+    {"adapter.raw_completion_batch", integer, AT(adapter.raw_completion_batch), "1", "1024", "",
+     "Frames that the host has built which one record reports as sent, at most; fewer after "
+     "adapter.acked_record_age."},
     {"adapter.dma_backlog_bytes", size, AT(adapter.dma_backlog_bytes), "16 KiB", "1 GiB", "",
      "Posted writes waiting in the adapter before it stops taking frames from the FIFO."},
     {"adapter.wscale", integer, AT(adapter.tcp.wscale), "0", "14", "",
