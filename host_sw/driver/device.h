@@ -51,6 +51,7 @@ class device {
   bool can_announce() const { return can_announce_; }
   void announce_now();
   bool can_set_options() const { return can_set_options_; }
+  bool can_send_raw() const { return can_send_raw_; }
   std::uint32_t pool_posted = 0;  // buffers in its pool
   std::uint64_t service_timer = 0;
   bool paused = false;  // record processing will go on from a timer
@@ -58,6 +59,7 @@ class device {
  private:
   bool can_set_options_ = false;
   bool can_announce_ = false;
+  bool can_send_raw_ = false;
   hal& hal_;
   driver_counters& count_;
   unsigned number_;

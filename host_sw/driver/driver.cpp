@@ -330,6 +330,14 @@ driver_counters& driver::counters() {
 hal& driver::machine() {
   return impl_->hw;
 }
+raw_send* driver::open_raw(const tx_pool_config& c, void (*done)(void*, std::uint64_t, bool), void* context) {
+  return impl_->open_raw(c, done, context);
+}
+
+tx_buf_pool& driver::raw_buffers() {
+  return impl_->raw->pool;
+}
+
 ring_facts driver::rings(unsigned adapter) const {
   return impl_->devices.at(adapter).facts();
 }

@@ -22,6 +22,10 @@
 
 namespace understudy::host {
 
+class raw_send;
+class tx_buf_pool;
+struct tx_pool_config;
+
 // One end of a connection: 16 bytes in network order (IPv4 as ::ffff:a.b.c.d) and a port. An all-zero
 // address: any.
 struct endpoint {
@@ -286,6 +290,14 @@ class driver : public any_driver {
   endpoint local(conn c) const;
   endpoint peer(conn c) const;
   cid id(conn c) const;  // invalid before the handshake is complete; stays after the end
+
+  // ---- frames that the host's stack builds itself (not offloaded, not protected)
+  // The path of the active adapter, with its pool of buffers; called in the driver's context, as `done` is.
+  // An adapter that fails tells every open frame unsent; open it again for the substitute. Null: the adapter
+  // cannot, or there is no memory.
+  raw_send* open_raw(const tx_pool_config& c, void (*done)(void* context, std::uint64_t cookie, bool sent),
+                     void* context);
+  tx_buf_pool& raw_buffers();  // of the open path
 
   // ---- looking
   const driver_config& config() const;

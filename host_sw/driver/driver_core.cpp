@@ -167,6 +167,29 @@ std::uint32_t driver_core::post(device& d, const us_idt_entry& e) {
   return index;
 }
 
+raw_send* driver_core::open_raw(const tx_pool_config& c, raw_send::done_function done, void* context) {
+  if (current == driver::no_adapter || !devices[current].can_send_raw()) return nullptr;
+  auto port = std::make_unique<raw_port>();
+  port->adapter = current;
+  port->done = done;
+  port->context = context;
+  port->core = this;
+  if (!port->pool.create(hw, current, c)) return nullptr;
+  port->send.emplace(
+      hw, current, port->pool,
+      [](void* p, const us_idt_entry& e) {
+        auto* self = static_cast<raw_port*>(p);
+        return self->core->post(self->core->devices[self->adapter], e);
+      },
+      [](void* p, std::uint64_t cookie, bool sent) {
+        auto* self = static_cast<raw_port*>(p);
+        self->done(self->context, cookie, sent);
+      },
+      port.get());
+  raw = std::move(port);
+  return &*raw->send;
+}
+
 void driver_core::post_addresses(device& d) {
   for (std::size_t i = 0; i < config.addresses.size(); ++i) {
     const local_address& a = config.addresses[i];

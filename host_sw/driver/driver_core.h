@@ -4,12 +4,15 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "host_sw/driver/buffer_pool.h"
 #include "host_sw/driver/device.h"
 #include "host_sw/driver/driver.h"
 #include "host_sw/driver/failover.h"
+#include "host_sw/driver/raw_send.h"
 #include "host_sw/driver/shadow_table.h"
 
 namespace understudy::host {
@@ -22,6 +25,18 @@ struct listener {
   std::uint32_t queued = 0;             // told to the user, not accepted()
   std::uint32_t returned = 0;           // credits that the adapter does not know of yet
   std::vector<std::uint8_t> addresses;  // indices
+};
+
+class driver_core;
+
+// Frames that the host's stack builds, through one adapter.
+struct raw_port {
+  unsigned adapter = 0;
+  tx_buf_pool pool;
+  raw_send::done_function done = nullptr;
+  void* context = nullptr;
+  driver_core* core = nullptr;
+  std::optional<raw_send> send;
 };
 
 class driver_core {
@@ -46,6 +61,7 @@ class driver_core {
   std::uint16_t epoch = 1;                   // of the current adapter
   std::uint32_t next_port = 0;
   failover recovery;
+  std::unique_ptr<raw_port> raw;  // null until opened
 
   start_result start();
 
@@ -74,6 +90,10 @@ class driver_core {
   void post_connect(connection& c);
   // Grant more receive buffer if the reader has made room.
   void grant(connection& c);
+
+  // Open the raw path of the current adapter; an earlier one must have nothing open. Null: the adapter
+  // cannot, or no memory.
+  raw_send* open_raw(const tx_pool_config& c, raw_send::done_function done, void* context);
 
   // ---- connections
   void request_abort(connection& c, int error);

@@ -62,6 +62,7 @@ void failover::enter(recovery_state s) {
 
 void failover::recover(unsigned a) {
   ++d_.count.failovers;
+  if (d_.raw && d_.raw->adapter == a) d_.raw->send->abandon();
   from_ = a;
   to_ = pick();
   enter(recovery_state::fencing);

@@ -94,6 +94,7 @@ bool driver_core::apply(device& d, const us_record& r) {
   if (d.alive && !d.idt.consumed_to(r.idt_head)) return false;
   if (r.type == US_REC_CREDIT) return true;
   if (r.type == US_REC_REFUSED) return on_refused(d, r);
+  if (r.type == US_REC_RAW) return raw && raw->adapter == d.number() && raw->send->completed(r);
   if (!d.serving) return false;
   switch (r.type) {
     case US_REC_EMBRYO:

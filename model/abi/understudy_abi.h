@@ -31,7 +31,8 @@ extern "C" {
 #define US_PCI_DEVICE 0x5553u /* configuration space: device */
 #define US_MAGIC 0x59445355u  /* US_REG_ID: "USDY" */
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
-#define US_ABI_MINOR 2u       /* later minors only add. 1: SET_OPTIONS. 2: announcement in bulk */
+#define US_ABI_MINOR \
+  3u /* later minors only add. 1: SET_OPTIONS. 2: announcement in bulk. 3: SEND_RAW, DMA_ATOMIC */
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
 #define US_FEATURE_TCP (1u << 0)
@@ -42,6 +43,7 @@ extern "C" {
 #define US_FEATURE_HEARTBEAT (1u << 5)
 #define US_FEATURE_SET_OPTIONS (1u << 6)
 #define US_FEATURE_ANNOUNCE (1u << 7) /* ANNOUNCE_ registers, FLUSH, ACCEPTED, terms of LISTEN */
+#define US_FEATURE_SEND_RAW (1u << 8)
 
 /* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
  * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
@@ -85,7 +87,10 @@ extern "C" {
   X(ANNOUNCE_NOW, 0x0a8u, wo, 0u, "The host is idle: what has been gathered is announced.")                  \
   X(DROPPED_BLOCKED, 0x0c0u, ro, 0u, "Frames dropped because reception is blocked.")                         \
   X(DROPPED_BAD, 0x0c4u, ro, 0u, "Frames dropped because a length, checksum or option is wrong.")            \
-  X(REFUSED_COMMANDS, 0x0c8u, ro, 0u, "Input descriptors refused, each answered by a US_REC_REFUSED record.")
+  X(REFUSED_COMMANDS, 0x0c8u, ro, 0u,                                                                        \
+    "Input descriptors refused, each answered by a US_REC_REFUSED record.")                                  \
+  X(DMA_ATOMIC, 0x0ccu, ro, 64u,                                                                             \
+    "Bytes of the largest write that is in host memory whole or not at all, and its alignment.")
 
 enum us_register {
 #define US_X(name, offset, access, reset, text) US_REG_##name = (offset),
@@ -126,7 +131,8 @@ enum us_opcode {
   US_OP_SET_OPTIONS = 11, /* what a socket may ask of its connection at any time */
   US_OP_FLUSH = 12,       /* announce what has been gathered */
   US_OP_ACCEPTED = 13,    /* accept credits of a listener go up. Uses .listen: port, addr_index, credits */
-  US_OP_OPCODES = 14      /* first value that is not an opcode */
+  US_OP_SEND_RAW = 14,    /* a piece of an Ethernet frame that the host has built */
+  US_OP_OPCODES = 15      /* first value that is not an opcode */
 };
 
 /* A bus range of the host; IPv4 addresses stand as ::ffff:a.b.c.d everywhere. */
@@ -169,7 +175,8 @@ struct us_idt_entry {
       uint32_t len;     /* 1 to 2^20 */
       uint32_t seq_end; /* sequence number after the range's last byte */
       uint8_t reserved[36];
-    } send; /* CLOSE uses seq_end alone: the number after the FIN */
+    } send; /* CLOSE uses seq_end alone: the number after the FIN. SEND_RAW: cid = US_NO_CID, seq_end unused,
+               flags: US_RAW_MORE */
     struct {
       uint32_t iova_lo;
       uint32_t iova_hi;
@@ -208,6 +215,10 @@ struct us_idt_entry {
   uint32_t crc; /* CRC-32C (Castagnoli, reflected, init and final xor all-ones) of the first 60 bytes */
 };
 #define US_NO_CID 0xffffffffu
+#define US_RAW_MORE (1u << 0) /* SEND_RAW: the frame goes on with the next descriptor */
+#define US_RAW_PIECES 4u      /* of a frame, at most */
+#define US_RAW_MIN_BYTES 14u  /* of a frame, without FCS: shorter than 60 is padded with zeros */
+#define US_RAW_MAX_BYTES 9018u
 #define US_NO_BUF 0xffffffffu
 #define US_ADDRESSES 16u
 
@@ -265,7 +276,9 @@ enum us_record_type {
   US_REC_CLOSED = 6,      /* ended in order, TIME_WAIT over; the cid is free */
   US_REC_CREDIT = 7,      /* only idt_head moved */
   US_REC_REFUSED = 8,     /* an input descriptor was refused: .end */
-  US_REC_TIME_WAIT = 9    /* both FINs exchanged and acknowledged; CLOSED follows after 2 MSL */
+  US_REC_TIME_WAIT = 9,   /* both FINs exchanged and acknowledged; CLOSED follows after 2 MSL */
+  US_REC_RAW = 10 /* SEND_RAW frames are over, to the one whose last descriptor is .end.index: that one
+                     with .end.status, the others sent */
 };
 
 #define US_REC_FLAG_FIN (1u << 0)  /* rcv_nxt covers the peer's FIN */
@@ -281,6 +294,7 @@ enum us_status {
   US_ERR_REFUSED = 3, /* RST in SYN_SENT */
   US_ERR_NO_RESOURCES = 4,
   US_ERR_ABORTED = 5, /* by the host */
+  US_ERR_DMA = 6,     /* a read of the descriptor's range failed: nothing of it was used */
   US_ERR_BAD_OPCODE = 16,
   US_ERR_BAD_CRC = 17,
   US_ERR_BAD_CID = 18,

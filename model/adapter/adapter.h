@@ -41,6 +41,9 @@ struct adapter_counters {
   std::uint64_t descriptors = 0;      // input descriptors executed
   std::uint64_t refused = 0;          // input descriptors refused
   std::uint64_t pool_empty = 0;       // a connection began without a buffer
+  std::uint64_t raw_frames = 0;       // built by the host, sent
+  std::uint64_t raw_failed = 0;       // not sent: a length or a DMA was bad
+  std::uint64_t raw_reads = 0;        // DMA operations for raw frames
   std::uint64_t checksum_cycles = 0;  // that the checksum block took
 };
 
@@ -118,6 +121,21 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     bool bad = false;     // as the checksum block judged
     bool judged = false;  // it saw the segment's checksum
   };
+  struct raw_piece {
+    iova at;
+    std::uint32_t length = 0;
+    std::uint32_t offset = 0;  // in its frame
+  };
+  struct raw_frame {  // in order of descriptors
+    frame_ref frame;
+    std::uint32_t last = 0;   // index of its last descriptor
+    std::uint32_t reads = 0;  // DMA reads to come
+    us_status status = US_OK;
+  };
+  struct raw_read {
+    std::uint64_t frame = 0;  // its number
+    raw_piece piece;
+  };
   struct deferred_grant {
     cid c;
     seq32 edge;
@@ -169,6 +187,13 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void announce_connection(cid c, const tcp_view& v);
   void write_announcement(std::span<us_record> all);
   bool withdraw_connection(cid c, const tcp_view& v);
+
+  // ---- frames that the host has built (adapter_raw.cpp)
+  void take_raw_piece(const us_idt_entry& e, std::uint32_t index);
+  void start_raw_reads();
+  void raw_read_done(std::uint64_t number, bool ok);
+  void finish_raw();
+  void report_raw();
 
   // ---- transmission (adapter_transmit.cpp)
   void send(const send_request& r) override;
@@ -224,6 +249,16 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::vector<cid> acked_;
   std::vector<ended_connection> ended_;  // over, but DMA reads of their send ranges are under way
   bool acked_scheduled_ = false;
+
+  raw_piece raw_chain_[US_RAW_PIECES];  // of the frame whose descriptors are being taken
+  unsigned raw_chain_pieces_ = 0;       // may count beyond US_RAW_PIECES
+  fifo<raw_frame> raw_frames_;          // not yet over
+  std::uint64_t raw_first_ = 0;         // number of the first of them
+  fifo<raw_read> raw_reads_waiting_;
+  std::uint32_t raw_reading_ = 0;     // reads outstanding
+  std::uint32_t raw_unreported_ = 0;  // frames sent and not yet in a record
+  std::uint32_t raw_last_ = 0;        // last descriptor of the newest frame that is over
+  bool raw_report_scheduled_ = false;
 
   fifo<received> rx_fifo_;  // in the order of arrival; rx_at_engine_ of them have passed the pipeline
   std::size_t rx_at_engine_ = 0;

@@ -55,6 +55,9 @@ void adapter::execute_fetched(std::uint32_t first, std::uint32_t count) {
         s = US_ERR_BAD_CRC;
       } else if (e.index16 != static_cast<std::uint16_t>(first + i)) {
         s = US_ERR_BAD_SEQUENCE;
+      } else if (e.opcode == US_OP_SEND_RAW) {
+        s = US_OK;
+        take_raw_piece(e, first + i);
       } else {
         s = execute(e);
       }

@@ -46,6 +46,8 @@ struct adapter_config {
   picos register_access = 20_ns;           // BAR read or write inside the adapter
   picos descriptor_time = 20_ns;           // decode and execute one input descriptor
   std::uint32_t descriptors_a_fetch = 16;  // input descriptors a DMA read fetches, at most
+  std::uint32_t raw_reads = 16;            // reads of raw frames' pieces outstanding, at most
+  std::uint32_t raw_completion_batch = 8;  // raw frames that one record reports, at most
   picos interrupt_moderation = 10_us;  // least time between two interrupts, common default range 8 to 50 us
   picos acked_record_age = 10_us;      // send progress is reported after at most this time
   commit_proof proof = commit_proof::flush_read;

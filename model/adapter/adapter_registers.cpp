@@ -84,7 +84,7 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return US_ABI_MAJOR << 16 | US_ABI_MINOR;
     case US_REG_FEATURES:
       return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
-             US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE |
+             US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE | US_FEATURE_SEND_RAW |
              (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
              (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
     case US_REG_STATUS:
@@ -101,6 +101,8 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return static_cast<std::uint32_t>(counters_.dropped_bad);
     case US_REG_REFUSED_COMMANDS:
       return static_cast<std::uint32_t>(counters_.refused);
+    case US_REG_DMA_ATOMIC:
+      return dma_engine::atomic_unit();
     case US_REG_SECRET_0:
     case US_REG_SECRET_1:
     case US_REG_SECRET_2:
@@ -236,6 +238,12 @@ void adapter::reset() {
   slots_.clear();
   free_slots_.clear();
   waiting_for_neighbour_.clear();
+  raw_chain_pieces_ = 0;
+  raw_first_ += raw_frames_.size();
+  raw_frames_.clear();
+  raw_reads_waiting_.clear();
+  raw_reading_ = raw_unreported_ = 0;
+  raw_report_scheduled_ = false;
   transmit_scheduled_ = false;
   timer_at_ = never;
 }
@@ -265,7 +273,7 @@ void adapter::beat() {
   h.epoch = static_cast<std::uint16_t>(regs_[US_REG_EPOCH / 4]);
   h.status = status_;
   h.connections = engine_->connections();
-  dma.write_small(
+  dma.write_atomic(
       iova{static_cast<std::uint64_t>(regs_[US_REG_HEARTBEAT_HI / 4]) << 32 | regs_[US_REG_HEARTBEAT_LO / 4]},
       {reinterpret_cast<const std::uint8_t*>(&h), sizeof h});
   agenda_.in(period * 1_us, [this] { beat(); });

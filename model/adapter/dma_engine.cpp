@@ -6,10 +6,6 @@
 
 namespace understudy {
 
-namespace {
-constexpr std::uint32_t page = 4096;  // no request crosses it (PCIe 2.2.7)
-}
-
 // A generic payload of the pool with room for a small write and the frame that a large one refers to.
 struct dma_engine::transaction : tlm::tlm_generic_payload {
   explicit transaction(tlm::tlm_mm_interface* mm) : tlm::tlm_generic_payload(mm) { set_extension(&frame); }
@@ -18,6 +14,9 @@ struct dma_engine::transaction : tlm::tlm_generic_payload {
   std::uint8_t bytes[small_bytes] = {};
   std::uint8_t enables[4] = {};
   std::uint32_t job = 0;  // of a read
+  std::uint32_t tag = 0;  // in the Verilated block
+  std::uint32_t block_epoch = 0;
+  std::vector<std::uint8_t> block_bytes;  // what goes through it
   bool is_flush = false;
   done flush_done;
 };
@@ -55,36 +54,55 @@ class dma_engine::transaction_pool : public tlm::tlm_mm_interface {
 dma_engine::dma_engine(const sc_core::sc_module_name& name, const dma_config& config)
     : sc_module(name), config_(config), pool_(std::make_unique<transaction_pool>()) {
   socket.register_nb_transport_bw(this, &dma_engine::nb_transport_bw);
+  if (!config_.rtl) return;
+  config_.tags = std::min(config_.tags, dma_unit::max_tags);
+  block_ = make_dma_rtl({config_.mps, config_.mrrs, config_.tags}, config_.data_bytes);
 }
 
 dma_engine::~dma_engine() = default;
 
-void dma_engine::write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length) {
-  if (stopped_) return;
+bool dma_engine::refuses(iova at, std::uint64_t length) {
+  if (dma_check(at.raw, length, false) == dma_status::ok) return false;
+  ++counters_.refused;
+  return true;
+}
+
+dma_engine::posted& dma_engine::new_posted(iova to, std::uint32_t length) {
   ++counters_.operations;
   counters_.write_bytes += length;
   queued_write_bytes_ += length;
   posted& p = posted_.extend_back();
   p.at = to;
-  p.frame = f;
-  p.offset = offset;
   p.length = length;
-  p.small = false;
-  wake(0);
+  p.offset = 0;
+  return p;
 }
 
-void dma_engine::write_small(iova to, std::span<const std::uint8_t> bytes) {
-  if (stopped_) return;
-  ++counters_.operations;
-  counters_.write_bytes += bytes.size();
-  queued_write_bytes_ += bytes.size();
-  posted& p = posted_.extend_back();
-  p.at = to;
-  p.length = static_cast<std::uint32_t>(bytes.size());
-  p.offset = 0;
+dma_status dma_engine::write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length) {
+  if (stopped_) return dma_status::ok;
+  if (refuses(to, length)) return dma_status::bad_descriptor;
+  posted& p = new_posted(to, length);
+  p.frame = f;
+  p.offset = offset;
+  p.small = false;
+  wake(0);
+  return dma_status::ok;
+}
+
+dma_status dma_engine::write_small(iova to, std::span<const std::uint8_t> bytes) {
+  if (stopped_) return dma_status::ok;
+  if (bytes.size() > small_bytes || refuses(to, bytes.size())) return dma_status::bad_descriptor;
+  posted& p = new_posted(to, static_cast<std::uint32_t>(bytes.size()));
   p.small = true;
   std::copy(bytes.begin(), bytes.end(), p.bytes);
   wake(0);
+  return dma_status::ok;
+}
+
+dma_status dma_engine::write_atomic(iova to, std::span<const std::uint8_t> bytes) {
+  if (dma_atomic(to.raw, bytes.size())) return write_small(to, bytes);
+  ++counters_.refused;
+  return dma_status::not_atomic;
 }
 
 void dma_engine::flush(iova at, done d) {
@@ -96,8 +114,10 @@ void dma_engine::flush(iova at, done d) {
   wake(0);
 }
 
-void dma_engine::read(iova from, std::uint32_t length, std::uint8_t* to, const frame_ref& keep, done d) {
-  if (stopped_) return;
+dma_status dma_engine::read(iova from, std::uint32_t length, std::uint8_t* to, const frame_ref& keep, done d,
+                            unsigned queue) {
+  if (stopped_) return dma_status::ok;
+  if (refuses(from, length)) return dma_status::bad_descriptor;
   ++counters_.operations;
   counters_.read_bytes += length;
   const std::uint32_t j = new_read_job();
@@ -110,8 +130,46 @@ void dma_engine::read(iova from, std::uint32_t length, std::uint8_t* to, const f
   job.to = to;
   job.keep = keep;
   job.d = std::move(d);
-  reads_waiting_.push_back(j);
+  reads_waiting_[queue].push_back(j);
   wake(0);
+  return dma_status::ok;
+}
+
+dma_aborted dma_engine::abort_reads(unsigned queue) {
+  dma_aborted a;
+  fifo<std::uint32_t>& waiting = reads_waiting_[queue];
+  for (std::size_t left = waiting.size(); left && !stopped_; --left) {
+    const std::uint32_t j = waiting.pop_front();
+    read_job& job = jobs_[j];
+    ++a.transfers;
+    a.bytes += job.length - job.issued;
+    counters_.read_bytes_aborted += job.length - job.issued;
+    job.length = job.issued;
+    job.ok = false;
+    if (job.outstanding == 0) end_read(j);
+  }
+  return a;
+}
+
+dma_aborted dma_engine::abort_writes() {
+  dma_aborted a;
+  fifo<posted> kept;
+  std::size_t held = block_ ? posted_in_block_ : 0;
+  for (std::size_t left = posted_.size(); left; --left) {
+    posted p = posted_.pop_front();
+    if (held) {
+      --held;
+      kept.push_back(std::move(p));
+      continue;
+    }
+    ++a.transfers;
+    a.bytes += p.length;
+    counters_.write_bytes_aborted += p.length;
+    queued_write_bytes_ -= p.length;
+    if (p.length == 0 && !stopped_) p.d(false);
+  }
+  while (!kept.empty()) posted_.push_back(kept.pop_front());
+  return a;
 }
 
 void dma_engine::bus_master(bool on) {
@@ -123,7 +181,8 @@ void dma_engine::stop() {
   stopped_ = true;
   agenda_.close();
   posted_.clear();
-  reads_waiting_.clear();
+  for (auto& q : reads_waiting_) q.clear();
+  reads_in_block_.clear();
   queued_write_bytes_ = 0;
   below_ = {};
 }
@@ -132,12 +191,23 @@ void dma_engine::reset() {
   posted_.clear();
   queued_write_bytes_ = 0;
   below_ = {};
-  while (!reads_waiting_.empty()) {
-    const std::uint32_t j = reads_waiting_.pop_front();
-    jobs_[j].length = jobs_[j].issued;  // ends with the answers that are under way
-    if (jobs_[j].outstanding == 0) free_jobs_.push_back(j);
-  }
+  const auto forget = [this](fifo<std::uint32_t>& jobs) {
+    while (!jobs.empty()) {
+      const std::uint32_t j = jobs.pop_front();
+      counters_.read_bytes_aborted += jobs_[j].length - jobs_[j].issued;
+      jobs_[j].length = jobs_[j].issued;  // ends with the answers that are under way
+      if (jobs_[j].outstanding == 0) free_jobs_.push_back(j);
+    }
+  };
+  for (auto& q : reads_waiting_) forget(q);
+  forget(reads_in_block_);
   for (read_job& job : jobs_) job.d = done{};
+  if (!block_) return;
+  block_ = make_dma_rtl({config_.mps, config_.mrrs, config_.tags}, config_.data_bytes);
+  ++block_epoch_;
+  posted_in_block_ = 0;
+  block_reads_ = block_floor_ = 0;
+  block_ended_ = 0;
 }
 
 std::uint32_t dma_engine::new_read_job() {
@@ -159,49 +229,44 @@ void dma_engine::wake(picos delay) {
   });
 }
 
+bool dma_engine::reads_wait() const {
+  for (const auto& q : reads_waiting_)
+    if (!q.empty()) return true;
+  return false;
+}
+
 void dma_engine::wake_if_work() {
-  if (!posted_.empty() || !reads_waiting_.empty()) wake(0);
+  if (!posted_.empty() || reads_wait() || !reads_in_block_.empty()) wake(0);
 }
 
 // One request, then come back when the link and the engine are free again.
 void dma_engine::step() {
   if (stopped_ || !bus_master_ || request_phase_open_) return;
-  const bool issued = reads_turn_ ? (issue_read() || issue_posted()) : (issue_posted() || issue_read());
+  const bool issued = block_        ? issue_from_block()
+                      : reads_turn_ ? (issue_read() || issue_posted())
+                                    : (issue_posted() || issue_read());
   if (!issued) return;
   reads_turn_ = !reads_turn_;
   wake_if_work();
 }
 
-bool dma_engine::issue_posted() {
-  if (posted_.empty()) return false;
-  posted& p = posted_.front();
-  if (p.length == 0) {  // flush: one DW with no byte enabled
-    if (outstanding_reads_ >= config_.tags) return false;
-    transaction& t = pool_->take();
-    t.set_command(tlm::TLM_READ_COMMAND);
-    t.set_address(p.at.raw & ~std::uint64_t{3});
-    t.set_data_ptr(t.bytes);
-    t.set_data_length(4);
-    t.set_streaming_width(4);
-    t.set_byte_enable_ptr(t.enables);
-    t.set_byte_enable_length(4);
-    t.is_flush = true;
-    t.flush_done = std::move(p.d);
-    posted_.drop_front();
-    ++outstanding_reads_;
-    issue(t);
-    return true;
-  }
-  transaction& t = pool_->take();
-  std::uint32_t n = p.length;
-  if (p.small) {
-    std::copy_n(p.bytes, n, t.bytes);
-    t.set_data_ptr(t.bytes);
-  } else {
-    n = std::min({n, config_.mps, page - static_cast<std::uint32_t>(p.at.raw % page)});
-    t.frame.frame = p.frame;
-    t.set_data_ptr(p.frame.data() + p.offset);
-  }
+// A flush: one DW with no byte enabled.
+void dma_engine::make_flush(transaction& t, posted& p) {
+  t.set_command(tlm::TLM_READ_COMMAND);
+  t.set_address(p.at.raw & ~std::uint64_t{3});
+  t.set_data_ptr(t.bytes);
+  t.set_data_length(4);
+  t.set_streaming_width(4);
+  t.set_byte_enable_ptr(t.enables);
+  t.set_byte_enable_length(4);
+  t.is_flush = true;
+  t.flush_done = std::move(p.d);
+  posted_.drop_front();
+  ++outstanding_reads_;
+}
+
+// The next `n` bytes of the write in front.
+void dma_engine::make_write(transaction& t, posted& p, std::uint32_t n) {
   t.set_command(tlm::TLM_WRITE_COMMAND);
   t.set_address(p.at.raw);
   t.set_data_length(n);
@@ -214,7 +279,43 @@ bool dma_engine::issue_posted() {
     p.frame = frame_ref{};
     posted_.drop_front();
   }
-  issue(t);
+}
+
+void dma_engine::make_read(transaction& t, std::uint32_t j, std::uint32_t n) {
+  read_job& job = jobs_[j];
+  t.set_command(tlm::TLM_READ_COMMAND);
+  t.set_address(job.at.raw + job.issued);
+  t.set_data_ptr(block_ ? t.block_bytes.data() : job.to + job.issued);
+  t.set_data_length(n);
+  t.set_streaming_width(n);
+  t.job = j;
+  job.issued += n;
+  ++job.outstanding;
+  ++outstanding_reads_;
+}
+
+bool dma_engine::issue_posted() {
+  if (posted_.empty()) return false;
+  posted& p = posted_.front();
+  if (p.length == 0) {
+    if (outstanding_reads_ >= config_.tags) return false;
+    transaction& t = pool_->take();
+    make_flush(t, p);
+    issue(t, config_.issue_time);
+    return true;
+  }
+  transaction& t = pool_->take();
+  const std::uint32_t n = dma_first_request(p.at.raw, p.length, config_.mps);
+  const std::uint32_t cycles = dma_request_cycles(dma_op::write, p.offset, n, config_.data_bytes);
+  if (p.small) {
+    std::copy_n(p.bytes + p.offset, n, t.bytes);
+    t.set_data_ptr(t.bytes);
+  } else {
+    t.frame.frame = p.frame;
+    t.set_data_ptr(p.frame.data() + p.offset);
+  }
+  make_write(t, p, n);
+  issue(t, std::max<picos>(config_.issue_time, cycles * config_.clock_period));
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
     a();
@@ -222,35 +323,100 @@ bool dma_engine::issue_posted() {
   return true;
 }
 
+// The read whose turn it is: of one that has begun, then of the other queue. False: none waits.
+bool dma_engine::next_read(std::uint32_t& job) {
+  for (unsigned i = 0; i < read_queues; ++i) {
+    const unsigned q = (reads_from_ + i) % read_queues;
+    if (reads_waiting_[q].empty()) continue;
+    reads_from_ = q;
+    job = reads_waiting_[q].front();
+    return true;
+  }
+  return false;
+}
+
 bool dma_engine::issue_read() {
-  if (reads_waiting_.empty() || outstanding_reads_ >= config_.tags) return false;
-  const std::uint32_t j = reads_waiting_.front();
+  std::uint32_t j;
+  if (outstanding_reads_ >= config_.tags || !next_read(j)) return false;
   read_job& job = jobs_[j];
-  const std::uint64_t at = job.at.raw + job.issued;
-  const std::uint32_t n =
-      std::min({job.length - job.issued, config_.mrrs, page - static_cast<std::uint32_t>(at % page)});
   transaction& t = pool_->take();
-  t.set_command(tlm::TLM_READ_COMMAND);
-  t.set_address(at);
-  t.set_data_ptr(job.to + job.issued);
-  t.set_data_length(n);
-  t.set_streaming_width(n);
-  t.job = j;
-  job.issued += n;
-  ++job.outstanding;
-  ++outstanding_reads_;
-  if (job.issued == job.length) reads_waiting_.pop_front();
-  issue(t);
+  make_read(t, j, dma_first_request(job.at.raw + job.issued, job.length - job.issued, config_.mrrs));
+  if (job.issued == job.length) {
+    reads_waiting_[reads_from_].drop_front();
+    reads_from_ = (reads_from_ + 1) % read_queues;
+  }
+  issue(t, config_.issue_time);
   return true;
 }
 
-void dma_engine::issue(transaction& t) {
+// Hand over what the Verilated block has room for.
+void dma_engine::fill_block() {
+  while (posted_in_block_ < std::min<std::size_t>(posted_.size(), dma_unit::queue_depth)) {
+    posted& p = posted_[posted_in_block_++];
+    if (p.length == 0) {
+      block_->post({dma_op::flush, p.at.raw, nullptr, 0, 0, 0});
+    } else if (p.small) {
+      block_->post({dma_op::write, p.at.raw, p.bytes, 0, p.length, 0});
+    } else {
+      block_->post({dma_op::write, p.at.raw, p.frame.data() + p.offset, p.offset % 64, p.length, 0});
+    }
+  }
+  std::uint32_t j;
+  while (reads_in_block_.size() < dma_unit::queue_depth &&
+         block_reads_ - block_floor_ < dma_unit::read_slots && next_read(j)) {
+    reads_waiting_[reads_from_].drop_front();
+    reads_from_ = (reads_from_ + 1) % read_queues;
+    read_job& job = jobs_[j];
+    job.in_block = block_reads_++;
+    const auto lane = job.keep ? static_cast<std::uint32_t>(job.to - job.keep.data()) % 64 : 0;
+    block_->post({dma_op::read, job.at.raw, job.to, lane, job.length, j});
+    reads_in_block_.push_back(j);
+  }
+}
+
+// One request of the Verilated block, which splits, takes turns and moves the bytes.
+bool dma_engine::issue_from_block() {
+  const std::uint64_t before = block_->cycles();
+  fill_block();
+  const bool tag = outstanding_reads_ < config_.tags;
+  if (!((!posted_.empty() && (posted_.front().length || tag)) || (!reads_in_block_.empty() && tag)))
+    return false;
+  transaction& t = pool_->take();
+  t.block_bytes.resize(std::max(config_.mps, config_.mrrs));
+  const dma_unit_request r = block_->next_request(t.block_bytes.data());
+  t.tag = r.tag;
+  t.block_epoch = block_epoch_;
+  switch (r.op) {
+    case dma_op::flush:
+      make_flush(t, posted_.front());
+      --posted_in_block_;
+      break;
+    case dma_op::write:
+      t.set_data_ptr(t.block_bytes.data());
+      if (posted_.front().length == r.length) --posted_in_block_;
+      make_write(t, posted_.front(), r.length);
+      break;
+    case dma_op::read:
+      make_read(t, r.cookie, r.length);
+      if (jobs_[r.cookie].issued == jobs_[r.cookie].length) reads_in_block_.drop_front();
+      break;
+  }
+  if (!t.is_flush) t.set_address(r.address);
+  issue(t, (block_->cycles() - before) * config_.clock_period);
+  if (below_ && queued_write_bytes_ < below_bytes_) {
+    auto a = std::move(below_);
+    a();
+  }
+  return true;
+}
+
+void dma_engine::issue(transaction& t, picos work) {
   ++counters_.requests;
   tlm::tlm_phase phase = tlm::BEGIN_REQ;
   sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
   request_phase_open_ = true;
   const tlm::tlm_sync_enum status = socket->nb_transport_fw(t, phase, delay);
-  const picos busy = std::max<picos>(delay.value(), config_.issue_time);
+  const picos busy = std::max<picos>(delay.value(), work);
   next_issue_ = now_ps() + busy;
   switch (status) {
     case tlm::TLM_COMPLETED:
@@ -298,14 +464,19 @@ tlm::tlm_sync_enum dma_engine::nb_transport_bw(tlm::tlm_generic_payload& p, tlm:
 }
 
 void dma_engine::answered(transaction& t) {
-  const bool ok = t.is_response_ok();
+  bool ok = t.is_response_ok();
   if (!ok) ++counters_.failed;
   if (t.is_write()) {
     t.release();
     return;
   }
   --outstanding_reads_;
+  const bool through_block = block_ && !stopped_ && t.block_epoch == block_epoch_;
   if (t.is_flush) {
+    if (through_block) {
+      block_->complete(t.tag, ok, nullptr, 0, true);
+      ok = block_->last_report().status == dma_status::ok;
+    }
     done d = std::move(t.flush_done);
     t.release();
     if (stopped_) return;
@@ -314,17 +485,32 @@ void dma_engine::answered(transaction& t) {
     return;
   }
   const std::uint32_t j = t.job;
-  t.release();
+  const std::uint32_t n = t.get_data_length();
   read_job& job = jobs_[j];
+  --job.outstanding;
+  const bool last = job.outstanding == 0 && job.issued == job.length;
+  (ok ? counters_.read_bytes_done : counters_.read_bytes_failed) += n;
   job.ok = job.ok && ok;
-  if (--job.outstanding == 0 && job.issued == job.length) {
-    done d = std::move(job.d);
-    const bool all_ok = job.ok;
-    job.keep = frame_ref{};
-    free_jobs_.push_back(j);
-    if (d && !stopped_) d(all_ok);
+  if (through_block) {
+    block_->complete(t.tag, ok, t.get_data_ptr(), n, last);
+    if (last) {
+      job.ok = block_->last_report().status == dma_status::ok;
+      block_ended_ |= 1u << (job.in_block - block_floor_);
+      for (; block_ended_ & 1; block_ended_ >>= 1) ++block_floor_;
+    }
   }
+  t.release();
+  if (last) end_read(j);
   wake_if_work();
+}
+
+void dma_engine::end_read(std::uint32_t j) {
+  read_job& job = jobs_[j];
+  done d = std::move(job.d);
+  const bool ok = job.ok;
+  job.keep = frame_ref{};
+  free_jobs_.push_back(j);
+  if (d && !stopped_) d(ok);
 }
 
 }  // namespace understudy

@@ -10,18 +10,23 @@
 #include <vector>
 
 #include "model/abi/ids.h"
+#include "model/core/dma_block.h"
 #include "model/core/fifo.h"
 #include "model/core/frame.h"
 #include "model/core/inplace_function.h"
+#include "model/cosim/dma_unit.h"
 #include "model/sim/agenda.h"
 
 namespace understudy {
 
 struct dma_config {
-  std::uint32_t mps = 256;   // payload bytes of a write request, at most (PCIe 2.2.2)
-  std::uint32_t mrrs = 512;  // bytes of a read request, at most (PCIe 2.2.2)
-  std::uint32_t tags = 64;   // read requests outstanding, at most
-  picos issue_time = 4_ns;   // engine work for each request: two cycles of 500 MHz
+  std::uint32_t mps = 256;        // payload bytes of a write request, at most (PCIe 2.2.2)
+  std::uint32_t mrrs = 512;       // bytes of a read request, at most (PCIe 2.2.2)
+  std::uint32_t tags = 64;        // read requests outstanding, at most
+  picos issue_time = 4_ns;        // engine work for each request: two cycles of 500 MHz
+  picos clock_period = 2500_ps;   // of the data path
+  std::uint32_t data_bytes = 32;  // that it moves in a cycle: 8, 16, 32 or 64
+  bool rtl = false;               // the Verilated data path; its cycles in place of issue_time
 };
 
 struct dma_counters {
@@ -29,13 +34,24 @@ struct dma_counters {
   std::uint64_t write_bytes = 0, read_bytes = 0;
   std::uint64_t requests = 0;  // TLPs
   std::uint64_t failed = 0;    // answers other than OK
+  std::uint64_t refused = 0;   // transfers of an impossible range, or that could not be atomic
+  // Of read_bytes: those that are there, that failed, and that were never asked for (abort, reset). At rest
+  // the three make up read_bytes.
+  std::uint64_t read_bytes_done = 0, read_bytes_failed = 0, read_bytes_aborted = 0;
+  std::uint64_t write_bytes_aborted = 0;
 };
 
-// Two queues share the link in turn: posted writes with the flushes behind them, in order; reads, started in
-// order and answered in any. A flush is a zero-length read that cannot pass the writes before it
-// (PCIe 2.4.1, 2.2.5). While bus_master(false) nothing is issued. After stop(), which may come from inside
-// any call that the engine makes, nothing more happens at all: requests are forgotten, answers still under
-// way ignored, nobody is called.
+// What an abort has kept from happening.
+struct dma_aborted {
+  std::uint32_t transfers = 0;
+  std::uint64_t bytes = 0;
+};
+
+// Posted writes with the flushes behind them, in order, share the link in turn with reads. Reads have two
+// queues, which take turns transfer by transfer; each is started in order and answered in any. A flush is a
+// zero-length read that cannot pass the writes before it (PCIe 2.4.1, 2.2.5). While bus_master(false) nothing
+// is issued. After stop(), which may come from inside any call that the engine makes, nothing more happens at
+// all: requests are forgotten, answers still under way ignored, nobody is called.
 class dma_engine : public sc_core::sc_module {
  public:
   using done = inplace_function<void(bool ok), 48>;
@@ -46,16 +62,33 @@ class dma_engine : public sc_core::sc_module {
   dma_engine(const sc_core::sc_module_name& name, const dma_config& config);
   ~dma_engine() override;
 
+  static constexpr unsigned read_queues = 2;
+
+  // Every transfer is refused, counted, and nothing done, with a range of no bytes, above dma_max_bytes, or
+  // beyond the address space.
+  //
   // Write bytes [offset, offset + length) of the frame to `to`; the frame is kept until they are in host
   // memory.
-  void write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length);
-  // Write up to 64 bytes, copied now; never split (the caller aligns: a record is one TLP).
-  void write_small(iova to, std::span<const std::uint8_t> bytes);
+  dma_status write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length);
+  // Write up to 64 bytes, copied now, in one request unless they cross 4 KiB.
+  dma_status write_small(iova to, std::span<const std::uint8_t> bytes);
+  // no_fragment: the bytes, copied now, are in host memory whole or not at all. Refused (not_atomic), and
+  // nothing written, unless `to` is a multiple of atomic_unit() and the bytes are at most that.
+  dma_status write_atomic(iova to, std::span<const std::uint8_t> bytes);
+  static constexpr std::uint32_t atomic_unit() { return dma_atomic_bytes; }
   // `d` is called when every write queued before has reached the host, as the bus proves it by answering a
   // read behind them.
   void flush(iova at, done d);
-  // Read `length` bytes (above 0) into `to`, which `keep` keeps alive (it may be null for memory that stays).
-  void read(iova from, std::uint32_t length, std::uint8_t* to, const frame_ref& keep, done d);
+  // Read `length` bytes into `to`, which `keep` keeps alive (it may be null for memory that stays). A refused
+  // read is not told to `d`.
+  dma_status read(iova from, std::uint32_t length, std::uint8_t* to, const frame_ref& keep, done d,
+                  unsigned queue = 0);
+
+  // Give up what the queue has not yet asked for. A read is told (false) when what was asked for of it is
+  // answered, at once if nothing was; a flush that is dropped is told false. What the Verilated block already
+  // holds, at most dma_unit::queue_depth transfers, goes on.
+  dma_aborted abort_reads(unsigned queue);
+  dma_aborted abort_writes();
 
   void bus_master(bool on);
   void stop();
@@ -69,6 +102,8 @@ class dma_engine : public sc_core::sc_module {
   // Bytes of posted writes waiting in the engine.
   std::uint64_t queued_write_bytes() const { return queued_write_bytes_; }
   const dma_counters& counters() const { return counters_; }
+  // The Verilated data path; null without.
+  dma_unit* block() { return block_.get(); }
 
  private:
   struct posted {  // a write, small write or flush
@@ -85,8 +120,8 @@ class dma_engine : public sc_core::sc_module {
     std::uint32_t length = 0;
     std::uint32_t issued = 0;
     std::uint32_t outstanding = 0;
+    std::uint64_t in_block = 0;  // its number there
     bool ok = true;
-    bool busy = false;
     std::uint8_t* to = nullptr;
     frame_ref keep;
     done d;
@@ -99,16 +134,27 @@ class dma_engine : public sc_core::sc_module {
   void step();
   void wake(picos delay);
   void wake_if_work();
+  bool refuses(iova at, std::uint64_t length);
+  posted& new_posted(iova to, std::uint32_t length);
+  bool reads_wait() const;
+  bool next_read(std::uint32_t& job);
   bool issue_posted();
   bool issue_read();
-  void issue(transaction& t);
+  bool issue_from_block();
+  void fill_block();
+  void make_flush(transaction& t, posted& p);
+  void make_write(transaction& t, posted& p, std::uint32_t n);
+  void make_read(transaction& t, std::uint32_t job, std::uint32_t n);
+  void issue(transaction& t, picos work);
+  void end_read(std::uint32_t job);
   void answered(transaction& t);
   std::uint32_t new_read_job();
 
   dma_config config_;
   agenda agenda_;
   fifo<posted> posted_;
-  fifo<std::uint32_t> reads_waiting_;  // indices into jobs_
+  fifo<std::uint32_t> reads_waiting_[read_queues];  // indices into jobs_
+  unsigned reads_from_ = 0;                         // the queue whose turn it is
   std::vector<read_job> jobs_;
   std::vector<std::uint32_t> free_jobs_;
   std::unique_ptr<transaction_pool> pool_;
@@ -123,6 +169,14 @@ class dma_engine : public sc_core::sc_module {
   bool stopped_ = false;
   picos next_issue_ = 0;
   dma_counters counters_;
+
+  std::unique_ptr<dma_unit> block_;
+  std::uint32_t block_epoch_ = 0;       // counts resets
+  std::size_t posted_in_block_ = 0;     // of posted_, from the front
+  fifo<std::uint32_t> reads_in_block_;  // jobs that have requests to come
+  std::uint64_t block_reads_ = 0;       // ever begun there
+  std::uint64_t block_floor_ = 0;       // all before are reported
+  std::uint32_t block_ended_ = 0;       // of those behind, by bit
 };
 
 }  // namespace understudy

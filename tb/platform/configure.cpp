@@ -38,10 +38,18 @@ adapter_config adapter_of(const scenario& s) {
   c.dma.mps = s.pcie.mps;
   c.dma.mrrs = s.pcie.mrrs;
   c.dma.tags = a.dma_tags;
+  c.raw_reads = a.raw_reads;
+  c.raw_completion_batch = a.raw_completion_batch;
   c.dma.issue_time = a.dma_issue_time;
   c.clock_period = a.clock;
   c.checksum_bytes = a.checksum_bytes;
-  c.checksum_rtl = std::find(a.rtl.begin(), a.rtl.end(), "checksum") != a.rtl.end();
+  const auto in_rtl = [&a](const char* block) {
+    return std::find(a.rtl.begin(), a.rtl.end(), block) != a.rtl.end();
+  };
+  c.checksum_rtl = in_rtl("checksum");
+  c.dma.rtl = in_rtl("dma_engine");
+  c.dma.clock_period = a.clock;
+  c.dma.data_bytes = a.dma_bytes;
   c.rx_latency = a.rx_latency;
   c.tx_latency = a.tx_latency;
   c.rx_fifo_bytes = a.rx_fifo_bytes;

@@ -9,6 +9,7 @@
 
 #include "model/core/rng.h"
 #include "tb/platform/configure.h"
+#include "tb/platform/single_dma.h"
 #include "tb/report/files.h"
 #include "tb/workload/capture.h"
 
@@ -290,6 +291,7 @@ void simulation::start() {
     if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
   }
   if (on_started_) on_started_();
+  if (s_.workload.raw_packets) result_.single_dma = run_single_dma(platform_, log_, s_);
   connections_.open(s_.workload.interval);
   if (phases_) phases_->start();
 }

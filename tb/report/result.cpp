@@ -13,6 +13,22 @@ json instant(const std::optional<picos>& t) {
   return t ? json(*t) : json(nullptr);
 }
 
+json single_dma_json(const single_dma_row& r) {
+  return {{"bytes", r.bytes},
+          {"layout", r.gathered ? "gather" : "single"},
+          {"packets", r.packets},
+          {"operations", r.operations},
+          {"maps", r.maps},
+          {"unmaps", r.unmaps},
+          {"tlps", r.tlps},
+          {"tlps_analytic", r.tlps_analytic},
+          {"link_bytes", r.link_bytes},
+          {"link_bytes_analytic", r.link_bytes_analytic},
+          {"latency_ps", r.latency},
+          {"latency_analytic_ps", r.latency_analytic},
+          {"packets_per_s", r.packets_per_s}};
+}
+
 json failover_json(const failover_result& f) {
   return {{"kind", f.kind},
           {"from", f.from},
@@ -123,6 +139,7 @@ std::string to_json(const run_result& r) {
         {"cookies_taken", a.cookies_taken},
         {"refused_syns", a.refused_syns},
         {"latency_ps", {{"p50", a.latency.p50}, {"p99", a.latency.p99}, {"max", a.latency.max}}}}},
+      {"single_dma", list(r.single_dma, single_dma_json)},
       {"host_interface",
        {{"doorbells", h.doorbells},
         {"mmio_reads", h.mmio_reads},

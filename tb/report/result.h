@@ -107,6 +107,18 @@ struct announce_counts {
   announce_times latency;           // zeros with monitors = "off"
 };
 
+// Frames built by the host, of one size and layout: medians of a packet, measured and by the formulas.
+struct single_dma_row {
+  std::uint32_t bytes = 0;
+  bool gathered = false;
+  std::uint32_t packets = 0;
+  double operations = 0, maps = 0, unmaps = 0;  // of a packet; operations of the DMA engine on its bytes
+  std::uint64_t tlps = 0, tlps_analytic = 0;    // from the doorbell's arrival to the frame's first bit
+  std::uint64_t link_bytes = 0, link_bytes_analytic = 0;  // DLLPs not counted
+  picos latency = 0, latency_analytic = 0;
+  double packets_per_s = 0;  // one behind the other, the next when the one before is on the wire
+};
+
 struct host_interface_counts {
   std::uint64_t doorbells = 0;
   std::uint64_t mmio_reads = 0;
@@ -173,6 +185,7 @@ struct run_result {
   announce_counts announce;
   pcie_counts pcie;
   ack_latency_times ack_latency;
+  std::vector<single_dma_row> single_dma;  // pairs: single, gathered
   std::vector<monitor_result> monitors;
   std::vector<fault_result> faults;
   std::vector<std::string>

@@ -48,6 +48,29 @@ void add_failover(const failover_result& f, std::vector<std::string>& lines) {
                       microseconds(f.stall.max), f.retransmitted_bytes, f.peer_timeouts.all())));
 }
 
+// Two layouts of a size in each line.
+void add_single_dma(const std::vector<single_dma_row>& rows, std::vector<std::string>& lines) {
+  if (rows.empty()) return;
+  lines.push_back(labelled("single DMA", "one DMA / gathered, of a packet; [by the formulas]"));
+  for (std::size_t i = 0; i + 1 < rows.size(); i += 2) {
+    const single_dma_row &a = rows[i], &b = rows[i + 1];
+    const double gain = static_cast<double>(b.latency) - static_cast<double>(a.latency);
+    const double formula = static_cast<double>(b.latency_analytic) - static_cast<double>(a.latency_analytic);
+    lines.push_back(labelled(
+        "", fmt::format("{} B: {:.2f}/{:.2f} ops, {:g}/{:g} maps, {:g}/{:g} unmaps, {}/{} TLPs [{}/{}]",
+                        a.bytes, a.operations, b.operations, a.maps, b.maps, a.unmaps, b.unmaps, a.tlps,
+                        b.tlps, a.tlps_analytic, b.tlps_analytic)));
+    lines.push_back(labelled(
+        "", fmt::format("  {}/{} B on the link [{}/{}], {:.0f}/{:.0f} packets/s", a.link_bytes, b.link_bytes,
+                        a.link_bytes_analytic, b.link_bytes_analytic, a.packets_per_s, b.packets_per_s)));
+    lines.push_back(
+        labelled("", fmt::format("  {:.1f}/{:.1f} ns [{:.1f}/{:.1f}], gain {:.1f} ns [{:.1f}]",
+                                 static_cast<double>(a.latency) / 1e3, static_cast<double>(b.latency) / 1e3,
+                                 static_cast<double>(a.latency_analytic) / 1e3,
+                                 static_cast<double>(b.latency_analytic) / 1e3, gain / 1e3, formula / 1e3)));
+  }
+}
+
 std::string faults_line(const run_result& r, const scenario& s) {
   std::string t = describe_faults(s);
   if (t.empty()) return "none";
@@ -148,6 +171,7 @@ std::string summary_text(const run_result& r, const scenario& s, const std::stri
     lines.push_back(labelled(
         "announced", fmt::format("{} connections in {} bursts, {} interrupts, {} doorbells; {} commit writes",
                                  a.connections, a.bursts, a.interrupts, a.doorbells, a.commit_writes)));
+  add_single_dma(r.single_dma, lines);
   lines.push_back(labelled("monitors", monitors_line(r)));
   const std::string violation = first_violation(r);
   if (!violation.empty()) lines.push_back(labelled("", violation));

@@ -75,6 +75,9 @@ constexpr parameter table[] = {
      "none; else 8 or more, without a capture."},
     {"workload.interval", time, AT(workload.interval), "0 ps", "1 s", "",
      "Time between the openings of two connections."},
+    {"workload.raw_packets", integer, AT(workload.raw_packets), "0", "100000", "",
+     "Before the connections: frames that the host's stack builds, so many of each size from 64 to 9000 "
+     "bytes and each layout in turn, in one DMA and gathered. 0: none."},
     {"workload.direction", word, AT(workload.direction), "", "", "both|up|down",
      "Made-up streams: both ways, up (from the host behind the adapter to the peer) or down."},
     {"workload.peer_keepalive", time, AT(workload.peer_keepalive), "0 ps", "7200 s", "",
@@ -107,7 +110,7 @@ constexpr parameter table[] = {
     {"switch.queue_bytes", size, AT(ethernet_switch.queue_bytes), "16 KiB", "1 GiB", "",
      "Frames that wait at an output port of the switch, at most; more are dropped."},
 
-    {"adapter.rtl", word_list, AT(adapter.rtl), "", "", "checksum",
+    {"adapter.rtl", word_list, AT(adapter.rtl), "", "", "checksum|dma_engine",
      "Blocks that run as Verilated RTL in place of their C++ twins; the behaviour is the same, the run "
      "slower."},
     {"adapter.connections", integer, AT(adapter.tcp.max_connections), "1", "1048576", "",
@@ -141,7 +144,17 @@ constexpr parameter table[] = {
     {"adapter.dma_tags", integer, AT(adapter.dma_tags), "1", "1024", "",
      "DMA reads outstanding, at most. PCIe 2.2.6.2: 32 with 5-bit, 256 with 8-bit, 768 with 10-bit tags."},
     {"adapter.dma_issue_time", time, AT(adapter.dma_issue_time), "0 ps", "1 us", "",
-     "What the DMA engine needs to issue a request: two cycles of 500 MHz."},
+     "What the DMA engine needs to issue a request, at least: two cycles of 500 MHz. The Verilated engine "
+     "counts its own cycles."},
+    {"adapter.dma_bytes", integer, AT(adapter.dma_bytes), "", "", "8|16|32|64",
+     "Bytes that the DMA engine's data path moves in a cycle of adapter.clock. 32 bytes at 400 MHz are 102 "
+     "Gb/s."},
+    {"adapter.raw_reads", integer, AT(adapter.raw_reads), "1", "1024", "",
+     "DMA reads for frames that the host has built, outstanding at most. 1: a header and its payload are "
+     "fetched one after the other."},
+    {"adapter.raw_completion_batch", integer, AT(adapter.raw_completion_batch), "1", "1024", "",
+     "Frames that the host has built which one record reports as sent, at most; fewer after "
+     "adapter.acked_record_age."},
     {"adapter.dma_backlog_bytes", size, AT(adapter.dma_backlog_bytes), "16 KiB", "1 GiB", "",
      "Posted writes waiting in the adapter before it stops taking frames from the FIFO."},
     {"adapter.wscale", integer, AT(adapter.tcp.wscale), "0", "14", "",

@@ -46,6 +46,7 @@ struct workload_parameters {
   std::uint32_t rounds = 1;
   std::uint32_t phases = 0;
   picos interval = 2_us;
+  std::uint32_t raw_packets = 0;  // of each size and layout
   std::string direction = "both";  // "both", "up" (adapter to peer), "down"
   picos peer_keepalive = 0;
   std::uint64_t iss = any_iss;  // initial sequence number of every connection at both ends
@@ -81,6 +82,9 @@ struct adapter_parameters {
   picos acked_record_age = 10_us;
   std::uint32_t dma_tags = 64;
   picos dma_issue_time = 4_ns;
+  std::uint32_t dma_bytes = 32;
+  std::uint32_t raw_reads = 16;
+  std::uint32_t raw_completion_batch = 8;
   std::uint64_t dma_backlog_bytes = 256 * 1024;
 };
 

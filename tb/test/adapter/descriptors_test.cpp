@@ -34,7 +34,7 @@ TEST(descriptor, that_is_wrong_is_refused_by_a_record_and_the_next_one_is_execut
     expect_refused(g, e, s, what);
     ++expected;
   };
-  refused(descriptor(static_cast<us_opcode>(US_OP_OPCODES)), US_ERR_BAD_OPCODE, "opcode 12");
+  refused(descriptor(static_cast<us_opcode>(US_OP_OPCODES)), US_ERR_BAD_OPCODE, "opcode 13");
   refused(descriptor(static_cast<us_opcode>(255)), US_ERR_BAD_OPCODE, "opcode 255");
   refused(descriptor(US_OP_SEND, 5), US_ERR_BAD_CID, "connection that is not there");
   refused(descriptor(US_OP_POST_RX, 0x7fffffff), US_ERR_BAD_CID, "connection beyond the table");

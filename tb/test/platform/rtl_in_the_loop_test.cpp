@@ -1,5 +1,5 @@
-// With the Verilated checksum block in the adapter's place of its twin: the same bytes, frames and result;
-// only times differ, by the block's cycles.
+// With Verilated blocks in the adapter in place of their twins: the same bytes, frames and result; only times
+// differ, by the blocks' cycles.
 #include <algorithm>
 #include <cmath>
 #include <iostream>
@@ -49,9 +49,31 @@ TEST(rtl_in_the_loop, gives_the_same_frames_and_bytes_within_bounded_cycles) {
   EXPECT_LE(worst, cycle_us * cycles_a_frame * static_cast<double>(a.size()));
 }
 
+// The DMA engine in RTL as well: splitting, turns and every byte go through it.
+TEST(rtl_in_the_loop, dma_engine_gives_the_same_bytes_in_nearly_the_same_time) {
+  const program_run twin = run_program(scenario_file("hello.toml"));
+  const program_run rtl =
+      run_program(scenario_file("hello.toml"), {"adapter.rtl=[\"checksum\", \"dma_engine\"]"});
+  ASSERT_EQ(rtl.status, 0) << rtl.reasons();
+  for (const char* key : {"bytes", "connections", "frames"})
+    EXPECT_EQ(twin.result[key], rtl.result[key]) << key;
+  for (const char* key : {"dma_operations", "dma_bytes"})
+    EXPECT_EQ(twin.result["host_interface"][key], rtl.result["host_interface"][key]) << key;
+  const double a = twin.result["sim_time_ps"], b = rtl.result["sim_time_ps"];
+  std::cout << "simulated " << a / 1e6 << " us with the twins, " << b / 1e6 << " us with the RTL\n";
+  EXPECT_LE(std::abs(a - b) / a, 0.01);
+}
+
+TEST(rtl_in_the_loop, runs_the_same_twice) {
+  const std::vector<std::string> set = {"adapter.rtl=[\"dma_engine\"]"};
+  EXPECT_EQ(run_program(scenario_file("hello.toml"), set).result["trace_hash"],
+            run_program(scenario_file("hello.toml"), set).result["trace_hash"]);
+}
+
 TEST(rtl_in_the_loop, survives_a_failover) {
   const program_run twin = run_program(scenario_file("failover.toml"));
-  const program_run rtl = run_program(scenario_file("failover.toml"), {"adapter.rtl=[\"checksum\"]"});
+  const program_run rtl =
+      run_program(scenario_file("failover.toml"), {"adapter.rtl=[\"checksum\", \"dma_engine\"]"});
   ASSERT_EQ(rtl.status, 0) << rtl.reasons();
   EXPECT_EQ(twin.result["bytes"], rtl.result["bytes"]);
   EXPECT_EQ(twin.result["connections"], rtl.result["connections"]);

@@ -1,0 +1,105 @@
+#include "host_sw/driver/raw_send.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace understudy::host {
+
+raw_send::raw_send(hal& h, unsigned interface, tx_buf_pool& pool, post_function post, done_function done,
+                   void* context)
+    : hal_(h), interface_(interface), pool_(pool), post_(post), done_(done), context_(context) {}
+
+std::uint32_t raw_send::piece(std::uint64_t iova, std::uint32_t bytes, bool more) {
+  us_idt_entry e{};
+  e.opcode = US_OP_SEND_RAW;
+  e.cid = US_NO_CID;
+  e.flags = more ? US_RAW_MORE : 0;
+  e.u.send.iova_lo = static_cast<std::uint32_t>(iova);
+  e.u.send.iova_hi = static_cast<std::uint32_t>(iova >> 32);
+  e.u.send.len = bytes;
+  ++count_.descriptors;
+  return post_(context_, e);
+}
+
+void raw_send::posted(const frame& f) {
+  if (first_open_ > 64 && first_open_ * 2 > open_.size()) {
+    open_.erase(open_.begin(), open_.begin() + static_cast<std::ptrdiff_t>(first_open_));
+    first_open_ = 0;
+  }
+  open_.push_back(f);
+  count_.maps += f.mapped;
+}
+
+void raw_send::xmit(tx_buffer& b, std::uint32_t payload, const std::uint8_t* header,
+                    std::uint32_t header_bytes, std::uint64_t cookie) {
+  pool_.saw_header(header_bytes);
+  const bool ours = b.interface == interface_;
+  if (ours && header_bytes <= b.headroom) {
+    std::memcpy(b.data() - header_bytes, header, header_bytes);
+    hal_.spend(work::copy_bytes, header_bytes);
+    count_.copied_bytes += header_bytes;
+    ++count_.single;
+    const std::uint32_t last = piece(b.iova + b.headroom - header_bytes, header_bytes + payload, false);
+    posted({last, cookie, &b, nullptr, 0});
+    return;
+  }
+  ++(ours ? count_.no_headroom : count_.other_interface);
+  ++count_.gathered;
+  tx_buffer* spare = pool_.take();
+  if (!spare) {  // the frame cannot be described: nothing of it is sent
+    ++count_.failed;
+    done_(context_, cookie, false);
+    return;
+  }
+  std::memcpy(spare->base, header, header_bytes);
+  hal_.spend(work::copy_bytes, header_bytes);
+  count_.copied_bytes += header_bytes;
+  piece(spare->iova, header_bytes, true);
+  const std::uint32_t last = piece(b.iova + b.headroom, payload, false);
+  posted({last, cookie, &b, spare, ours ? 0u : 1u});
+}
+
+bool raw_send::xmit_in_place(tx_buffer& b, std::uint32_t payload, std::uint32_t header_bytes,
+                             std::uint64_t cookie) {
+  pool_.saw_header(header_bytes);
+  if (header_bytes > b.headroom || b.interface != interface_) return false;
+  ++count_.single;
+  const std::uint32_t last = piece(b.iova + b.headroom - header_bytes, header_bytes + payload, false);
+  posted({last, cookie, &b, nullptr, 0});
+  return true;
+}
+
+void raw_send::xmit_gather(tx_range header, tx_range payload, std::uint64_t cookie) {
+  ++count_.gathered;
+  piece(header.iova, header.bytes, true);
+  const std::uint32_t last = piece(payload.iova, payload.bytes, false);
+  posted({last, cookie, nullptr, nullptr, 2});
+}
+
+bool raw_send::completed(const us_record& r) {
+  // u.end.index: the last descriptor that is reported; all before are, too. status: of the newest frame; the
+  // others were sent.
+  const std::uint32_t upto = r.u.end.index;
+  if (open() == 0 || static_cast<std::int32_t>(upto - open_[first_open_].last) < 0 ||
+      static_cast<std::int32_t>(upto - open_.back().last) > 0)
+    return false;
+  while (open() && static_cast<std::int32_t>(upto - open_[first_open_].last) >= 0) {
+    over(open_[first_open_].last != upto || r.u.end.status == US_OK);
+  }
+  return true;
+}
+
+void raw_send::abandon() {
+  while (open()) over(false);
+}
+
+void raw_send::over(bool sent) {
+  const frame f = open_[first_open_++];
+  ++(sent ? count_.sent : count_.failed);
+  count_.unmaps += f.mapped;
+  if (f.spare) pool_.give_back(*f.spare);
+  if (f.buffer && sent) pool_.give_back(*f.buffer);
+  done_(context_, f.cookie, sent);
+}
+
+}  // namespace understudy::host

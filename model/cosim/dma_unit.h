@@ -1,0 +1,69 @@
+// rtl/dma_engine.sv for a bus master that asks request by request: transfers in, requests out, answers in.
+// The clock runs only inside the calls.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "model/core/dma_block.h"
+
+namespace understudy {
+
+struct dma_unit_transfer {
+  dma_op op = dma_op::write;
+  std::uint64_t address = 0;  // in host memory
+  std::uint8_t* local =
+      nullptr;  // the transfer's bytes; they stay there until it is over. A write up to 64 bytes is copied
+  std::uint32_t lane = 0;  // where they lie in packet memory, modulo 64
+  std::uint32_t length = 0;
+  std::uint32_t cookie = 0;  // the caller's name of it
+};
+struct dma_unit_request {
+  dma_op op = dma_op::write;
+  std::uint64_t address = 0;
+  std::uint32_t length = 0;
+  std::uint32_t tag = 0;  // of a read or flush
+  std::uint32_t cookie = 0;
+};
+struct dma_unit_report {
+  std::uint32_t cookie = 0;
+  dma_status status = dma_status::ok;
+  std::uint32_t bytes = 0;
+};
+
+class dma_unit {
+ public:
+  // Transfers of a kind (reads; writes and flushes) that fit into the block before their first request.
+  static constexpr std::uint32_t queue_depth = 4;
+  // Reads whose reports may be missing: the sixteenth before must be reported before a read can start.
+  static constexpr std::uint32_t read_slots = 16;
+  static constexpr std::uint32_t max_tags = 64;
+
+  virtual ~dma_unit() = default;
+  // At most queue_depth of a kind are waiting for their last request.
+  virtual void post(const dma_unit_transfer& t) = 0;
+  // Run to the end of the next request. `payload` takes a write's bytes (at most MPS). std::logic_error if
+  // none comes: something that can be asked for must have been posted.
+  virtual dma_unit_request next_request(std::uint8_t* payload) = 0;
+  // The answer to a read or flush, whole: its bytes go to where they belong. With `last`, the report of its
+  // transfer follows.
+  virtual void complete(std::uint32_t tag, bool ok, const std::uint8_t* data, std::uint32_t length,
+                        bool last) = 0;
+  // The report of the transfer that complete(last) has ended.
+  virtual dma_unit_report last_report() const = 0;
+  // Clock cycles evaluated since construction, reset included.
+  virtual std::uint64_t cycles() const = 0;
+
+  // For benchmarks: the values of every input pin, cycle by cycle, go to `to` from here on; null ends it.
+  virtual void record(std::vector<std::uint8_t>* to) = 0;
+};
+
+struct dma_unit_limits {
+  std::uint32_t mps = 256, mrrs = 512;
+  std::uint32_t tags = 64;  // above dma_unit::max_tags counts as that
+};
+
+// std::invalid_argument if there is no block of `data_bytes`: 8, 16, 32 or 64.
+std::unique_ptr<dma_unit> make_dma_rtl(const dma_unit_limits& limits, std::uint32_t data_bytes = 32);
+
+}  // namespace understudy

@@ -1,0 +1,237 @@
+#include "tb/platform/single_dma.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "host_sw/driver/raw_send.h"
+#include "tb/platform/configure.h"
+
+namespace understudy::tb {
+
+namespace {
+
+constexpr std::uint32_t header_bytes = 54;  // Ethernet, IPv4, TCP
+constexpr std::uint32_t sizes[] = {64, 128, 256, 512, 1024, 1514, 4096, 9000};
+constexpr picos slice = 20_us;
+constexpr int patience = 1000;  // slices
+
+struct fetch {
+  double arrived_ns = 0;
+  std::uint64_t tlps = 0, link_bytes = 0;
+};
+
+fetch forecast_reads(const pcie_config& bus, const adapter_config& card, double start,
+                     const std::vector<raw_piece_at>& pieces, std::size_t depth) {
+  const double ns_a_byte = 8e9 / (raw_rate(bus.link) * skp_share());
+  const auto ns = [](picos t) { return static_cast<double>(t) / 1e3; };
+  fetch f;
+  double issue = start, down = 0;
+  std::vector<double> over;
+  for (std::size_t p = 0; p < pieces.size(); ++p) {
+    if (p >= depth) issue = std::max(issue, over[p - depth]);
+    double arrival = 0;
+    std::uint64_t at = pieces[p].at;
+    for (std::uint32_t left = pieces[p].bytes; left;) {
+      const std::uint32_t n = first_read(bus.link, at, left);
+      const std::uint32_t request = tlp_wire_bytes(bus.link, tlp_type::memory_read, 0, true);
+      std::uint32_t wire = 0;
+      for (std::uint32_t done = 0; done < n; ++f.tlps) {
+        const std::uint32_t c = first_completion(bus.link, at + done, n - done);
+        wire += tlp_wire_bytes(bus.link, tlp_type::completion_data, c, true);
+        done += c;
+      }
+      down = std::max(down, issue + request * ns_a_byte + ns(bus.propagation + bus.read_latency)) +
+             wire * ns_a_byte;
+      arrival = down + ns(bus.propagation);
+      issue += std::max(ns(card.dma.issue_time), request * ns_a_byte);
+      f.link_bytes += request + wire;
+      ++f.tlps;
+      at += n;
+      left -= n;
+    }
+    over.push_back(arrival);
+  }
+  f.arrived_ns = *std::max_element(over.begin(), over.end());
+  return f;
+}
+
+// Watches one adapter: when the doorbell came, when the frame's first bit left, and what the link had carried
+// by then.
+class window final : public event_observer {
+ public:
+  window(event_log& log, pcie_port& port) : port_(port) { log.subscribe(this); }
+  void open() { rung_ = sent_ = 0; }
+  void on_event(const event& e) override {
+    if (e.unit != 0) return;
+    if (e.kind == event_kind::mmio_write && e.a == US_REG_IDT_TAIL && !rung_) {
+      rung_ = e.at;
+      before_ = port_.counters();
+    }
+    if (e.kind == event_kind::frame_out && rung_ && !sent_) {
+      sent_ = e.at;
+      after_ = port_.counters();
+    }
+  }
+  bool closed() const { return sent_ != 0; }
+  picos latency() const { return sent_ - rung_; }
+  picos sent() const { return sent_; }
+  std::uint64_t tlps() const {
+    return after_.tlps_up + after_.tlps_down - before_.tlps_up - before_.tlps_down;
+  }
+  std::uint64_t link_bytes() const {
+    return after_.bytes_up + after_.bytes_down - before_.bytes_up - before_.bytes_down;
+  }
+
+ private:
+  pcie_port& port_;
+  picos rung_ = 0, sent_ = 0;
+  pcie_counters before_, after_;
+};
+
+template <class T>
+T median(std::vector<T> v) {
+  std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
+  return v[v.size() / 2];
+}
+
+struct samples {
+  std::vector<picos> latency;
+  std::vector<std::uint64_t> tlps, link_bytes;
+  std::uint64_t operations = 0, maps = 0, unmaps = 0;
+  double seconds = 0;
+  raw_forecast expected;
+};
+
+class experiment {
+ public:
+  experiment(platform& p, event_log& log, const scenario& s)
+      : p_(p), card_(adapter_of(s)), bus_(pcie_of(s)), window_(log, *p.main.slots[0].port) {
+    driver_ = dynamic_cast<host::driver*>(p.main.driver.get());
+    if (!driver_) throw std::runtime_error("workload.raw_packets needs the driver of the house");
+    in_driver([this] {
+      raw_ = driver_->open_raw(
+          {}, [](void* self, std::uint64_t, bool sent) { static_cast<experiment*>(self)->told(sent); }, this);
+      header_ = p_.main.machine->dma_alloc(4096);
+      payload_ = p_.main.machine->dma_alloc(16384);
+    });
+    if (!raw_ || !payload_.cpu) throw std::runtime_error("the adapter sends no frames of the host's");
+    for (unsigned i = 0; i < header_bytes; ++i) head_[i] = static_cast<std::uint8_t>(i);
+    std::copy(lwip_mac.begin(), lwip_mac.end(), head_);
+    std::copy(host_mac.begin(), host_mac.end(), head_ + 6);
+    head_[12] = 0x88;  // local experimental EtherType (IEEE 802): nobody answers
+    head_[13] = 0xb5;
+  }
+
+  void send(std::uint32_t bytes, bool gather, samples& out) {
+    const std::uint32_t payload = bytes - header_bytes;
+    const auto ops = p_.main.slots[0].device->counters().raw_reads;
+    const host::raw_send_counters before = raw_->counters();
+    over_ = false;
+    window_.open();
+    std::vector<raw_piece_at> pieces;
+    in_driver([&] {
+      table_ = driver_->rings(0).idt_iova +
+               driver_->counters().descriptors % driver_->rings(0).idt_entries * US_ENTRY_BYTES;
+      if (gather) {
+        std::copy_n(head_, header_bytes, header_.cpu);
+        raw_->xmit_gather({header_.iova, header_bytes}, {payload_.iova, payload}, 0);
+        pieces = {{header_.iova, header_bytes}, {payload_.iova, payload}};
+      } else {
+        host::tx_buffer* b = driver_->raw_buffers().take();
+        if (!b) throw std::runtime_error("no transmit buffer is free");
+        pieces = {{b->iova + b->headroom - header_bytes, bytes}};
+        raw_->xmit(*b, payload, head_, header_bytes, 0);
+      }
+    });
+    wait([this] { return over_ && window_.closed(); });
+    if (!sent_) throw std::runtime_error("a frame that the host has built was not sent");
+    out.latency.push_back(window_.latency());
+    out.tlps.push_back(window_.tlps());
+    out.link_bytes.push_back(window_.link_bytes());
+    out.operations += p_.main.slots[0].device->counters().raw_reads - ops;
+    out.maps += raw_->counters().maps - before.maps;
+    out.unmaps += raw_->counters().unmaps - before.unmaps;
+    out.seconds += static_cast<double>(window_.latency()) / 1e12;
+    if (out.latency.size() == 1) out.expected = forecast_raw(bus_, card_, table_, pieces);
+  }
+
+ private:
+  template <class F>
+  void wait(F over) {
+    for (int i = 0; i < patience && !over(); ++i) sc_core::sc_start(to_sc(slice));
+    if (!over()) throw std::runtime_error("a frame that the host has built does not leave");
+  }
+  template <class F>
+  void in_driver(F f) {
+    bool done = false;
+    p_.main.machine->post([&] {
+      f();
+      done = true;
+    });
+    wait([&] { return done; });
+  }
+  void told(bool sent) {
+    over_ = true;
+    sent_ = sent;
+  }
+
+  platform& p_;
+  const adapter_config card_;
+  const pcie_config bus_;
+  window window_;
+  host::driver* driver_ = nullptr;
+  host::raw_send* raw_ = nullptr;
+  host::dma_region header_, payload_;
+  std::uint8_t head_[header_bytes] = {};
+  std::uint64_t table_ = 0;
+  bool over_ = false, sent_ = false;
+};
+
+single_dma_row row_of(std::uint32_t bytes, bool gathered, const samples& s) {
+  const auto n = static_cast<double>(s.latency.size());
+  single_dma_row r;
+  r.bytes = bytes;
+  r.gathered = gathered;
+  r.packets = static_cast<std::uint32_t>(s.latency.size());
+  r.operations = static_cast<double>(s.operations) / n;
+  r.maps = static_cast<double>(s.maps) / n;
+  r.unmaps = static_cast<double>(s.unmaps) / n;
+  r.tlps = median(s.tlps);
+  r.tlps_analytic = s.expected.tlps;
+  r.link_bytes = median(s.link_bytes);
+  r.link_bytes_analytic = s.expected.link_bytes;
+  r.latency = median(s.latency);
+  r.latency_analytic = static_cast<picos>(s.expected.latency_ns * 1e3);
+  r.packets_per_s = n / s.seconds;
+  return r;
+}
+
+}  // namespace
+
+raw_forecast forecast_raw(const pcie_config& bus, const adapter_config& card, std::uint64_t table,
+                          const std::vector<raw_piece_at>& pieces) {
+  const auto n = static_cast<std::uint32_t>(pieces.size());
+  const fetch descriptors = forecast_reads(bus, card, 0, {{table, n * US_ENTRY_BYTES}}, 1);
+  const fetch bytes =
+      forecast_reads(bus, card, descriptors.arrived_ns + n * static_cast<double>(card.descriptor_time) / 1e3,
+                     pieces, card.raw_reads);
+  return {bytes.arrived_ns + static_cast<double>(card.tx_latency) / 1e3, descriptors.tlps + bytes.tlps,
+          descriptors.link_bytes + bytes.link_bytes};
+}
+
+std::vector<single_dma_row> run_single_dma(platform& p, event_log& log, const scenario& s) {
+  experiment e(p, log, s);
+  std::vector<single_dma_row> rows;
+  for (const std::uint32_t bytes : sizes) {
+    samples single, gathered;
+    for (std::uint32_t i = 0; i < s.workload.raw_packets; ++i) {
+      e.send(bytes, false, single);
+      e.send(bytes, true, gathered);
+    }
+    rows.push_back(row_of(bytes, false, single));
+    rows.push_back(row_of(bytes, true, gathered));
+  }
+  return rows;
+}
+
+}  // namespace understudy::tb

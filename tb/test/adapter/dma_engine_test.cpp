@@ -1,0 +1,262 @@
+// The DMA engine on a PCIe link with host memory behind it, with the C++ data path and with the Verilated
+// one.
+#include "model/adapter/dma_engine.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <optional>
+#include <vector>
+
+#include "model/core/rng.h"
+#include "model/pcie/pcie_port.h"
+#include "model/pcie/protocol_checker.h"
+#include "tb/test/pcie/allocations.h"
+
+namespace understudy::tb {
+namespace {
+
+constexpr std::uint64_t seed = 1;
+
+struct registers : sc_core::sc_module {
+  explicit registers(const sc_core::sc_module_name& n) : sc_module(n) {}
+  tlm_utils::simple_target_socket<registers> mmio{"mmio"}, cfg{"cfg"};
+};
+
+class dma_engine_test : public testing::TestWithParam<bool> {
+ protected:
+  static dma_config config() {
+    dma_config c;
+    c.rtl = GetParam();
+    return c;
+  }
+  explicit dma_engine_test(const dma_config& c = config()) : engine("engine", c) {
+    engine.socket.bind(checker.target);
+    checker.initiator.bind(port.dma);
+    port.mmio.bind(card.mmio);
+    port.cfg.bind(card.cfg);
+    engine.bus_master(true);
+    std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  }
+  static void run(picos t) { sc_core::sc_start(to_sc(t)); }
+  // Allocated host memory, filled at random.
+  host_memory::region host(std::size_t bytes) {
+    const auto r = memory.allocate(bytes, 4096);
+    for (std::size_t i = 0; i < bytes; ++i) r.cpu[i] = static_cast<std::uint8_t>(random.below(256));
+    return r;
+  }
+  frame_ref frame(std::uint32_t bytes) {
+    frame_ref f = frame_ref::make(bytes);
+    for (std::uint32_t i = 0; i < bytes; ++i) f.data()[i] = static_cast<std::uint8_t>(random.below(256));
+    return f;
+  }
+  dma_engine::done count(bool* ok = nullptr) {
+    return [this, ok](bool all) {
+      ++told;
+      told_ok += all;
+      if (ok) *ok = all;
+    };
+  }
+  void expect_every_read_byte_accounted() {
+    const dma_counters& c = engine.counters();
+    EXPECT_EQ(c.read_bytes, c.read_bytes_done + c.read_bytes_failed + c.read_bytes_aborted);
+  }
+
+  rng random{seed, "test/dma_engine"};
+  event_log log;
+  host_memory memory;
+  pcie_port port{"port", {}, memory, log, 0};
+  registers card{"card"};
+  protocol_checker checker{"checker"};
+  dma_engine engine;
+  int told = 0, told_ok = 0;
+};
+INSTANTIATE_TEST_SUITE_P(data_path, dma_engine_test, testing::Bool(),
+                         [](const auto& p) { return p.param ? "rtl" : "twin"; });
+
+// A record ends in host memory whole or not at all, whenever the power goes.
+TEST_P(dma_engine_test, SP_1_aligned_record_lands_whole_or_not_at_all_under_a_power_cut_at_any_byte) {
+  const auto ring = host(64 * 1024);
+  std::vector<std::uint8_t> record(64, 0xa5);
+  // The record of 64 bytes takes 88 on the link, 11.2 ns: every picosecond in ten is a cut within a byte.
+  int whole = 0, nothing = 0;
+  for (picos cut = 0; cut <= 20'000; cut += 100) {
+    std::uint8_t* at = ring.cpu + 64 * static_cast<std::size_t>(cut / 100);
+    std::fill_n(at, 64, std::uint8_t{0});
+    port.set_link_up(true);
+    run(1_us);
+    EXPECT_EQ(engine.write_atomic(iova{ring.iova + static_cast<std::uint64_t>(at - ring.cpu)}, record),
+              dma_status::ok);
+    run(cut ? cut : 1);
+    port.set_link_up(false);
+    run(2_us);
+    const auto there = std::count(at, at + 64, 0xa5);
+    ASSERT_TRUE(there == 0 || there == 64) << there << " bytes are there after a cut at " << cut << " ps";
+    ++(there ? whole : nothing);
+  }
+  std::printf("%d whole, %d not at all\n", whole, nothing);
+  EXPECT_GT(whole, 20);
+  EXPECT_GT(nothing, 20);
+}
+
+TEST_P(dma_engine_test, SP_2_misaligned_or_too_long_record_is_refused_and_no_byte_is_written_bad) {
+  const auto r = host(4096);
+  const std::vector<std::uint8_t> before(r.cpu, r.cpu + 4096), bytes(128, 0xee);
+  const std::pair<std::uint32_t, std::uint32_t> cases[] = {{1, 64}, {32, 32},  {63, 1},
+                                                           {0, 65}, {64, 128}, {4064, 64}};
+  for (const auto& [offset, length] : cases)
+    EXPECT_EQ(engine.write_atomic(iova{r.iova + offset}, {bytes.data(), length}), dma_status::not_atomic);
+  run(10_us);
+  EXPECT_EQ(std::vector<std::uint8_t>(r.cpu, r.cpu + 4096), before);
+  EXPECT_EQ(engine.counters().refused, std::size(cases));
+  EXPECT_EQ(engine.counters().requests, 0u);
+  EXPECT_EQ(engine.write_atomic(iova{r.iova + 64}, {bytes.data(), 64}), dma_status::ok);
+  run(10_us);
+  EXPECT_TRUE(std::equal(bytes.begin(), bytes.begin() + 64, r.cpu + 64));
+}
+
+TEST_P(dma_engine_test, SP_3_the_atomic_unit_can_be_asked_for) {
+  static_assert(dma_engine::atomic_unit() == 64);
+  const auto r = host(4096);
+  const std::vector<std::uint8_t> bytes(dma_engine::atomic_unit() + 1);
+  EXPECT_EQ(engine.write_atomic(iova{r.iova}, {bytes.data(), dma_engine::atomic_unit()}), dma_status::ok);
+  EXPECT_EQ(engine.write_atomic(iova{r.iova}, {bytes.data(), dma_engine::atomic_unit() + 1}),
+            dma_status::not_atomic);
+  EXPECT_EQ(engine.write_atomic(iova{r.iova + dma_engine::atomic_unit()}, {bytes.data(), 1}), dma_status::ok);
+}
+
+TEST_P(dma_engine_test, unaligned_transfers_both_ways_move_exactly_their_bytes) {
+  const auto r = host(1 << 20);
+  std::vector<std::uint8_t> want(r.cpu, r.cpu + (1 << 20));
+  std::vector<std::pair<frame_ref, std::uint32_t>> reads;
+  int wanted = 0;
+  for (int i = 0; i < 300; ++i) {
+    const auto n = static_cast<std::uint32_t>(1 + random.below(i % 10 ? 400 : 9000));
+    // Writes to the lower half, reads from the upper one.
+    const auto at = static_cast<std::uint32_t>(random.below((1 << 19) - n));
+    if (i % 2) {
+      const auto offset = static_cast<std::uint32_t>(random.below(64));
+      const frame_ref f = frame(n + offset);
+      engine.write(iova{r.iova + at}, f, offset, n);
+      std::copy_n(f.data() + offset, n, want.begin() + at);
+    } else {
+      frame_ref f = frame(n + 64);
+      engine.read(iova{r.iova + (1 << 19) + at}, n, f.data(), f, count());
+      reads.emplace_back(f, at);
+      std::fill_n(f.data(), n, std::uint8_t{0});
+      ++wanted;
+    }
+    if (i % 7 == 0) run(1_us);
+  }
+  run(2_ms);
+  EXPECT_EQ(told_ok, wanted);
+  EXPECT_TRUE(std::equal(want.begin(), want.end(), r.cpu));
+  for (const auto& [f, at] : reads)
+    EXPECT_TRUE(std::equal(f.data(), f.data() + (f.size() - 64), r.cpu + (1 << 19) + at)) << at;
+  expect_every_read_byte_accounted();
+}
+
+TEST_P(dma_engine_test, ranges_that_cannot_be_are_refused_and_nothing_moves_bad) {
+  const auto r = host(4096);
+  frame_ref f = frame(2000);
+  EXPECT_EQ(engine.write(iova{r.iova}, f, 0, 0), dma_status::bad_descriptor);
+  EXPECT_EQ(engine.write(iova{~std::uint64_t{0} - 10}, f, 0, 100), dma_status::bad_descriptor);
+  EXPECT_EQ(engine.read(iova{r.iova}, 0, f.data(), f, count()), dma_status::bad_descriptor);
+  EXPECT_EQ(engine.read(iova{r.iova}, dma_max_bytes + 1, f.data(), f, count()), dma_status::bad_descriptor);
+  EXPECT_EQ(engine.read(iova{r.iova}, ~0u, f.data(), f, count()), dma_status::bad_descriptor);
+  EXPECT_EQ(engine.write_small(iova{r.iova}, std::vector<std::uint8_t>(65)), dma_status::bad_descriptor);
+  run(10_us);
+  EXPECT_EQ(engine.counters().refused, 5u);
+  EXPECT_EQ(engine.counters().requests, 0u);
+  EXPECT_EQ(told, 0);
+}
+
+TEST_P(dma_engine_test, failed_completion_fails_its_transfer_alone) {
+  const auto r = host(8192);
+  frame_ref f = frame(3000);
+  bool first = true, second = true, third = false;
+  engine.read(iova{0x1000}, 1000, f.data(), f, count(&first));  // outside of memory
+  engine.read(iova{r.iova + 8192 - 512}, 1024, f.data() + 1000, f, count(&second));
+  engine.read(iova{r.iova}, 500, f.data() + 2500, f, count(&third));
+  bool flushed = true;
+  engine.flush(iova{0x1000}, count(&flushed));
+  run(100_us);
+  EXPECT_EQ(told, 4);
+  EXPECT_FALSE(first);
+  EXPECT_FALSE(second) << "its second half lies behind the memory";
+  EXPECT_TRUE(third);
+  EXPECT_FALSE(flushed);
+  EXPECT_TRUE(std::equal(r.cpu, r.cpu + 500, f.data() + 2500));
+  EXPECT_EQ(engine.counters().read_bytes_failed, 1512u);
+  expect_every_read_byte_accounted();
+}
+
+TEST_P(dma_engine_test, abort_accounts_for_every_byte) {
+  const auto r = host(1 << 20);
+  frame_ref f = frame(9000);
+  for (int i = 0; i < 40; ++i) engine.read(iova{r.iova}, 9000, f.data(), f, count());
+  for (int i = 0; i < 10; ++i) engine.read(iova{r.iova}, 64, f.data(), f, count(), 1);
+  run(2_us);
+  const dma_aborted a = engine.abort_reads(0);
+  run(1_ms);
+  EXPECT_EQ(told, 50) << "each is told once";
+  const dma_counters& c = engine.counters();
+  std::printf("%u transfers and %llu bytes aborted, %llu done\n", a.transfers,
+              static_cast<unsigned long long>(a.bytes), static_cast<unsigned long long>(c.read_bytes_done));
+  EXPECT_GT(a.transfers, 20u);
+  EXPECT_EQ(c.read_bytes_aborted, a.bytes);
+  EXPECT_EQ(c.read_bytes_failed, 0u);
+  expect_every_read_byte_accounted();
+  EXPECT_EQ(told_ok, 50 - static_cast<int>(a.transfers));
+  // Writes: what had left is there, what had not is not.
+  const frame_ref g = frame(4000);
+  for (std::uint32_t i = 0; i < 40; ++i) engine.write(iova{r.iova + 8192 * i}, g, 0, 4000);
+  engine.flush(iova{r.iova}, count());
+  run(2_us);
+  const dma_aborted w = engine.abort_writes();
+  run(1_ms);
+  EXPECT_EQ(told, 51) << "the flush that was dropped is told";
+  std::uint64_t there = 0;
+  for (std::uint32_t i = 0; i < 40; ++i)
+    for (std::uint32_t b = 0; b < 4000; ++b) there += r.cpu[8192 * i + b] == g.data()[b];
+  EXPECT_EQ(c.write_bytes - c.write_bytes_aborted + 0, 40u * 4000 - w.bytes);
+  EXPECT_NEAR(static_cast<double>(there), static_cast<double>(40 * 4000 - w.bytes),
+              static_cast<double>(w.bytes) / 100);  // random bytes agree by chance
+  EXPECT_EQ(engine.queued_write_bytes(), 0u);
+}
+
+TEST_P(dma_engine_test, short_read_of_the_other_queue_does_not_wait_for_all_long_ones) {
+  const auto r = host(1 << 20);
+  frame_ref f = frame(9000);
+  int before = -1;
+  for (int i = 0; i < 40; ++i) engine.read(iova{r.iova}, 9000, f.data(), f, count());
+  engine.read(
+      iova{r.iova}, 64, f.data(), f, [&](bool) { before = told; }, 1);
+  run(1_ms);
+  EXPECT_EQ(told, 40);
+  EXPECT_GE(before, 0);
+  EXPECT_LE(before, 8);
+}
+
+TEST_P(dma_engine_test, no_transfer_allocates_in_steady_state) {
+  const auto r = host(1 << 20);
+  const std::vector<std::uint8_t> record(64, 1);
+  frame_ref in = frame(9000), out = frame(9000);
+  const auto round = [&] {
+    for (std::uint32_t i = 0; i < 20; ++i) {
+      engine.write(iova{r.iova + 3}, out, 5, 1500);
+      engine.write_atomic(iova{r.iova + 64 * i}, record);
+      engine.read(iova{r.iova + 7}, 1514, in.data(), in, count());
+      engine.flush(iova{r.iova}, count());
+    }
+    run(50_us);
+  };
+  for (int i = 0; i < 20; ++i) round();
+  const std::uint64_t before = allocations;
+  for (int i = 0; i < 50; ++i) round();
+  EXPECT_EQ(allocations - before, 0u);
+  EXPECT_EQ(told_ok, 70 * 40);
+}
+
+}  // namespace
+}  // namespace understudy::tb
