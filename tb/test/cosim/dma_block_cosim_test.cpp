@@ -50,13 +50,13 @@ traces both(const dma_workload& w) {
   return {run_dma_rtl(w), run_dma_block(w)};
 }
 
-class dma_cosim_test : public testing::TestWithParam<std::uint32_t> {
+class dma_block_cosim_test : public testing::TestWithParam<std::uint32_t> {
  protected:
   static void SetUpTestSuite() { std::printf("seed %llu\n", static_cast<unsigned long long>(seed)); }
 };
-INSTANTIATE_TEST_SUITE_P(width, dma_cosim_test, testing::Values(8, 16, 32, 64));
+INSTANTIATE_TEST_SUITE_P(width, dma_block_cosim_test, testing::Values(8, 16, 32, 64));
 
-TEST_P(dma_cosim_test, every_alignment_of_both_ends_agrees) {
+TEST_P(dma_block_cosim_test, every_alignment_of_both_ends_agrees) {
   std::size_t compared = 0;
   for (const dma_op op : {dma_op::write, dma_op::read})
     for (std::uint32_t local = 0; local < GetParam(); ++local) {
@@ -74,7 +74,7 @@ TEST_P(dma_cosim_test, every_alignment_of_both_ends_agrees) {
   EXPECT_EQ(compared, 2u * GetParam() * (22 * 7 + 16));
 }
 
-TEST_P(dma_cosim_test, random_mixtures_agree) {
+TEST_P(dma_block_cosim_test, random_mixtures_agree) {
   rng random(seed, "test/dma_cosim/mixtures");
   std::size_t failed = 0, refused = 0, flushes = 0;
   for (int round = 0; round < 60; ++round) {
@@ -119,7 +119,7 @@ TEST_P(dma_cosim_test, random_mixtures_agree) {
   EXPECT_GT(flushes, 100u);
 }
 
-TEST_P(dma_cosim_test, read_arrives_as_the_host_has_it_and_nothing_beside_it_changes) {
+TEST_P(dma_block_cosim_test, read_arrives_as_the_host_has_it_and_nothing_beside_it_changes) {
   dma_workload w = surroundings(GetParam());
   w.order = dma_order::random;
   add(w, dma_op::read, 40, 1000, 0xf83, 5);
@@ -134,7 +134,7 @@ TEST_P(dma_cosim_test, read_arrives_as_the_host_has_it_and_nothing_beside_it_cha
   EXPECT_EQ(t.reads[0].length, 125u);
 }
 
-TEST_P(dma_cosim_test, flush_stays_behind_the_writes_before_it) {
+TEST_P(dma_block_cosim_test, flush_stays_behind_the_writes_before_it) {
   dma_workload w = surroundings(GetParam());
   add(w, dma_op::write, 2, 700, 11, 3);
   add(w, dma_op::flush, 1, 1, 0, 0);
@@ -147,7 +147,7 @@ TEST_P(dma_cosim_test, flush_stays_behind_the_writes_before_it) {
   EXPECT_GT(t.outcomes[2].reported, t.writes[6].cycle);
 }
 
-TEST_P(dma_cosim_test, failed_request_is_reported_with_the_bytes_that_are_there) {
+TEST_P(dma_block_cosim_test, failed_request_is_reported_with_the_bytes_that_are_there) {
   dma_workload w = surroundings(GetParam());
   w.fail_one_in = 1;
   add(w, dma_op::read, 3, 1024, 0, 1);  // two requests; of each the first completion of 256 bytes succeeds
@@ -159,7 +159,7 @@ TEST_P(dma_cosim_test, failed_request_is_reported_with_the_bytes_that_are_there)
   }
 }
 
-TEST_P(dma_cosim_test, a_range_that_cannot_be_atomic_is_refused_and_moves_nothing_bad) {
+TEST_P(dma_block_cosim_test, a_range_that_cannot_be_atomic_is_refused_and_moves_nothing_bad) {
   dma_workload w = surroundings(GetParam());
   const std::uint32_t cases[][3] = {{0, 64, 0}, {64, 1, 0},  {0, 65, 1},
                                     {1, 8, 1},  {32, 32, 1}, {4032, 65, 1}};
@@ -176,7 +176,7 @@ TEST_P(dma_cosim_test, a_range_that_cannot_be_atomic_is_refused_and_moves_nothin
   }
 }
 
-TEST_P(dma_cosim_test, corrupted_output_is_caught_wherever_it_is_bad) {
+TEST_P(dma_block_cosim_test, corrupted_output_is_caught_wherever_it_is_bad) {
   dma_workload w = surroundings(GetParam());
   add(w, dma_op::write, 4, 500, 9, 3);
   add(w, dma_op::read, 4, 500, 9, 3);
@@ -200,7 +200,7 @@ double percentile(std::vector<double> v, double p) {
 
 // Throughput with descriptors as fast as they are taken; latency with them apart, so that it is not the time
 // in a queue.
-TEST_P(dma_cosim_test, cycles_of_the_twin_are_those_of_the_rtl) {
+TEST_P(dma_block_cosim_test, cycles_of_the_twin_are_those_of_the_rtl) {
   struct pressure {
     const char* name;
     std::uint32_t percent[4];

@@ -59,7 +59,7 @@ struct rig {
   int written = 0;
 };
 
-TEST(dma_pins_test, completion_without_a_request_is_dropped_and_counted_bad) {
+TEST(dma_engine_pins_test, completion_without_a_request_is_dropped_and_counted_bad) {
   rig r;
   r.complete(5, true, 100);
   r.complete(63, false, 0);
@@ -77,7 +77,7 @@ TEST(dma_pins_test, completion_without_a_request_is_dropped_and_counted_bad) {
   EXPECT_EQ(r.written, 2);
 }
 
-TEST(dma_pins_test, completion_longer_than_what_is_missing_or_empty_fails_its_request_bad) {
+TEST(dma_engine_pins_test, completion_longer_than_what_is_missing_or_empty_fails_its_request_bad) {
   for (const std::uint32_t length : {65u, 0u, 4096u}) {
     rig r;
     r.read(64);
@@ -88,7 +88,7 @@ TEST(dma_pins_test, completion_longer_than_what_is_missing_or_empty_fails_its_re
   }
 }
 
-TEST(dma_pins_test, error_behind_some_of_the_bytes_reports_how_many_are_there) {
+TEST(dma_engine_pins_test, error_behind_some_of_the_bytes_reports_how_many_are_there) {
   rig r;
   r.read(300);
   r.complete(r.tags.at(0), true, 64);
@@ -98,7 +98,7 @@ TEST(dma_pins_test, error_behind_some_of_the_bytes_reports_how_many_are_there) {
   EXPECT_EQ(r.bytes, std::vector<std::uint32_t>{64});
 }
 
-TEST(dma_pins_test, unknown_operation_is_refused_bad) {
+TEST(dma_engine_pins_test, unknown_operation_is_refused_bad) {
   rig r;
   drive_dma_descriptor(r.pins(), {static_cast<dma_op>(3), false, 0x1000, 0, 64, 9});
   r.cycles(1);
@@ -108,7 +108,7 @@ TEST(dma_pins_test, unknown_operation_is_refused_bad) {
   EXPECT_EQ(r.status, std::vector<std::uint32_t>{1});
 }
 
-TEST(dma_pins_test, what_reset_leaves_undefined_is_never_seen) {
+TEST(dma_engine_pins_test, what_reset_leaves_undefined_is_never_seen) {
   for (std::uint32_t seed = 1; seed < 10; ++seed) {
     rig r(seed);
     r.cycles(20);
@@ -133,7 +133,7 @@ std::string assertion_of(const std::function<void(rig&)>& misuse) {
   return thrown ? text : "";
 }
 
-TEST(dma_pins_test, misuse_is_asserted_bad) {
+TEST(dma_engine_pins_test, misuse_is_asserted_bad) {
   EXPECT_NE(assertion_of([](rig& r) {
               r.pins().mps_i = 100;
               r.read(64);
