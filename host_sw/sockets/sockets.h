@@ -30,15 +30,15 @@ enum : unsigned {
 
 enum class socket_option : std::uint8_t {
   failover,  // 1 (default): protected, survives the adapter (US7114096 claim 2); before listen() or connect()
-  commit,    // enum us_commit_policy of a protected listener, before listen()
-  urgent,    // 1: the adapter announces its connections at once; before listen() or connect()
-  speaks_first,    // 1: the server of this listener speaks first; before listen()
   receive_buffer,  // bytes granted to the peer, before listen() or connect()
   send_buffer,     // bytes kept for retransmission by a substitute
   no_delay,        // 1: small segments do not wait for ACKs (Nagle off); at any time
   keepalive,       // 1: a silent peer is probed; at any time
   keepalive_idle,  // seconds of silence before the first probe, 1 to 65535; at any time
   error,           // read only: pending errno, cleared by reading
+  commit,          // enum us_commit_policy of a protected listener; before listen()
+  urgent,          // 1: the adapter announces its connections at once; before listen() or connect()
+  speaks_first,    // 1: the server of this listener speaks first; before listen()
 };
 
 class sockets {
