@@ -34,6 +34,7 @@ class memory_hal final : public host::hal {
   void cfg_write32(unsigned, std::uint32_t, std::uint32_t) override {}
   std::uint32_t port_cfg_read32(unsigned, std::uint32_t) override { return 0; }
   void port_cfg_write32(unsigned, std::uint32_t, std::uint32_t) override {}
+  bool dma_revoke(unsigned) override { return false; }
   msi_target irq_attach(unsigned, unsigned, handler, void*) override { return {}; }
   std::uint64_t now_ns() override { return 0; }
   std::uint64_t timer_start(std::uint64_t, handler, void*) override { return 0; }

@@ -147,7 +147,7 @@ TEST(failover, ends_every_stall_but_that_of_a_peer_without_newreno_within_a_mill
 TEST(failover, that_outlasts_its_peers_timers_fails_for_time_outs_without_a_loss) {
   std::vector<std::string> settings{"peer=twin", "adapter.rto_min=\"1 ms\"", "failover.heartbeat=\"5 us\""};
   expect_nothing_noticed(run_program(scenario_file("failover.toml"), settings), 1);
-  settings.push_back("host.restore_connection=\"1 ms\"");
+  settings.insert(settings.end(), {"host.restore_connection=\"1 ms\"", fault_at_fraction(0.3)});
   const program_run r = run_program(scenario_file("failover.toml"), settings);
   EXPECT_EQ(r.status, 1);
   EXPECT_GT(r.result["failovers"][0]["peer_timeout_causes"]["unexplained"], 0);

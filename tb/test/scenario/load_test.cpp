@@ -104,9 +104,10 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
       {"pcie.lanes = 3\n", "s.toml:1: pcie.lanes: 3 is out of range, allowed: 1, 2, 4, 8, 12, 16, 32"},
       {"adapter.nagle = 1\n", "s.toml:1: adapter.nagle: 1 has the wrong type, allowed: true, false"},
       {"adapter.rtl = \"checksum\"\n",
-       "s.toml:1: adapter.rtl: \"checksum\" has the wrong type, allowed: a list of \"checksum\""},
+       "s.toml:1: adapter.rtl: \"checksum\" has the wrong type, allowed: a list of \"checksum\", "
+       "\"dma_engine\""},
       {"adapter.rtl = [\"dma\"]\n",
-       "s.toml:1: adapter.rtl: \"dma\" is unknown, allowed: a list of \"checksum\""},
+       "s.toml:1: adapter.rtl: \"dma\" is unknown, allowed: a list of \"checksum\", \"dma_engine\""},
       {"adapter.rtl = [1]\n",
        "s.toml:1: adapter.rtl: a list of other things than strings has the wrong type, allowed: a list of "
        "\"checksum\""},
@@ -135,9 +136,11 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
       {"[failover]\nheartbeat = \"1.5 us\"\n",
        "s.toml:2: failover.heartbeat: 1.5 us is no whole number of microseconds, allowed: whole us"},
       {"[[fault]]\nat = \"5 ms\"\n",
-       "s.toml:1: fault.kind: is missing, allowed: \"kill\", \"zombie\", \"wild_record\""},
+       "s.toml:1: fault.kind: is missing, allowed: \"kill\", \"zombie\", \"wild_record\", \"link_down\", "
+       "\"link_downgrade\", \"unfenceable\""},
       {"[[fault]]\nkind = \"kil\"\nat_event = 1\n",
-       "s.toml:2: fault.kind: \"kil\" is unknown, allowed: \"kill\", \"zombie\", \"wild_record\""},
+       "s.toml:2: fault.kind: \"kil\" is unknown, allowed: \"kill\", \"zombie\", \"wild_record\", "
+       "\"link_down\", \"link_downgrade\", \"unfenceable\""},
       {"[[fault]]\nkind = 1\n", "s.toml:2: fault.kind: has the wrong type, allowed: a string"},
       {"[[fault]]\nkind = \"kill\"\n",
        "s.toml:1: fault: no instant is given, allowed: exactly one of at, at_fraction, at_event"},
