@@ -110,7 +110,7 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
        "s.toml:1: adapter.rtl: \"dma\" is unknown, allowed: a list of \"checksum\", \"dma_engine\""},
       {"adapter.rtl = [1]\n",
        "s.toml:1: adapter.rtl: a list of other things than strings has the wrong type, allowed: a list of "
-       "\"checksum\""},
+       "\"checksum\", \"dma_engine\""},
       {"workload.capture = 4\n",
        "s.toml:1: workload.capture: 4 has the wrong type, allowed: a path or a list of paths"},
       {"workload.capture = \"gone.pcap\"\n",
