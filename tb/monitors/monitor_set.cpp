@@ -125,7 +125,8 @@ void monitor_set::on_connection_end(cid c, int error) {
   rings_.on_connection_end(c);
 }
 
-void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t) {
+void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index) {
+  rings_.on_descriptor(adapter, d, index);
   connections_.on_descriptor(adapter, d, log_.count(), now_ps());
 }
 

@@ -134,7 +134,10 @@ void ring_watch::tlp_up(const event& e) {
   }
   const auto after = readable_.upper_bound(e.a);
   const auto it = after == readable_.begin() ? readable_.end() : std::prev(after);
-  if (it != readable_.end() && inside(e.a, length, it->first, it->second)) {
+  bool raw = false;
+  for (std::size_t i = 0; i < a.raw.size() && !raw; ++i)
+    raw = inside(e.a, length, a.raw[i].at, a.raw[i].length);
+  if (raw || (it != readable_.end() && inside(e.a, length, it->first, it->second))) {
     dma1_.checked();
   } else {
     dma1_.violated(e.number, e.at,
@@ -274,16 +277,25 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
   const auto beyond = [&a](std::uint32_t index) { return static_cast<std::int32_t>(index - a.idt_tail) > 0; };
   const bool wild_index =
       (!a.fenced && beyond(r.idt_head)) ||
-      (r.type == US_REC_REFUSED &&
+      ((r.type == US_REC_REFUSED || r.type == US_REC_RAW) &&
        (beyond(r.u.end.index + 1) || a.idt_tail - r.u.end.index > 4 * a.rings.idt_entries));
   if (wild || wild_index) {
     wild_ = {true, r.number, adapter, driver_.counters().bad_records};
   } else {
     q5_.checked();
   }
+  if (r.type == US_REC_RAW)
+    while (!a.raw.empty() && static_cast<std::int32_t>(a.raw.front().index - r.u.end.index) <= 0)
+      a.raw.drop_front();
   if (a.visible_at.empty() || a.visible_at.front().number != r.number) return;
   judge_wakeup(adapter, log.count(), now);
   a.visible_at.drop_front();
+}
+
+void ring_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index) {
+  if (d.opcode != US_OP_SEND_RAW) return;
+  state(adapter).raw.push_back(
+      {index, std::uint64_t{d.u.send.iova_hi} << 32 | d.u.send.iova_lo, d.u.send.len});
 }
 
 // The driver has had its say on the record that came last.

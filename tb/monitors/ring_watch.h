@@ -33,6 +33,7 @@ class ring_watch {
   void on_take_back(buf_id b);
   void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
   void on_send_freed(cid c, seq32 below);
+  void on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index);
   // `wild`: it names a buffer or bytes that its adapter does not have; the driver must refuse it.
   void on_record(unsigned adapter, const us_record& r, const event_log& log, bool wild);
   // The connection is over: its send ranges are the host's again.
@@ -66,6 +67,12 @@ class ring_watch {
     picos armed_at = 0;                    // the driver's latest word that it wants an interrupt
     bool woken = false;                    // one came since
     std::uint32_t consumed = 0;
+    struct raw_piece {  // of a frame that the host has built, until a record says that it is over
+      std::uint32_t index;
+      std::uint64_t at;
+      std::uint32_t length;
+    };
+    fifo<raw_piece> raw;
   };
   struct range {
     std::uint64_t length;

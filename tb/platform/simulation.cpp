@@ -9,7 +9,6 @@
 
 #include "model/core/rng.h"
 #include "tb/platform/configure.h"
-#include "tb/platform/single_dma.h"
 #include "tb/report/files.h"
 #include "tb/workload/capture.h"
 
@@ -291,7 +290,10 @@ void simulation::start() {
     if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
   }
   if (on_started_) on_started_();
-  if (s_.workload.raw_packets) result_.single_dma = run_single_dma(platform_, log_, s_);
+  if (s_.workload.raw_packets) {
+    single_dma_ = std::make_unique<single_dma>(platform_, log_, s_);
+    result_.single_dma = single_dma_->run();
+  }
   connections_.open(s_.workload.interval);
   if (phases_) phases_->start();
 }

@@ -16,6 +16,7 @@
 #include "tb/platform/phases.h"
 #include "tb/platform/platform.h"
 #include "tb/platform/run.h"
+#include "tb/platform/single_dma.h"
 #include "tb/platform/timeline.h"
 #include "tb/platform/timeout_log.h"
 #include "tb/workload/stall_log.h"
@@ -103,6 +104,7 @@ class simulation {
   std::function<void(std::uint32_t)> on_rest_;
   std::function<void()> on_started_;
   std::unique_ptr<phases> phases_;
+  std::unique_ptr<single_dma> single_dma_;
 };
 
 }  // namespace understudy::tb

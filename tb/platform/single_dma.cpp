@@ -5,6 +5,7 @@
 
 #include "host_sw/driver/raw_send.h"
 #include "tb/platform/configure.h"
+#include "tb/platform/raw_forecast.h"
 
 namespace understudy::tb {
 
@@ -14,46 +15,6 @@ constexpr std::uint32_t header_bytes = 54;  // Ethernet, IPv4, TCP
 constexpr std::uint32_t sizes[] = {64, 128, 256, 512, 1024, 1514, 4096, 9000};
 constexpr picos slice = 20_us;
 constexpr int patience = 1000;  // slices
-
-struct fetch {
-  double arrived_ns = 0;
-  std::uint64_t tlps = 0, link_bytes = 0;
-};
-
-fetch forecast_reads(const pcie_config& bus, const adapter_config& card, double start,
-                     const std::vector<raw_piece_at>& pieces, std::size_t depth) {
-  const double ns_a_byte = 8e9 / (raw_rate(bus.link) * skp_share());
-  const auto ns = [](picos t) { return static_cast<double>(t) / 1e3; };
-  fetch f;
-  double issue = start, down = 0;
-  std::vector<double> over;
-  for (std::size_t p = 0; p < pieces.size(); ++p) {
-    if (p >= depth) issue = std::max(issue, over[p - depth]);
-    double arrival = 0;
-    std::uint64_t at = pieces[p].at;
-    for (std::uint32_t left = pieces[p].bytes; left;) {
-      const std::uint32_t n = first_read(bus.link, at, left);
-      const std::uint32_t request = tlp_wire_bytes(bus.link, tlp_type::memory_read, 0, true);
-      std::uint32_t wire = 0;
-      for (std::uint32_t done = 0; done < n; ++f.tlps) {
-        const std::uint32_t c = first_completion(bus.link, at + done, n - done);
-        wire += tlp_wire_bytes(bus.link, tlp_type::completion_data, c, true);
-        done += c;
-      }
-      down = std::max(down, issue + request * ns_a_byte + ns(bus.propagation + bus.read_latency)) +
-             wire * ns_a_byte;
-      arrival = down + ns(bus.propagation);
-      issue += std::max(ns(card.dma.issue_time), request * ns_a_byte);
-      f.link_bytes += request + wire;
-      ++f.tlps;
-      at += n;
-      left -= n;
-    }
-    over.push_back(arrival);
-  }
-  f.arrived_ns = *std::max_element(over.begin(), over.end());
-  return f;
-}
 
 // Watches one adapter: when the doorbell came, when the frame's first bit left, and what the link had carried
 // by then.
@@ -102,7 +63,28 @@ struct samples {
   raw_forecast expected;
 };
 
-class experiment {
+single_dma_row row_of(std::uint32_t bytes, bool gathered, const samples& s) {
+  const auto n = static_cast<double>(s.latency.size());
+  single_dma_row r;
+  r.bytes = bytes;
+  r.gathered = gathered;
+  r.packets = static_cast<std::uint32_t>(s.latency.size());
+  r.operations = static_cast<double>(s.operations) / n;
+  r.maps = static_cast<double>(s.maps) / n;
+  r.unmaps = static_cast<double>(s.unmaps) / n;
+  r.tlps = median(s.tlps);
+  r.tlps_analytic = s.expected.tlps;
+  r.link_bytes = median(s.link_bytes);
+  r.link_bytes_analytic = s.expected.link_bytes;
+  r.latency = median(s.latency);
+  r.latency_analytic = static_cast<picos>(s.expected.latency_ns * 1e3);
+  r.packets_per_s = n / s.seconds;
+  return r;
+}
+
+}  // namespace
+
+class single_dma::experiment {
  public:
   experiment(platform& p, event_log& log, const scenario& s)
       : p_(p), card_(adapter_of(s)), bus_(pcie_of(s)), window_(log, *p.main.slots[0].port) {
@@ -187,46 +169,18 @@ class experiment {
   bool over_ = false, sent_ = false;
 };
 
-single_dma_row row_of(std::uint32_t bytes, bool gathered, const samples& s) {
-  const auto n = static_cast<double>(s.latency.size());
-  single_dma_row r;
-  r.bytes = bytes;
-  r.gathered = gathered;
-  r.packets = static_cast<std::uint32_t>(s.latency.size());
-  r.operations = static_cast<double>(s.operations) / n;
-  r.maps = static_cast<double>(s.maps) / n;
-  r.unmaps = static_cast<double>(s.unmaps) / n;
-  r.tlps = median(s.tlps);
-  r.tlps_analytic = s.expected.tlps;
-  r.link_bytes = median(s.link_bytes);
-  r.link_bytes_analytic = s.expected.link_bytes;
-  r.latency = median(s.latency);
-  r.latency_analytic = static_cast<picos>(s.expected.latency_ns * 1e3);
-  r.packets_per_s = n / s.seconds;
-  return r;
-}
+single_dma::single_dma(platform& p, event_log& log, const scenario& s)
+    : experiment_(std::make_unique<experiment>(p, log, s)), packets_(s.workload.raw_packets) {}
 
-}  // namespace
+single_dma::~single_dma() = default;
 
-raw_forecast forecast_raw(const pcie_config& bus, const adapter_config& card, std::uint64_t table,
-                          const std::vector<raw_piece_at>& pieces) {
-  const auto n = static_cast<std::uint32_t>(pieces.size());
-  const fetch descriptors = forecast_reads(bus, card, 0, {{table, n * US_ENTRY_BYTES}}, 1);
-  const fetch bytes =
-      forecast_reads(bus, card, descriptors.arrived_ns + n * static_cast<double>(card.descriptor_time) / 1e3,
-                     pieces, card.raw_reads);
-  return {bytes.arrived_ns + static_cast<double>(card.tx_latency) / 1e3, descriptors.tlps + bytes.tlps,
-          descriptors.link_bytes + bytes.link_bytes};
-}
-
-std::vector<single_dma_row> run_single_dma(platform& p, event_log& log, const scenario& s) {
-  experiment e(p, log, s);
+std::vector<single_dma_row> single_dma::run() {
   std::vector<single_dma_row> rows;
   for (const std::uint32_t bytes : sizes) {
     samples single, gathered;
-    for (std::uint32_t i = 0; i < s.workload.raw_packets; ++i) {
-      e.send(bytes, false, single);
-      e.send(bytes, true, gathered);
+    for (std::uint32_t i = 0; i < packets_; ++i) {
+      experiment_->send(bytes, false, single);
+      experiment_->send(bytes, true, gathered);
     }
     rows.push_back(row_of(bytes, false, single));
     rows.push_back(row_of(bytes, true, gathered));

@@ -1,5 +1,7 @@
 // Frames that the host's stack builds, in one DMA and gathered from two buffers, beside the formulas.
 #pragma once
+#include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "model/core/event_log.h"
@@ -9,22 +11,20 @@
 
 namespace understudy::tb {
 
-// What the published formulas say of a frame whose pieces lie at `pieces`, fetched with at most `raw_reads`
-// outstanding, behind its descriptors at `table` (one each): requests of MRRS and 4 KiB, completions of MPS
-// and RCB, serialised on the way down; nothing else on the link.
-struct raw_piece_at {
-  std::uint64_t at = 0;
-  std::uint32_t bytes = 0;
-};
-struct raw_forecast {
-  double latency_ns = 0;  // doorbell's arrival to the frame's first bit
-  std::uint64_t tlps = 0, link_bytes = 0;
-};
-raw_forecast forecast_raw(const pcie_config& bus, const adapter_config& card, std::uint64_t table,
-                          const std::vector<raw_piece_at>& pieces);
+class single_dma {
+ public:
+  // Subscribes to the log: keep it as long as that. std::runtime_error if the
+  // adapter sends no such frames.
+  single_dma(platform& p, event_log& log, const scenario& s);
+  ~single_dma();
+  // Run the started platform until s.workload.raw_packets frames of each size have left in each layout, in
+  // turn. One row a size and layout. std::runtime_error if a frame does not leave.
+  std::vector<single_dma_row> run();
 
-// Run the started platform until s.workload.raw_packets frames of each size have left in each layout, in
-// turn. One row a size and layout. std::runtime_error if a frame does not leave.
-std::vector<single_dma_row> run_single_dma(platform& p, event_log& log, const scenario& s);
+ private:
+  class experiment;
+  std::unique_ptr<experiment> experiment_;
+  std::uint32_t packets_;
+};
 
 }  // namespace understudy::tb

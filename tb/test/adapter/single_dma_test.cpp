@@ -6,6 +6,7 @@
 
 #include "host_sw/driver/raw_send.h"
 #include "model/core/rng.h"
+#include "tb/platform/raw_forecast.h"
 #include "tb/test/adapter/adapter_rig.h"
 
 namespace understudy::tb {
@@ -161,52 +162,6 @@ TEST_F(single_dma_test,
   rig.expect_no_report();
 }
 
-// From the published formulas: requests of MRRS and 4 KiB, one behind the other; completions of MPS and RCB
-// share the way down; a second descriptor costs its bytes and its execution.
-struct analytic {
-  pcie_config bus;
-  adapter_config card;
-  double ns_a_byte() const { return 8e9 / (raw_rate(bus.link) * skp_share()); }
-  struct piece {
-    std::uint64_t at;
-    std::uint32_t bytes;
-  };
-  // When the last byte of the pieces is there, from `start`.
-  double reads(double start, const std::vector<piece>& pieces, std::uint32_t depth) const {
-    double issue = start, down = 0;
-    std::vector<double> over;
-    for (std::size_t p = 0; p < pieces.size(); ++p) {
-      if (p >= depth) issue = std::max(issue, over[p - depth]);
-      double arrival = 0;
-      for (std::uint64_t at = pieces[p].at, left = pieces[p].bytes; left;) {
-        const std::uint32_t n = first_read(bus.link, at, left);
-        const double served = issue + tlp_wire_bytes(bus.link, tlp_type::memory_read, 0, true) * ns_a_byte() +
-                              static_cast<double>(bus.propagation + bus.read_latency) / 1e3;
-        double wire = 0;
-        for (std::uint32_t done = 0; done < n;) {
-          const std::uint32_t c = first_completion(bus.link, at + done, n - done);
-          wire += tlp_wire_bytes(bus.link, tlp_type::completion_data, c, true) * ns_a_byte();
-          done += c;
-        }
-        down = std::max(down, served) + wire;
-        arrival = down + static_cast<double>(bus.propagation) / 1e3;
-        issue += static_cast<double>(card.dma.issue_time) / 1e3;
-        at += n;
-        left -= n;
-      }
-      over.push_back(arrival);
-    }
-    return *std::max_element(over.begin(), over.end());
-  }
-  // From the doorbell's arrival to the frame's first bit.
-  double latency(std::uint64_t table, const std::vector<piece>& pieces, std::uint32_t depth) const {
-    const auto n = static_cast<std::uint32_t>(pieces.size());
-    const double fetched = reads(0, {{table, n * US_ENTRY_BYTES}}, 1);
-    return reads(fetched + n * static_cast<double>(card.descriptor_time) / 1e3, pieces, depth) +
-           static_cast<double>(card.tx_latency) / 1e3;
-  }
-};
-
 struct single_dma_depth_test : single_dma_test, testing::WithParamInterface<std::uint32_t> {
   static adapter_config config() {
     adapter_config c;
@@ -219,7 +174,6 @@ INSTANTIATE_TEST_SUITE_P(reads_outstanding, single_dma_depth_test, testing::Valu
 
 TEST_P(single_dma_depth_test, SD_2_measured_gain_is_the_analytic_one) {
   use({});
-  analytic model{{}, config()};
   std::printf("%6s %10s %10s %10s %10s %8s\n", "bytes", "single ns", "gather ns", "gain ns", "analytic",
               "error");
   double before = 2;
@@ -230,7 +184,7 @@ TEST_P(single_dma_depth_test, SD_2_measured_gain_is_the_analytic_one) {
     for (const int layout : {0, 1}) {
       rig.events.all.clear();
       const std::uint64_t entry = rig.idt.iova + std::uint64_t{rig.tail & 255} * US_ENTRY_BYTES;
-      std::vector<analytic::piece> pieces;
+      std::vector<raw_piece_at> pieces;
       if (layout == 0) {
         const tx_buffer& b = single(f, header, 0);
         pieces = {{b.iova + b.headroom - header, bytes}};
@@ -243,7 +197,7 @@ TEST_P(single_dma_depth_test, SD_2_measured_gain_is_the_analytic_one) {
       ASSERT_FALSE(door.empty());
       ASSERT_EQ(out.size(), 1u);
       measured[layout] = static_cast<double>(out[0].at - door[0].at) / 1e3;
-      expected[layout] = model.latency(entry, pieces, GetParam());
+      expected[layout] = forecast_raw({}, config(), entry, pieces).latency_ns;
     }
     const double gain = measured[1] - measured[0], analytic_gain = expected[1] - expected[0];
     std::printf("%6u %10.1f %10.1f %10.1f %10.1f %7.2f%%\n", bytes, measured[0], measured[1], gain,
