@@ -53,7 +53,7 @@ void adapter::begin_connection(cid c, const tcp_view& v) {
   const bool passive = v.hard.conn & US_CONN_PASSIVE;
   b.held = passive && !announcer_.reserve(v.hard.addr_index, v.hard.tuple.local_port);
   b.credit = passive && !b.held;
-  if (!b.held) take_pool_buffer(c, v);
+  if (!b.held || v.cookie) take_pool_buffer(c, v);
   if (announcer_.gathers() && passive && !v.host_must_know) return;
   write_embryo(c, v);
 }

@@ -388,6 +388,7 @@ tcp_view tcp_engine::view(cid id) const {
   v.rto = impl_->retransmission_delay(c);
   v.retransmitted_segments = c.retransmitted;
   v.timeouts = c.timeouts;
+  v.cookie = c.cookie;
   v.host_must_know = !impl_->may_ack(c);
   v.reassembly_bytes = c.ooo.bytes;
   if (c.board) v.sacked_bytes = impl_->boards[c.board].held.bytes_within(c.snd_una, c.snd_max);

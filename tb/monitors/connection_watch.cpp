@@ -81,6 +81,8 @@ void connection_watch::frame_in(const event& e, const wire_segment& s) {
     c.fin_seq = s.seq + s.payload_length;
   }
   c.cause = c.cause || s.rst;
+  // A half-open connection ends here; the host may hear of it later than of the next SYN, or not at all.
+  if (s.rst && c.syn_in && !c.established && s.seq == c.irs + 1) c.over = true;
   if (!s.has_ack || s.rst || !c.syn_out) return;
   if (s.ack.after(c.highest_sent)) return;  // of something never sent: the engine judges it, not us
   heard(s, c, c.peer_ack_known && s.ack.after(c.peer_ack));
