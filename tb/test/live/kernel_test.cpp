@@ -83,7 +83,7 @@ TEST_F(live_kernel, segmentation_and_receive_offloads_on_and_off_survive_deaths)
 }
 
 TEST_F(live_kernel, the_peer_keeps_one_socket_through_deaths) {
-  make_file("big", 8 << 20);
+  make_file("big", 24 << 20);  // three seconds: long enough for both looks on a busy machine
   start();
   const std::string look =
       "sleep 0.3; ss -Htin dst 10.77.0.2 | grep -v '^[[:space:]]' | tr -s ' ' | cut -d' ' -f1,4,5; ";
