@@ -249,9 +249,9 @@ void tcp_engine::impl::answered(index i) {
   if (c.timer == timer_kind::kick) disarm(c);
 }
 
-// The answer of a restored connection's peer carries its SND.NXT. Beyond rcv_nxt it tells of segments that the
-// old adapter took and did not commit: duplicate ACKs bring them back within a round trip, a time-out of the
-// peer takes seconds.
+// The answer of a restored connection's peer carries its SND.NXT. Beyond rcv_nxt it tells of segments that
+// the old adapter took and did not commit: duplicate ACKs bring them back within a round trip, a time-out of
+// the peer takes seconds.
 void tcp_engine::impl::note_gap(conn& c, seq32 peer_next) {
   c.gap_below = peer_next;
   if (peer_next.after(c.rcv_nxt)) c.duplicates_owed = most_duplicates_owed;

@@ -46,7 +46,7 @@ struct workload_parameters {
   std::uint32_t rounds = 1;
   std::uint32_t phases = 0;
   picos interval = 2_us;
-  std::uint32_t raw_packets = 0;  // of each size and layout
+  std::uint32_t raw_packets = 0;   // of each size and layout
   std::string direction = "both";  // "both", "up" (adapter to peer), "down"
   picos peer_keepalive = 0;
   std::uint64_t iss = any_iss;  // initial sequence number of every connection at both ends

@@ -1,7 +1,5 @@
 // rtl/dma_engine.sv at its pins: completions that nobody asked for or that do not fit, misuse, and what reset
 // leaves undefined.
-#include "model/cosim/dma_pins.h"
-
 #include <Vdma_engine_32.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +7,7 @@
 #include <functional>
 #include <vector>
 
+#include "model/cosim/dma_pins.h"
 #include "model/cosim/rtl_harness.h"
 
 namespace understudy {

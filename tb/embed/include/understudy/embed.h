@@ -44,7 +44,7 @@ typedef struct understudy_platform understudy_platform;
 
 /* Of the call that failed last; 0 and "" before the first failure. The text stays until the next failure. */
 UNDERSTUDY_API int understudy_errno(void);
-UNDERSTUDY_API const char *understudy_message(void);
+UNDERSTUDY_API const char* understudy_message(void);
 
 /* ---- the platform -------------------------------------------------------------------------------------- */
 
@@ -53,35 +53,35 @@ UNDERSTUDY_API const char *understudy_message(void);
  * host, switch and wire, monitors, and live.address (10.77.0.2/24 unless it says otherwise), the host's
  * address; workload.* and app.* do not, and [[fault]] is refused. embed.peer says who else is on the wire:
  * "none" (default) or "lwip".
- * Returns when the driver has started and the first adapter serves: the clock stands some 100 us after zero, and
- * what the adapter has said so far (its gratuitous ARP) waits to be taken.
- * EINVAL: the file or an override is wrong (the message names file, line and key). EBUSY: this process has,
- * or had, a platform. */
-UNDERSTUDY_API understudy_platform *understudy_create(const char *scenario, const char *const *overrides, size_t count);
+ * Returns when the driver has started and the first adapter serves: the clock stands some 100 us after zero,
+ * and what the adapter has said so far (its gratuitous ARP) waits to be taken. EINVAL: the file or an
+ * override is wrong (the message names file, line and key). EBUSY: this process has, or had, a platform. */
+UNDERSTUDY_API understudy_platform* understudy_create(const char* scenario, const char* const* overrides,
+                                                      size_t count);
 
 /* Take the platform down; NULL is taken. A platform that nobody destroys goes with the process. */
-UNDERSTUDY_API int understudy_destroy(understudy_platform *u);
+UNDERSTUDY_API int understudy_destroy(understudy_platform* u);
 
 /* ---- time ---------------------------------------------------------------------------------------------- */
 
 #define UNDERSTUDY_LAST ((int64_t)4611686018427387903)
 
-UNDERSTUDY_API int64_t understudy_now(understudy_platform *u);
+UNDERSTUDY_API int64_t understudy_now(understudy_platform* u);
 
 /* Go on to `until`, now or later. */
-UNDERSTUDY_API int understudy_advance(understudy_platform *u, int64_t until);
+UNDERSTUDY_API int understudy_advance(understudy_platform* u, int64_t until);
 
 /* Go on to the next instant at which anything happens in the model. 1: it has; 0: nothing will ever happen
  * (heartbeats go on as long as an adapter serves). */
-UNDERSTUDY_API int understudy_step(understudy_platform *u);
+UNDERSTUDY_API int understudy_step(understudy_platform* u);
 
 #define UNDERSTUDY_WAKE_FRAME 1  /* an adapter has emitted a frame */
 #define UNDERSTUDY_WAKE_SOCKET 2 /* something happened on a socket: see understudy_poll() */
 
 /* Go on to the first instant, now included, at which one of `what` has happened since it was last reported,
- * but not beyond `until`, now or later. Returns those that have; 0: `until` is reached. A frame is reported as
- * long as frames wait to be taken; a socket once. */
-UNDERSTUDY_API int understudy_wait(understudy_platform *u, int64_t until, int what);
+ * but not beyond `until`, now or later. Returns those that have; 0: `until` is reached. A frame is reported
+ * as long as frames wait to be taken; a socket once. */
+UNDERSTUDY_API int understudy_wait(understudy_platform* u, int64_t until, int what);
 
 /* ---- frames -------------------------------------------------------------------------------------------- */
 
@@ -93,7 +93,7 @@ UNDERSTUDY_API int understudy_wait(understudy_platform *u, int64_t until, int wh
  * frames for one instant go in the order of the calls. It reaches the serving adapter after its time on two
  * links (wire.rate), wire.delay and the switch's latency, if wire.impair lets it and it is addressed there:
  * the switch floods what it does not know. */
-UNDERSTUDY_API int understudy_put_frame(understudy_platform *u, int64_t at, const void *frame, size_t bytes);
+UNDERSTUDY_API int understudy_put_frame(understudy_platform* u, int64_t at, const void* frame, size_t bytes);
 
 typedef struct understudy_frame {
   int64_t at;       /* the frame's first bit left its adapter */
@@ -103,46 +103,48 @@ typedef struct understudy_frame {
 } understudy_frame;
 
 /* The next frame that an adapter emitted, in order, whoever it is addressed to. Returns its length and fills
- * `room` and `info` (NULL: not wanted). EAGAIN: none waits. EMSGSIZE: it is longer than `bytes`; it stays, and
- * `info` is filled. Frames are told as the adapter made them: wire.impair strikes later. */
-UNDERSTUDY_API ptrdiff_t understudy_take_frame(understudy_platform *u, void *room, size_t bytes, understudy_frame *info);
+ * `room` and `info` (NULL: not wanted). EAGAIN: none waits. EMSGSIZE: it is longer than `bytes`; it stays,
+ * and `info` is filled. Frames are told as the adapter made them: wire.impair strikes later. */
+UNDERSTUDY_API ptrdiff_t understudy_take_frame(understudy_platform* u, void* room, size_t bytes,
+                                               understudy_frame* info);
 
-/* ---- sockets of the host behind the adapter ------------------------------------------------------------- */
+/* ---- sockets of the host behind the adapter -------------------------------------------------------------
+ */
 /* Non-blocking TCP sockets over the offload, as of POSIX where nothing else is said; descriptors are the
- * platform's own, the lowest free one from 0. A call runs on the host's modelled CPU: it takes effect when the
- * CPU gets to it, at once if it is idle, so that the clock may stand some microseconds later after a call; and
- * it occupies the CPU for a while after that. What it causes on the wire follows when time moves on. EBADF: no
- * such descriptor. */
+ * platform's own, the lowest free one from 0. A call runs on the host's modelled CPU: it takes effect when
+ * the CPU gets to it, at once if it is idle, so that the clock may stand some microseconds later after a
+ * call; and it occupies the CPU for a while after that. What it causes on the wire follows when time moves
+ * on. EBADF: no such descriptor. */
 
 typedef struct understudy_address {
   uint8_t ip[16]; /* network order; IPv4 a.b.c.d as ::ffff:a.b.c.d; all zero: any */
   uint16_t port;  /* 1 to 65535; 0: any */
 } understudy_address;
 
-UNDERSTUDY_API int understudy_socket(understudy_platform *u);
+UNDERSTUDY_API int understudy_socket(understudy_platform* u);
 /* EINVAL: it is bound, listening or connected. A port in use shows in listen and connect. */
-UNDERSTUDY_API int understudy_bind(understudy_platform *u, int fd, const understudy_address *local);
+UNDERSTUDY_API int understudy_bind(understudy_platform* u, int fd, const understudy_address* local);
 /* `backlog`: 1 to 65535. EADDRINUSE. The adapter knows of it some microseconds later. */
-UNDERSTUDY_API int understudy_listen(understudy_platform *u, int fd, int backlog);
+UNDERSTUDY_API int understudy_listen(understudy_platform* u, int fd, int backlog);
 /* The next connection whose handshake is complete, and its peer (NULL: not wanted). EAGAIN: none waits. */
-UNDERSTUDY_API int understudy_accept(understudy_platform *u, int fd, understudy_address *peer);
+UNDERSTUDY_API int understudy_accept(understudy_platform* u, int fd, understudy_address* peer);
 /* -1 with EINPROGRESS: the handshake has begun; UNDERSTUDY_CONNECTED or _ERROR follows. EALREADY, EISCONN,
  * EADDRINUSE, ENETDOWN. */
-UNDERSTUDY_API int understudy_connect(understudy_platform *u, int fd, const understudy_address *peer);
+UNDERSTUDY_API int understudy_connect(understudy_platform* u, int fd, const understudy_address* peer);
 /* Bytes read; 0: end of the stream. EAGAIN, ENOTCONN, or what ended the connection: ECONNRESET, ETIMEDOUT,
  * ECONNREFUSED, EHOSTUNREACH, ENETDOWN, told once. */
-UNDERSTUDY_API ptrdiff_t understudy_read(understudy_platform *u, int fd, void *room, size_t bytes);
+UNDERSTUDY_API ptrdiff_t understudy_read(understudy_platform* u, int fd, void* room, size_t bytes);
 /* Bytes taken, perhaps fewer than given. EAGAIN, ENOTCONN, EPIPE, or what ended the connection. */
-UNDERSTUDY_API ptrdiff_t understudy_write(understudy_platform *u, int fd, const void *data, size_t bytes);
+UNDERSTUDY_API ptrdiff_t understudy_write(understudy_platform* u, int fd, const void* data, size_t bytes);
 
-#define UNDERSTUDY_SHUT_RD 0 /* EOPNOTSUPP: the read side closes with the socket */
-#define UNDERSTUDY_SHUT_WR 1 /* a FIN behind what was written */
+#define UNDERSTUDY_SHUT_RD 0   /* EOPNOTSUPP: the read side closes with the socket */
+#define UNDERSTUDY_SHUT_WR 1   /* a FIN behind what was written */
 #define UNDERSTUDY_SHUT_RDWR 2 /* EOPNOTSUPP */
-UNDERSTUDY_API int understudy_shutdown(understudy_platform *u, int fd, int how);
+UNDERSTUDY_API int understudy_shutdown(understudy_platform* u, int fd, int how);
 /* In order; with bytes unread by RST (RFC 1122 4.2.2.13). */
-UNDERSTUDY_API int understudy_close(understudy_platform *u, int fd);
+UNDERSTUDY_API int understudy_close(understudy_platform* u, int fd);
 /* RST now; the descriptor stays open. As SO_LINGER 0 and close(). */
-UNDERSTUDY_API int understudy_abort(understudy_platform *u, int fd);
+UNDERSTUDY_API int understudy_abort(understudy_platform* u, int fd);
 
 /* Options; a socket that listens hands its own to those it accepts. `settable`: f: before listen or connect,
  * a: at any time, -: never. EINVAL: unknown, out of range, or too late. */
@@ -153,25 +155,26 @@ UNDERSTUDY_API int understudy_abort(understudy_platform *u, int fd);
 #define UNDERSTUDY_SO_KEEPALIVE 4      /* a  0 or 1: a silent peer is probed */
 #define UNDERSTUDY_SO_KEEPALIVE_IDLE 5 /* a  seconds, 1 to 65535 */
 #define UNDERSTUDY_SO_ERROR 6          /* -  pending errno, cleared by reading it */
-UNDERSTUDY_API int understudy_setsockopt(understudy_platform *u, int fd, int option, int value);
-UNDERSTUDY_API int understudy_getsockopt(understudy_platform *u, int fd, int option, int *value);
+UNDERSTUDY_API int understudy_setsockopt(understudy_platform* u, int fd, int option, int value);
+UNDERSTUDY_API int understudy_getsockopt(understudy_platform* u, int fd, int option, int* value);
 
 #define UNDERSTUDY_READABLE 1
 #define UNDERSTUDY_WRITABLE 2
 #define UNDERSTUDY_ACCEPTABLE 4
 #define UNDERSTUDY_CONNECTED 8 /* the handshake is complete, and not both ends have closed */
-#define UNDERSTUDY_EOF 16   /* every byte is read, and the peer has sent its FIN */
-#define UNDERSTUDY_ERROR 32 /* an error waits: read, write or UNDERSTUDY_SO_ERROR tell it */
-#define UNDERSTUDY_CLOSED 64 /* both ends have closed, or an error has ended it */
+#define UNDERSTUDY_EOF 16      /* every byte is read, and the peer has sent its FIN */
+#define UNDERSTUDY_ERROR 32    /* an error waits: read, write or UNDERSTUDY_SO_ERROR tell it */
+#define UNDERSTUDY_CLOSED 64   /* both ends have closed, or an error has ended it */
 
 /* What holds of a socket now; no time passes. EBADF. */
-UNDERSTUDY_API int understudy_poll(understudy_platform *u, int fd);
+UNDERSTUDY_API int understudy_poll(understudy_platform* u, int fd);
 /* ENOTCONN. */
-UNDERSTUDY_API int understudy_getpeername(understudy_platform *u, int fd, understudy_address *out);
+UNDERSTUDY_API int understudy_getpeername(understudy_platform* u, int fd, understudy_address* out);
 /* All zero as long as nothing is known. */
-UNDERSTUDY_API int understudy_getsockname(understudy_platform *u, int fd, understudy_address *out);
+UNDERSTUDY_API int understudy_getsockname(understudy_platform* u, int fd, understudy_address* out);
 
-/* ---- who is there --------------------------------------------------------------------------------------- */
+/* ---- who is there ---------------------------------------------------------------------------------------
+ */
 
 typedef struct understudy_station {
   uint8_t mac[6];
@@ -180,24 +183,25 @@ typedef struct understudy_station {
 } understudy_station;
 
 /* The host behind the adapters. */
-UNDERSTUDY_API int understudy_host(understudy_platform *u, understudy_station *out);
+UNDERSTUDY_API int understudy_host(understudy_platform* u, understudy_station* out);
 /* The station of embed.peer: lwIP with an echo service on port 7 and discard on 9. ENOENT: there is none. */
-UNDERSTUDY_API int understudy_peer(understudy_platform *u, understudy_station *out);
+UNDERSTUDY_API int understudy_peer(understudy_platform* u, understudy_station* out);
 
 /* The adapter that serves: 0, 1, ...; EAGAIN: a substitute is taking over; ENODEV: none is left. */
-UNDERSTUDY_API int understudy_active(understudy_platform *u);
-/* `adapter` (-1: the one that serves) is dead from now on. Returns which one. ENODEV: there is no such adapter,
- * or it is dead. */
-UNDERSTUDY_API int understudy_kill(understudy_platform *u, int adapter);
+UNDERSTUDY_API int understudy_active(understudy_platform* u);
+/* `adapter` (-1: the one that serves) is dead from now on. Returns which one. ENODEV: there is no such
+ * adapter, or it is dead. */
+UNDERSTUDY_API int understudy_kill(understudy_platform* u, int adapter);
 
-/* ---- judgement ------------------------------------------------------------------------------------------ */
+/* ---- judgement ------------------------------------------------------------------------------------------
+ */
 
 /* Violations that the monitors have seen so far; 0 with monitors = "off". */
-UNDERSTUDY_API int64_t understudy_violations(understudy_platform *u);
+UNDERSTUDY_API int64_t understudy_violations(understudy_platform* u);
 /* The first one of the first monitor that was violated, "" if none; it stays until the next call. */
-UNDERSTUDY_API const char *understudy_violation(understudy_platform *u);
+UNDERSTUDY_API const char* understudy_violation(understudy_platform* u);
 /* Hash over everything that has happened: equal runs have equal ones. 0 on failure. */
-UNDERSTUDY_API uint64_t understudy_hash(understudy_platform *u);
+UNDERSTUDY_API uint64_t understudy_hash(understudy_platform* u);
 
 #ifdef __cplusplus
 }
