@@ -52,7 +52,7 @@ struct ip_address {
       if (b) return false;
     return true;
   }
-  constexpr auto operator<=>(const ip_address&) const = default;
+  constexpr auto operator<=>(const ip_address&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // True if the first `bits` bits of both addresses are the same.
@@ -72,7 +72,7 @@ struct four_tuple {
   ip_address remote;
   std::uint16_t local_port = 0;
   std::uint16_t remote_port = 0;
-  constexpr auto operator<=>(const four_tuple&) const = default;
+  constexpr auto operator<=>(const four_tuple&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 }  // namespace understudy

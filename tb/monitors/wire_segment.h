@@ -28,7 +28,7 @@ struct wire_segment {
 struct wire_connection {
   ip_address peer;
   std::uint16_t peer_port = 0, host_port = 0;
-  auto operator<=>(const wire_connection&) const = default;
+  auto operator<=>(const wire_connection&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 struct wire_connection_hash {
   std::size_t operator()(const wire_connection& c) const;
