@@ -11,7 +11,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 NEAR, FAR = "us_speed_a", "us_speed_b"
 FILE_BYTES = 50 * 2**20
@@ -51,7 +50,7 @@ def run(*words, namespace=NEAR, check=True):
 
 def throughput(address):
     """Bytes a second of one download."""
-    out = run("curl", "-sS", "-o", "/dev/null", "-w", "%{speed_download}", f"http://{address}:8080/file")
+    out = run("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{speed_download}", f"http://{address}:8080/file")
     return float(out)
 
 
@@ -85,8 +84,10 @@ def main():
                 sys.exit("the model ended before it was ready")
         run("ip", "addr", "add", "10.77.0.1/24", "dev", "us0")
         run("ip", "link", "set", "us0", "up")
-        time.sleep(1)
         ways = {"veth": "10.78.0.2", "through the model": "10.77.0.2"}
+        for address in ways.values():
+            run("curl", "-sS", "--retry", "50", "--retry-connrefused", "--retry-delay", "1", "-o", "/dev/null",
+                f"http://{address}:8080/file")
         speeds, trips = {w: [] for w in ways}, {w: [] for w in ways}
         for _ in range(ROUNDS):
             for way, address in ways.items():
