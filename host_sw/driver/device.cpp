@@ -47,6 +47,7 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   can_set_options_ = features & US_FEATURE_SET_OPTIONS;
   can_announce_ = features & US_FEATURE_ANNOUNCE;
   can_send_raw_ = features & US_FEATURE_SEND_RAW;
+  has_memory_features_ = features & US_FEATURE_MEMORY;
   max_connections = read(US_REG_MAX_CONNECTIONS);
   constexpr std::uint32_t largest = 1u << cid::index_bits;
   if (max_connections > largest) max_connections = largest;
@@ -79,6 +80,13 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   if (can_announce_) {
     write(US_REG_ANNOUNCE_COUNT, config.announce_count);
     write(US_REG_ANNOUNCE_AGE_US, config.announce_age_us);
+  }
+  if (has_memory_features_) {
+    write(US_REG_HOLD_BYTES, config.hold_bytes);
+    write(US_REG_HOLD_COUNT, config.hold_count);
+    write(US_REG_HOLD_US, config.hold_us);
+    write(US_REG_HOLD_EXPEDITE, config.expedite);
+    write(US_REG_WAIT_US, config.wait_us);
   }
   set_epoch(first_epoch);
   write_clock_and_secret(config, 0);

@@ -235,6 +235,10 @@ std::size_t driver::read(conn handle, void* room, std::size_t bytes) {
   if (!c) return 0;
   auto* to = static_cast<std::uint8_t*>(room);
   std::size_t taken = 0;
+  if (c->direct) {  // up to what lies in memory of the application
+    const bool pool_first = !c->direct->arrived.empty() && !c->direct->arrived.front().direct;
+    bytes = pool_first ? std::min<std::size_t>(bytes, c->direct->arrived.front().bytes) : 0;
+  }
   while (taken < bytes && !c->rx.empty()) {
     rx_range& r = c->rx.front();
     const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(r.committed - r.consumed, bytes - taken));
@@ -245,10 +249,16 @@ std::size_t driver::read(conn handle, void* room, std::size_t bytes) {
       if (r.consumed == r.committed) break;
       continue;
     }
-    if (!d.config.mutants.leak_buffer) d.buffers.give_back(r.id);
+    const buf_id id = r.id;
     c->rx.pop_front();
+    if (!d.config.mutants.leak_buffer) d.give_back(id);
   }
   c->unread -= static_cast<std::uint32_t>(taken);
+  if (c->direct && taken) {
+    arrival& first = c->direct->arrived.front();
+    first.bytes -= static_cast<std::uint32_t>(taken);
+    if (first.bytes == 0) c->direct->arrived.pop_front();
+  }
   d.count.copied_bytes += taken;
   if (taken) d.hw.spend(work::copy_bytes, taken);
   d.grant(*c);
@@ -291,6 +301,56 @@ int driver::tune(conn handle, const connection_tuning& t) {
   c->options.tuning = t;
   impl_->post_options(*c);
   return 0;
+}
+
+void driver::hurry(conn handle) {
+  driver_core& d = *impl_;
+  const connection* c = d.table.find(handle);
+  if (c && c->on_adapter && c->id.valid() && d.devices[d.current].has_memory_features())
+    d.post(d.devices[d.current], descriptor(US_OP_FLUSH, c->id.raw));
+}
+
+dma_region driver::allocate_memory(std::size_t bytes, std::uint32_t process) {
+  const dma_region r = impl_->memory.allocate(bytes, process);
+  if (r.cpu)
+    for (driver_observer* o : impl_->observers) o->on_app_memory(iova{r.iova}, r.bytes);
+  return r;
+}
+
+buffer_status driver::free_memory(const dma_region& r) {
+  const buffer_status s = impl_->memory.free(r.cpu);
+  if (s == buffer_status::ok)
+    for (driver_observer* o : impl_->observers) o->on_app_memory_gone(iova{r.iova});
+  return s;
+}
+
+buffer_status driver::lend(conn handle, std::uint8_t* at, std::size_t bytes, std::uint64_t cookie) {
+  connection* c = impl_->table.find(handle);
+  return c ? impl_->lend(*c, at, bytes, cookie) : buffer_status::bad_state;
+}
+
+bool driver::take_received(conn handle, received_piece* out) {
+  connection* c = impl_->table.find(handle);
+  return c && impl_->take_received(*c, out);
+}
+
+buffer_status driver::send_from(conn handle, const std::uint8_t* at, std::size_t bytes,
+                                std::uint64_t cookie) {
+  connection* c = impl_->table.find(handle);
+  return c ? impl_->send_from(*c, at, bytes, cookie) : buffer_status::bad_state;
+}
+
+void driver::note_access(const std::uint8_t* at, std::size_t bytes, bool write) {
+  if (impl_->observers.empty()) return;
+  const std::uint64_t where = impl_->memory.iova_of(at);
+  if (!where) return;
+  for (driver_observer* o : impl_->observers)
+    o->on_app_access(iova{where}, static_cast<std::uint32_t>(bytes), write);
+}
+
+bool driver::take_sent(conn handle, sent_piece* out) {
+  connection* c = impl_->table.find(handle);
+  return c && impl_->take_sent(*c, out);
 }
 
 void driver::release(conn handle) {
@@ -371,6 +431,27 @@ std::size_t driver::buffers_free() const {
 }
 std::size_t driver::buffers_total() const {
   return impl_->buffers.total();
+}
+
+std::vector<any_driver::group_facts> driver::groups() const {
+  driver_core& d = *impl_;
+  std::vector<group_facts> all(d.groups.size());
+  for (unsigned g = 0; g < all.size(); ++g) {
+    all[g].total = d.buffers.total(g);
+    all[g].free = d.buffers.free(g);
+    all[g].bytes = d.buffers.bytes_each(g);
+    all[g].exhausted = d.groups[g].exhausted;
+    all[g].borrowed = d.groups[g].borrowed;
+    all[g].most_in_use = d.groups[g].most_in_use;
+    for (const device& dev : d.devices) all[g].posted += dev.pool_posted[g];
+  }
+  d.table.for_each([&](connection& c) {
+    for (std::size_t i = 0; i < c.rx.size(); ++i) {
+      group_facts& g = all[d.buffers.find(c.rx[i].id)->group];
+      ++(c.rx[i].posted ? g.posted : g.filled);
+    }
+  });
+  return all;
 }
 
 }  // namespace understudy::host

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "host_sw/driver/app_memory.h"
+#include "host_sw/driver/direct_memory.h"
 #include "host_sw/hal/hal.h"
 #include "model/abi/ids.h"
 #include "model/abi/seq32.h"
@@ -55,6 +57,29 @@ struct driver_mutants {
   bool false_alarm = false;      // the user hears of a reset where a connection closed in order
 };
 
+// Which connections use the receive buffers of a group, and how many there are. What is absent matches any.
+struct group_config {
+  std::optional<std::uint16_t> local_port;
+  std::optional<std::uint16_t> vlan;
+  std::optional<std::uint8_t> dscp;
+  std::optional<std::uint32_t> process;
+  std::optional<std::uint16_t> set;
+  std::optional<std::uint8_t> priority;    // 0 to 15
+  std::optional<std::uint8_t> size_class;  // 0 to 15
+  std::uint8_t local_ip[16] = {};
+  std::uint8_t local_prefix = 0;  // bits of the 128, IPv4: 96 + length; 0: any
+  std::uint8_t remote_ip[16] = {};
+  std::uint8_t remote_prefix = 0;
+  std::uint32_t buffers = 64;
+  std::uint32_t bytes = 16 * 1024;  // of one buffer: a multiple of 1024, to 1 MiB
+  bool borrow = false;              // take from the default group when there are none left
+  std::uint32_t limit = 0;  // bytes granted ahead of the reader of one connection; 0: its receive_buffer
+  std::uint32_t low =
+      0;  // fewer free ones: only who has no window gets another buffer, until there are `high`
+  std::uint32_t high = 0;
+  std::uint16_t quota = 0;  // connections not yet announced that may hold one; 0: no limit
+};
+
 struct driver_config {
   std::uint32_t idt_entries = 1024;        // power of two, 16 to 65536
   std::uint32_t odt_entries = 4096;        // power of two, 16 to 65536
@@ -62,9 +87,15 @@ struct driver_config {
   std::uint32_t buffer_bytes = 32 * 1024;  // of one receive buffer: a multiple of 1024, to 1 MiB
   std::uint32_t receive_buffer = 256 * 1024;  // bytes granted ahead of the reader, default of a connection
   std::uint32_t send_buffer = 256 * 1024;     // bytes kept until acknowledged, default of a connection
-  std::uint32_t heartbeat_us = 100;           // 0: no heartbeat, no check
-  std::uint32_t heartbeat_misses = 2;         // periods without a beat that mean failure
-  std::uint32_t announce_count = 32;          // connections announced together, 1 to 1024
+  std::vector<group_config> groups;           // beside the default group, which takes what nothing else does
+  std::uint32_t hold_bytes = 0;        // received bytes of a connection handed over together; 0: no limit
+  std::uint32_t hold_count = 0;        // the same in segments
+  std::uint32_t hold_us = 0;           // for so long at most; 0: nothing is held back
+  bool expedite = true;                // pushed and urgent data is not held back
+  std::uint32_t wait_us = 100;         // data waits for a buffer of its application, before it takes another
+  std::uint32_t heartbeat_us = 100;    // 0: no heartbeat, no check
+  std::uint32_t heartbeat_misses = 2;  // periods without a beat that mean failure
+  std::uint32_t announce_count = 32;   // connections announced together, 1 to 1024
   std::uint32_t announce_age_us = 20;  // an established connection waits for others at most; 0: for ever
   us_commit_policy commit = US_COMMIT_BEFORE_SYNACK;  // of protected listeners that do not say
   std::uint32_t cookies_above = 1024;  // half-open connections from which on SYNs get cookies; 0: never
@@ -82,16 +113,18 @@ struct driver_counters {
   std::uint64_t doorbells = 0;  // writes of IDT_TAIL and ODT_HEAD
   std::uint64_t mmio_reads = 0;
   std::uint64_t interrupts = 0;
-  std::uint64_t lost_wakeups = 0;        // records found waiting by the watchdog, without an interrupt
-  std::uint64_t records = 0;             // consumed, of the current epoch
-  std::uint64_t descriptors = 0;         // written into input tables
-  std::uint64_t backlogged = 0;          // descriptors that had to wait for a free slot
-  std::uint64_t bad_records = 0;         // dropped: contents contradict what the driver knows
-  std::uint64_t late_records = 0;        // dropped: of an older epoch
-  std::uint64_t refused = 0;             // descriptors that an adapter refused
-  std::uint64_t copied_bytes = 0;        // between applications and DMA memory
-  std::uint64_t restored = 0;            // connections restored on substitutes
-  std::uint64_t failovers = 0;           // recoveries begun
+  std::uint64_t lost_wakeups = 0;  // records found waiting by the watchdog, without an interrupt
+  std::uint64_t records = 0;       // consumed, of the current epoch
+  std::uint64_t descriptors = 0;   // written into input tables
+  std::uint64_t backlogged = 0;    // descriptors that had to wait for a free slot
+  std::uint64_t bad_records = 0;   // dropped: contents contradict what the driver knows
+  std::uint64_t late_records = 0;  // dropped: of an older epoch
+  std::uint64_t refused = 0;       // descriptors that an adapter refused
+  std::uint64_t copied_bytes = 0;  // between applications and DMA memory
+  std::uint64_t fallbacks = 0;     // times that data of a connection with lent buffers went into another
+  std::uint64_t starved = 0;       // times that a connection found no buffer in its group
+  std::uint64_t restored = 0;      // connections restored on substitutes
+  std::uint64_t failovers = 0;     // recoveries begun
   std::uint64_t overflowed_accepts = 0;  // connections reset because an accept queue was full
 };
 
@@ -142,9 +175,15 @@ struct connection_tuning {
 struct connection_options {
   bool tuned = false;  // `tuning` holds; else the adapter's defaults do
   connection_tuning tuning;
-  bool failover = true;       // protected: survives the adapter
-  bool urgent = false;        // announced at once
-  bool speaks_first = false;  // listener: the server does, so its peers may wait for it without a word
+  bool failover = true;         // protected: survives the adapter
+  bool direct_receive = false;  // its application lends buffers: data waits for one (driver_config::wait_us)
+  bool expedite = false;        // its data is never held back
+  std::uint32_t process = 0;    // whose memory it may lend; groups match by this and the next three
+  std::uint16_t set = 0;
+  std::uint8_t priority = 0;    // 0 to 15
+  std::uint8_t size_class = 0;  // 0 to 15
+  bool urgent = false;          // announced at once
+  bool speaks_first = false;    // listener: the server does, so its peers may wait for it without a word
   std::optional<us_commit_policy> commit;  // listener, protected; absent: driver_config's
   std::uint32_t receive_buffer = 0;        // 0: driver_config's
   std::uint32_t send_buffer = 0;           // 0: driver_config's
@@ -157,8 +196,9 @@ class driver_user {
   virtual ~driver_user() = default;
   virtual void on_accepted(int listener, conn c) = 0;  // handshake complete; the user owns `c` from here on
   virtual void on_connected(conn c) = 0;
-  virtual void on_readable(conn c) = 0;  // bytes, or the end of the stream
-  virtual void on_writable(conn c) = 0;  // room again after a write() that took less than it was given
+  virtual void on_readable(conn c) = 0;  // bytes, a lent buffer, or the end of the stream
+  // Room again after a write() that took less than it was given; or take_sent() has something.
+  virtual void on_writable(conn c) = 0;
   // Nothing more will come from the peer or go to it. error 0: closed in order by both ends; else an errno
   // value. Bytes received before may still be read.
   virtual void on_end(conn c, int error) = 0;
@@ -192,7 +232,12 @@ class driver_observer {
   virtual void on_connection_end(cid, int /*error*/) {}   // the cid is free
   virtual void on_descriptor(unsigned /*adapter*/, const us_idt_entry&, std::uint32_t /*index*/) {}
   virtual void on_delivered(int /*fd*/, cid, std::span<const std::uint8_t>) {
-  }  // given to an application by recv()
+  }  // given to an application by recv() or received()
+  // [iova, iova + len) is an application's DMA memory from now on / no longer.
+  virtual void on_app_memory(iova, std::uint64_t /*len*/) {}
+  virtual void on_app_memory_gone(iova) {}
+  // An application reads or writes its DMA memory.
+  virtual void on_app_access(iova, std::uint32_t /*len*/, bool /*write*/) {}
 };
 
 // Where the tables of an adapter lie.
@@ -240,6 +285,18 @@ class any_driver {
   virtual std::size_t connections() const = 0;            // slots in use
   virtual std::size_t buffers_free() const = 0;           // receive buffers that nobody holds
   virtual std::size_t buffers_total() const = 0;
+  // Of one group of receive buffers, 0 being the default one. Empty: the driver knows no groups.
+  struct group_facts {
+    std::size_t total = 0;
+    std::size_t free = 0;         // nobody holds them
+    std::size_t posted = 0;       // an adapter may write them
+    std::size_t filled = 0;       // bytes in them wait for a reader
+    std::uint32_t bytes = 0;      // of one
+    std::uint64_t exhausted = 0;  // times that a connection found none
+    std::uint64_t borrowed = 0;   // taken from the default group
+    std::size_t most_in_use = 0;
+  };
+  virtual std::vector<group_facts> groups() const { return {}; }
 };
 
 class driver : public any_driver {
@@ -285,6 +342,25 @@ class driver : public any_driver {
   int finish(conn c);                  // FIN after what was written
   int abort(conn c);                   // RST; on_end() follows
   int tune(conn c, const connection_tuning& t);
+  // What the adapter holds back of it is handed over now.
+  void hurry(conn c);
+
+  // ---- zero copy: nothing is copied, bytes lie in memory of the application
+  // DMA memory for a process; cpu is null if there is none.
+  dma_region allocate_memory(std::size_t bytes, std::uint32_t process);
+  buffer_status free_memory(const dma_region& r);
+  // The connection's stream goes on in [at, at + bytes), behind buffers lent before. take_received() tells
+  // what came.
+  buffer_status lend(conn c, std::uint8_t* at, std::size_t bytes, std::uint64_t cookie);
+  // What comes next in the stream, if it lies in a lent buffer. False: it does not; read() has it, or nothing
+  // has come.
+  bool take_received(conn c, received_piece* out);
+  // Send [at, at + bytes) from where it lies. Do not change it before take_sent() has told of it.
+  buffer_status send_from(conn c, const std::uint8_t* at, std::size_t bytes, std::uint64_t cookie);
+  // Tell observers that an application reads or writes its memory. No effect.
+  void note_access(const std::uint8_t* at, std::size_t bytes, bool write);
+  // The peer has acknowledged more of what send_from() sent. False: no.
+  bool take_sent(conn c, sent_piece* out);
   // The user forgets it: unread bytes are dropped, and more of them reset the connection.
   void release(conn c);
   endpoint local(conn c) const;
@@ -309,6 +385,7 @@ class driver : public any_driver {
   std::size_t connections() const override;
   std::size_t buffers_free() const override;
   std::size_t buffers_total() const override;
+  std::vector<group_facts> groups() const override;
 
  private:
   struct impl;

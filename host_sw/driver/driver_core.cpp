@@ -24,6 +24,14 @@ start_result check(const driver_config& c, unsigned adapters) {
   if (c.active >= adapters) return bad("active: no such adapter");
   if (c.announce_count == 0 || c.announce_count > 1024) return bad("announce_count: 1 to 1024");
   if (c.recovery_poll_us == 0) return bad("recovery_poll_us: at least 1");
+  if (c.groups.size() >= US_GROUPS) return bad("groups: at most 15 beside the default one");
+  for (const group_config& g : c.groups) {
+    if (g.bytes == 0 || g.bytes % 1024 || g.bytes > 1u << 20)
+      return bad("group: bytes: a multiple of 1024, at most 1 MiB");
+    if (g.bytes + 120u < c.addresses[0].mtu) return bad("group: bytes: a buffer holds less than a segment");
+    if (g.buffers == 0 || g.buffers > 1u << 16) return bad("group: buffers: 1 to 65536");
+    if (g.low > g.high || g.high > g.buffers) return bad("group: low is at most high, high at most buffers");
+  }
   return {};
 }
 
@@ -32,8 +40,7 @@ constexpr std::uint16_t first_epoch = 1;
 }  // namespace
 
 driver_core::driver_core(hal& h, driver_config c)
-    : hw(h), config(std::move(c)), retention(h), epoch(first_epoch), recovery(*this) {
-  buffers.create(h, config.buffer_bytes);
+    : hw(h), config(std::move(c)), memory(h), retention(h), epoch(first_epoch), recovery(*this) {
   for (unsigned a = 0; a < h.adapters(); ++a) {
     devices.emplace_back(h, count, a);
     contexts_.push_back({this, a});
@@ -51,6 +58,7 @@ driver_core::~driver_core() {
 
 start_result driver_core::start() {
   if (start_result r = check(config, hw.adapters()); r.error != driver_error::none) return r;
+  if (!make_groups()) return {driver_error::no_memory, "no DMA memory for receive buffers"};
   const hal::handler handlers[US_MSIX_VECTORS] = {[](void* p) {
                                                     auto* c = static_cast<irq_context*>(p);
                                                     ++c->core->count.interrupts;
@@ -67,14 +75,17 @@ start_result driver_core::start() {
       return r;
   }
   batch b(*this);
+  current = config.active;
   for (device& d : devices) {
     post_addresses(d);
+    post_groups(d);
     fill_pool(d);
-    if (d.pool_posted < config.pool_buffers)
+    if (d.pool_posted[0] < config.pool_buffers) {
+      current = driver::no_adapter;
       return {driver_error::no_memory, "no DMA memory for receive buffers"};
+    }
     d.ring_idt();
   }
-  current = config.active;
   devices[current].serving = true;
   devices[current].allow_reception();
   if (config.heartbeat_us) health_later();
@@ -212,6 +223,7 @@ void driver_core::post_listener(device& d, const listener& l, us_opcode op, bool
     e.u.listen.port = l.port;
     e.u.listen.addr_index = address;
     e.u.listen.backlog = l.backlog;
+    e.u.listen.memory = memory_terms(l.options);
     if (d.can_announce()) {
       if (l.options.urgent) e.flags |= US_LISTEN_URGENT;
       if (l.options.speaks_first) e.flags |= US_LISTEN_SPEAKS_FIRST;
@@ -237,29 +249,79 @@ void driver_core::accepted(int number) {
   l.returned = 0;
 }
 
+// The default group grows as it is used; the others are there from the start.
+bool driver_core::make_groups() {
+  groups.clear();
+  groups.resize(1 + config.groups.size());
+  groups[0].pooled = config.pool_buffers;
+  if (!buffers.add_group(hw, config.buffer_bytes, 0)) return false;
+  for (std::size_t i = 0; i < config.groups.size(); ++i) {
+    const group_config& from = config.groups[i];
+    rx_group& g = groups[i + 1];
+    g.limit = from.limit;
+    g.low = from.low;
+    g.high = from.high;
+    g.borrow = from.borrow;
+    g.pooled = std::max(1u, std::min(config.pool_buffers, from.buffers / 4));
+    if (!buffers.add_group(hw, from.bytes, from.buffers)) return false;
+  }
+  return true;
+}
+
+void driver_core::post_groups(device& d) {
+  if (!d.has_memory_features()) return;
+  for (std::size_t i = 0; i < config.groups.size(); ++i)
+    post(d, group_descriptor(config.groups[i], static_cast<std::uint8_t>(i + 1)));
+}
+
+// Standby adapters hold buffers of the default group alone.
 void driver_core::fill_pool(device& d) {
-  while (d.pool_posted < config.pool_buffers) {
-    const buf_id id = buffers.take(buffer_holder::adapter_pool, d.number());
-    if (!id.valid()) return;
-    const rx_buffer& b = *buffers.find(id);
-    us_idt_entry e = descriptor(US_OP_POST_POOL, US_NO_CID);
-    e.u.rx.iova_lo = static_cast<std::uint32_t>(b.iova);
-    e.u.rx.iova_hi = static_cast<std::uint32_t>(b.iova >> 32);
-    e.u.rx.len = buffers.bytes_each();
-    e.u.rx.buf_id = id.raw;
-    for (driver_observer* o : observers)
-      o->on_post_buffer(d.number(), id, iova{b.iova}, buffers.bytes_each());
-    ++d.pool_posted;
-    post(d, e);
+  for (unsigned g = 0; g < groups.size(); ++g) {
+    if (g != 0 && (d.number() != current || !d.has_memory_features())) break;
+    while (d.pool_posted[g] < groups[g].pooled) {
+      const buf_id id = buffers.take(g, buffer_holder::adapter_pool, d.number());
+      if (!id.valid()) break;
+      const rx_buffer& b = *buffers.find(id);
+      us_idt_entry e = descriptor(US_OP_POST_POOL, US_NO_CID);
+      e.u.rx.iova_lo = static_cast<std::uint32_t>(b.iova);
+      e.u.rx.iova_hi = static_cast<std::uint32_t>(b.iova >> 32);
+      e.u.rx.len = b.bytes;
+      e.u.rx.buf_id = id.raw;
+      e.u.rx.group = static_cast<std::uint8_t>(g);
+      for (driver_observer* o : observers) o->on_post_buffer(d.number(), id, iova{b.iova}, b.bytes);
+      ++d.pool_posted[g];
+      note_use(g);
+      post(d, e);
+    }
   }
 }
 
-void driver_core::post_range(connection& c, rx_range& r) {
+void driver_core::note_use(unsigned group) {
+  rx_group& g = groups[group];
+  g.most_in_use = std::max(g.most_in_use, buffers.total(group) - buffers.free(group));
+}
+
+void driver_core::post_range(connection& c, rx_range& r, seq32 edge) {
   const std::uint64_t at = buffers.find(r.id)->iova;
   r.posted = true;
   for (driver_observer* o : observers)
     o->on_post_buffer(current, r.id, iova{at + r.committed}, r.len - r.committed);
-  post(devices[current], post_rx_descriptor(c, r, at));
+  post(devices[current], post_rx_descriptor(c, r.id, at, r.committed, r.len, edge));
+}
+
+void driver_core::post_all_ranges(connection& c) {
+  seq32 edge = c.h_rcv;
+  for (std::size_t i = 0; c.direct && i < c.direct->lent.size(); ++i) {
+    lent_range& r = c.direct->lent[i];
+    edge += r.len - r.committed;
+    post_lent(c, r, edge);
+  }
+  for (std::size_t i = 0; i < c.rx.size(); ++i) {
+    rx_range& r = c.rx[i];
+    if (r.committed == r.len) continue;
+    edge += r.len - r.committed;
+    post_range(c, r, edge);
+  }
 }
 
 void driver_core::take_back(rx_range& r) {
@@ -269,7 +331,7 @@ void driver_core::take_back(rx_range& r) {
 
 void driver_core::post_send(connection& c, seq32 from, seq32 to) {
   while (from.before(to)) {
-    const send_range r = c.retained.piece(from, to);
+    const send_range r = send_piece(c, from, to);
     for (driver_observer* o : observers) o->on_send_posted(c.id, r.end, iova{r.iova}, r.len);
     post(devices[current], send_descriptor(c, r));
     from = r.end;
@@ -283,16 +345,74 @@ void driver_core::post_connect(connection& c) {
 void driver_core::grant(connection& c) {
   if (!c.on_adapter || c.phase != conn_phase::open || c.fin_rx || c.aborting || !c.owned) return;
   constexpr std::uint32_t smallest = 1024;
-  const std::uint32_t limit = c.options.receive_buffer;
-  const std::uint32_t piece = std::min(buffers.bytes_each(), std::max(smallest, limit / 2));
-  const seq32 read = c.h_rcv - c.unread;
-  while (c.edge.minus(read) + piece <= std::max(limit, piece)) {
-    const buf_id id = buffers.take(buffer_holder::connection, current);
+  const rx_group& g = groups[c.group];
+  std::uint32_t limit = c.options.receive_buffer;
+  if (g.limit) limit = std::min(limit, g.limit);
+  std::uint32_t piece = std::min(buffers.bytes_each(c.group), std::max(smallest, limit / 2));
+  // One buffer besides those that the application lends, for data that comes when it is late.
+  if (c.options.direct_receive) limit = piece;
+  for (std::uint32_t held = pool_bytes(c); held + piece <= std::max(limit, piece); held += piece) {
+    if (g.scarce && c.edge != c.h_rcv) return;
+    const buf_id id = take_buffer(c);
     if (!id.valid()) return;
+    piece = std::min(piece, buffers.find(id)->bytes);
     c.edge += piece;
-    c.rx.push_back({id, piece, 0, 0, c.edge, false});
-    post_range(c, c.rx.back());
+    c.rx.push_back({id, piece, 0, 0, false});
+    post_range(c, c.rx.back(), c.edge);
   }
+}
+
+std::uint32_t driver_core::pool_bytes(const connection& c) const {
+  if (!c.direct) return c.edge.minus(c.h_rcv - c.unread);
+  std::uint32_t n = 0;
+  for (std::size_t i = 0; i < c.rx.size(); ++i) n += c.rx[i].len - c.rx[i].consumed;
+  return n;
+}
+
+// From its group, or from the default one if it may borrow. Invalid: it is in the queue of those that wait.
+buf_id driver_core::take_buffer(connection& c) {
+  rx_group& g = groups[c.group];
+  buf_id id = buffers.take(c.group, buffer_holder::connection, current);
+  if (id.valid()) {
+    note_use(c.group);
+    if (g.low && buffers.free(c.group) < g.low) g.scarce = true;
+    return id;
+  }
+  if (g.borrow && c.group != 0) {
+    id = buffers.take(0, buffer_holder::connection, current);
+    g.borrowed += id.valid();
+    if (id.valid()) return id;
+  }
+  ++g.exhausted;
+  ++count.starved;
+  if (!std::exchange(c.starved, true)) g.starved.push_back(c.handle);
+  return {};
+}
+
+void driver_core::give_back(buf_id id) {
+  const rx_buffer* b = buffers.find(id);
+  if (!b || b->holder == buffer_holder::application) return;
+  const unsigned number = b->group;
+  buffers.give_back(id);
+  rx_group& g = groups[number];
+  if (g.scarce && buffers.free(number) >= g.high) g.scarce = false;
+  if (current == driver::no_adapter) return;
+  if (devices[current].pool_posted[number] < g.pooled) fill_pool(devices[current]);
+  serve_starved(number);
+}
+
+// Each gets a turn: who finds none again is queued behind those that follow.
+void driver_core::serve_starved(unsigned number) {
+  rx_group& g = groups[number];
+  for (std::size_t turns = g.starved.size(); turns && buffers.free(number); --turns) {
+    connection* c = table.find(g.starved.front());
+    g.starved.pop_front();
+    if (c && std::exchange(c->starved, false)) grant(*c);
+  }
+}
+
+void driver_core::serve_starved() {
+  for (unsigned g = 0; g < groups.size(); ++g) serve_starved(g);
 }
 
 // ---------------------------------------------------------------- connections
@@ -331,6 +451,7 @@ void driver_core::free_sent(connection& c, seq32 below) {
   if (below.before_eq(c.freed)) return;
   c.freed = below;
   for (driver_observer* o : observers) o->on_send_freed(c.id, below);
+  return_sent(c, below);
 }
 
 void driver_core::advance_una(connection& c, seq32 una) {
@@ -348,12 +469,14 @@ void driver_core::advance_una(connection& c, seq32 una) {
 
 void driver_core::discard_unread(connection& c) {
   c.unread = 0;
+  if (c.direct) c.direct->arrived.clear();
   while (!c.rx.empty()) {
     rx_range& r = c.rx.front();
     r.consumed = r.committed;
     if (r.consumed < r.len) return;
-    buffers.give_back(r.id);
+    const buf_id id = r.id;
     c.rx.pop_front();
+    give_back(id);
   }
 }
 
@@ -372,9 +495,11 @@ void driver_core::end(connection& c, int error) {
       r.len = r.committed;
       break;
     }
-    buffers.give_back(r.id);
+    const buf_id id = r.id;
     c.rx.pop_back();
+    give_back(id);
   }
+  return_direct(c);
   if (c.retained.created()) retention.give_back(c.retained.take_memory());
   if (id.valid())
     for (driver_observer* o : observers) o->on_connection_end(id, error);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "host_sw/driver/app_memory.h"
 #include "host_sw/driver/buffer_pool.h"
 #include "host_sw/driver/device.h"
 #include "host_sw/driver/driver.h"
@@ -28,6 +29,20 @@ struct listener {
 };
 
 class driver_core;
+
+// A group of receive buffers, beside what buffer_pool knows of it.
+struct rx_group {
+  std::uint32_t limit = 0;  // bytes granted ahead of one reader; 0: the connection's own
+  std::uint32_t low = 0;    // fewer free ones: scarce until there are `high`
+  std::uint32_t high = 0;
+  std::uint32_t pooled = 0;  // of them the serving adapter holds, for connections to come
+  bool borrow = false;
+  bool scarce = false;
+  ring_queue<conn> starved;  // connections that wait for a buffer, in order
+  std::uint64_t exhausted = 0;
+  std::uint64_t borrowed = 0;
+  std::size_t most_in_use = 0;
+};
 
 // Frames that the host's stack builds, through one adapter.
 struct raw_port {
@@ -52,7 +67,9 @@ class driver_core {
   driver_user* user = nullptr;
   std::vector<driver_observer*> observers;
   std::deque<device> devices;
+  app_memory memory;
   buffer_pool buffers;
+  std::vector<rx_group> groups;
   retention_memory retention;
   shadow_table table;
   std::vector<listener> listeners;
@@ -84,12 +101,21 @@ class driver_core {
   // returned.
   void post_listener(device& d, const listener& l, us_opcode op, bool takeover = false);
   void accepted(int number);
+  void post_groups(device& d);
   void fill_pool(device& d);
-  void post_range(connection& c, rx_range& r);
+  // Give the adapter [committed, len) of a buffer; with it the connection's window may go to `edge`.
+  void post_range(connection& c, rx_range& r, seq32 edge);
+  void post_lent(connection& c, lent_range& r, seq32 edge);
+  // All that the connection may still receive, again, for a substitute.
+  void post_all_ranges(connection& c);
   void post_send(connection& c, seq32 from, seq32 to);
   void post_connect(connection& c);
   // Grant more receive buffer if the reader has made room.
   void grant(connection& c);
+  // A buffer is nobody's again: whoever waits for one gets it.
+  void give_back(buf_id id);
+  // Those that wait for a buffer, as far as there are any now.
+  void serve_starved();
 
   // Open the raw path of the current adapter; an earlier one must have nothing open. Null: the adapter
   // cannot, or no memory.
@@ -106,6 +132,19 @@ class driver_core {
   // Adapters have forgotten it, or must: free its names and unfilled buffers, tell the user.
   void end(connection& c, int error);
   void take_back(rx_range& r);
+
+  // ---- zero copy (direct.cpp)
+  static constexpr std::uint32_t largest_window = 1u << 30;
+  direct_memory& direct_of(connection& c);
+  buffer_status lend(connection& c, std::uint8_t* at, std::size_t bytes, std::uint64_t cookie);
+  bool take_received(connection& c, received_piece* out);
+  buffer_status send_from(connection& c, const std::uint8_t* at, std::size_t bytes, std::uint64_t cookie);
+  bool take_sent(connection& c, sent_piece* out);
+  void take_back(lent_range& r);
+  void return_lent(connection& c);
+  void return_all_lent(connection& c);
+  void return_direct(connection& c);
+
   const listener* find_listener(std::uint8_t addr_index, std::uint16_t port, int* number) const;
 
   // ---- records
@@ -120,8 +159,20 @@ class driver_core {
   void tell_end(connection& c);
 
  private:
+  send_range send_piece(const connection& c, seq32 from, seq32 to) const;
+  void return_sent(connection& c, seq32 below);
+  void return_lines(direct_send& s, bool done);
+  buf_id take_buffer(connection& c);
+  // Bytes of pool buffers that the connection holds, filled and not read or still to be filled.
+  std::uint32_t pool_bytes(const connection& c) const;
+  // `len` bytes came in a pool buffer / in a lent one, which they fill or, with the FIN, end.
+  void came(connection& c, rx_range& r, std::uint32_t len);
+  void came(connection& c, lent_range& r, std::uint32_t len, bool last);
   friend class batch;
   void leave_batch();
+  bool make_groups();
+  void serve_starved(unsigned group);
+  void note_use(unsigned group);
   void announce();
   void health_tick();
   void health_later();

@@ -115,7 +115,7 @@ void failover::drain() {
       for (driver_observer* o : d_.observers) o->on_take_back(id);
       d_.buffers.give_back(id);
     }
-    old.pool_posted = 0;
+    std::fill(std::begin(old.pool_posted), std::end(old.pool_posted), 0u);
   }
   undrained_.clear();
 }
@@ -129,6 +129,7 @@ bool failover::rebuild(device& b) {
       return;
     }
     for (std::size_t i = 0; i < c.rx.size(); ++i) d_.take_back(c.rx[i]);
+    for (std::size_t i = 0; c.direct && i < c.direct->lent.size(); ++i) d_.take_back(c.direct->lent[i]);
     d_.establish_committed(c);
   });
   d_.consume(b, ~0u);
@@ -157,6 +158,7 @@ bool failover::rebuild(device& b) {
     if (c.phase == conn_phase::connecting) d_.post_connect(c);
   });
   d_.fill_pool(b);
+  d_.serve_starved();
   b.ring_idt();
   mark_ = b.idt.next();
   consumed_ = b.idt.consumed();
@@ -169,9 +171,7 @@ void failover::restore(device& b, connection& c) {
   ++d_.count.restored;
   c.on_adapter = true;
   d_.post_options(c);
-  if (!c.fin_rx)
-    for (std::size_t i = 0; i < c.rx.size(); ++i)
-      if (c.rx[i].committed < c.rx[i].len) d_.post_range(c, c.rx[i]);
+  if (!c.fin_rx) d_.post_all_ranges(c);
   if (c.rx.empty()) d_.grant(c);
   d_.post_send(c, later(c.h_una, c.first_byte()), c.data_end());
   if (c.fin_tx) d_.post(b, close_descriptor(c));

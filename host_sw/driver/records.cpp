@@ -135,17 +135,20 @@ bool driver_core::pool_buffer_ok(const device& d, const us_record& r) {
   if (r.snd_wnd == US_NO_BUF) return true;
   const rx_buffer* b = buffers.find(buf_id{r.snd_wnd});
   return b && b->holder == buffer_holder::adapter_pool && b->adapter == d.number() &&
-         r.u.conn.pool_kib * 1024u == buffers.bytes_each();
+         r.u.conn.pool_kib * 1024u == b->bytes;
 }
 
 void driver_core::attach_pool_buffer(device& d, connection& c, const us_record& r) {
   c.edge = c.h_rcv;
+  c.group = r.u.conn.group < groups.size() ? r.u.conn.group : std::uint8_t{0};
   if (r.snd_wnd == US_NO_BUF) return;
   const buf_id id{r.snd_wnd};
-  buffers.find(id)->holder = buffer_holder::connection;
-  --d.pool_posted;
-  c.edge += buffers.bytes_each();
-  c.rx.push_back({id, buffers.bytes_each(), 0, 0, c.edge, true});
+  rx_buffer& b = *buffers.find(id);
+  b.holder = buffer_holder::connection;
+  --d.pool_posted[b.group];
+  const std::uint32_t bytes = b.bytes;
+  c.edge += bytes;
+  c.rx.push_back({id, bytes, 0, 0, true});
   fill_pool(d);
 }
 
@@ -270,40 +273,78 @@ bool driver_core::on_data(connection& c, const us_record& r) {
   const std::uint32_t off = r.u.data.off;
   const std::uint32_t fin = (r.flags & US_REC_FLAG_FIN) ? 1 : 0;
   if (c.fin_rx || (len == 0 && !fin)) return false;
+  const buf_id id{r.u.data.buf_id};
   rx_range* range = nullptr;
-  bool next = true;  // everything before `range` is committed
+  lent_range* lent = nullptr;
+  bool next = true;  // everything before it in its queue is committed
   for (std::size_t i = 0; len && i < c.rx.size() && !range; ++i) {
-    if (c.rx[i].id == buf_id{r.u.data.buf_id}) {
+    if (c.rx[i].id == id) {
       range = &c.rx[i];
     } else if (c.rx[i].committed < c.rx[i].len) {
       next = false;
     }
   }
+  for (std::size_t i = 0; len && !range && c.direct && i < c.direct->lent.size() && !lent; ++i)
+    if (c.direct->lent[i].id == id) {
+      lent = &c.direct->lent[i];
+      next = i == 0;
+    }
+  std::uint32_t committed = 0;
   if (len) {
-    if (!range || !range->posted || len > range->len || off > range->len - len || off < range->committed)
+    if (!range && !lent) return false;
+    const std::uint32_t room = range ? range->len : lent->len;
+    committed = range ? range->committed : lent->committed;
+    if (!(range ? range->posted : lent->posted) || len > room || off > room - len || off < committed)
       return false;
-    if ((r.flags & US_REC_FLAG_DONE) && off + len != range->len) return false;
+    if ((r.flags & US_REC_FLAG_DONE) && off + len != room) return false;
   }
   const seq32 after{r.rcv_nxt};
-  if (after != c.h_rcv + (len + fin) || !next || (len && off != range->committed)) {
+  if (after != c.h_rcv + (len + fin) || !next || (len && off != committed)) {
     // A sound record behind a hole: what lies in the hole is acknowledged and lost, so the stream cannot go
     // on.
     if (after.after(c.h_rcv + (len + fin))) request_abort(c, EIO);
     return false;
   }
   c.h_rcv = after;
-  if (len) {
-    range->committed += len;
-    c.unread += len;
-    if (range->committed == range->len) take_back(*range);
+  c.unread += len;
+  if (range) {
+    came(c, *range, len);
+  } else if (lent) {
+    came(c, *lent, len, fin != 0);
   }
-  if (fin) c.fin_rx = true;
+  if (fin) {
+    c.fin_rx = true;
+    if (c.direct) return_all_lent(c);
+  }
   if (len && !c.owned) {
     discard_unread(c);
     request_abort(c, ECONNABORTED);  // RFC 1122 4.2.2.13: data after close
   }
   tell_readable(c);
   return true;
+}
+
+void driver_core::came(connection& c, rx_range& r, std::uint32_t len) {
+  r.committed += len;
+  if (r.committed == r.len) take_back(r);
+  if (!c.direct) return;
+  ++count.fallbacks;
+  ring_queue<arrival>& arrived = c.direct->arrived;
+  if (arrived.empty() || arrived.back().direct) arrived.push_back({});
+  arrived.back().bytes += len;
+}
+
+// Pieces that follow each other in one buffer are told as one, if nobody has asked between them.
+void driver_core::came(connection& c, lent_range& r, std::uint32_t len, bool last) {
+  ring_queue<arrival>& arrived = c.direct->arrived;
+  const bool goes_on = !arrived.empty() && arrived.back().direct && arrived.back().piece.cookie == r.cookie &&
+                       arrived.back().piece.data + arrived.back().piece.bytes == r.cpu + r.committed;
+  if (!goes_on) arrived.push_back({true, {r.cookie, r.cpu + r.committed, r.committed, 0, false}, 0});
+  received_piece& piece = arrived.back().piece;
+  piece.bytes += len;
+  r.committed += len;
+  piece.done = last || r.committed == r.len;
+  if (piece.done) return_lent(c);
 }
 
 // All is acknowledged; bytes from `una` on an adapter may still be reading, so they are kept to the end.
@@ -350,10 +391,11 @@ bool driver_core::on_refused(device& d, const us_record& r) {
     const rx_buffer* b = buffers.find(id);
     if (!b || b->holder != buffer_holder::adapter_pool || b->adapter != d.number()) return false;
     for (driver_observer* o : observers) o->on_take_back(id);
+    --d.pool_posted[b->group];
     buffers.give_back(id);
-    --d.pool_posted;
     return true;
   }
+  if (n->opcode == US_OP_SET_GROUP) return true;
   if (n->opcode == US_OP_CONNECT) {
     const auto it = std::find_if(connecting.begin(), connecting.end(), [&](const auto& p) {
       return table.find(p.second)->connect_index == r.u.end.index;

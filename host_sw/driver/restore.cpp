@@ -39,18 +39,62 @@ us_idt_entry restore_descriptor(const connection& c, const driver_mutants& mutan
   r.snd_max = mutants.snd_max_reset ? c.h_una.raw : c.h_post_end.raw;
   r.rcv_adv = c.edge.raw;
   r.iss = c.iss.raw;
+  r.group = c.group;
+  r.memory = memory_terms(c.options).memory;
   return e;
 }
 
-us_idt_entry post_rx_descriptor(const connection& c, const rx_range& r, std::uint64_t buffer_iova) {
+us_memory_terms memory_terms(const connection_options& o) {
+  us_memory_terms t{};
+  t.process = o.process;
+  t.set = o.set;
+  t.priority_class = static_cast<std::uint8_t>((o.priority & 15) | o.size_class << 4);
+  t.memory = static_cast<std::uint8_t>((o.direct_receive ? US_MEM_DIRECT : 0u) |
+                                       (o.expedite ? US_MEM_EXPEDITE : 0u));
+  return t;
+}
+
+us_idt_entry post_rx_descriptor(const connection& c, buf_id id, std::uint64_t buffer_iova,
+                                std::uint32_t committed, std::uint32_t len, seq32 edge) {
   us_idt_entry e = descriptor(US_OP_POST_RX, c.id.raw);
-  const std::uint64_t at = buffer_iova + r.committed;
+  const std::uint64_t at = buffer_iova + committed;
   e.u.rx.iova_lo = static_cast<std::uint32_t>(at);
   e.u.rx.iova_hi = static_cast<std::uint32_t>(at >> 32);
-  e.u.rx.len = r.len - r.committed;
-  e.u.rx.buf_id = r.id.raw;
-  e.u.rx.base_off = r.committed;
-  e.u.rx.edge = r.edge.raw;
+  e.u.rx.len = len - committed;
+  e.u.rx.buf_id = id.raw;
+  e.u.rx.base_off = committed;
+  e.u.rx.edge = edge.raw;
+  return e;
+}
+
+us_idt_entry group_descriptor(const group_config& g, std::uint8_t index) {
+  us_idt_entry e = descriptor(US_OP_SET_GROUP, US_NO_CID);
+  auto& d = e.u.group;
+  const auto term = [&d](bool given, std::uint16_t bit) {
+    if (given) d.terms = static_cast<std::uint16_t>(d.terms | bit);
+  };
+  d.index = index;
+  d.lender = g.borrow ? 0 : US_NO_GROUP;
+  term(g.local_port.has_value(), US_TERM_LOCAL_PORT);
+  term(g.local_prefix != 0, US_TERM_LOCAL_PREFIX);
+  term(g.remote_prefix != 0, US_TERM_REMOTE_PREFIX);
+  term(g.vlan.has_value(), US_TERM_VLAN);
+  term(g.dscp.has_value(), US_TERM_DSCP);
+  term(g.process.has_value(), US_TERM_PROCESS);
+  term(g.set.has_value(), US_TERM_SET);
+  term(g.priority.has_value(), US_TERM_PRIORITY);
+  term(g.size_class.has_value(), US_TERM_SIZE_CLASS);
+  d.local_port = g.local_port.value_or(0);
+  d.vlan = g.vlan.value_or(0);
+  d.dscp = g.dscp.value_or(0);
+  d.process = g.process.value_or(0);
+  d.set = g.set.value_or(0);
+  d.priority_class = static_cast<std::uint8_t>((g.priority.value_or(0) & 15) | g.size_class.value_or(0) << 4);
+  d.local_prefix = g.local_prefix;
+  d.remote_prefix = g.remote_prefix;
+  d.quota = g.quota;
+  std::memcpy(d.local_ip, g.local_ip, sizeof d.local_ip);
+  std::memcpy(d.remote_ip, g.remote_ip, sizeof d.remote_ip);
   return e;
 }
 
@@ -78,6 +122,7 @@ us_idt_entry connect_descriptor(const connection& c) {
   e.u.connect.peer_port = c.key.peer_port;
   e.u.connect.addr_index = c.key.addr_index;
   e.u.connect.iss = c.iss.raw;
+  e.u.connect.memory = memory_terms(c.options);
   return e;
 }
 
@@ -88,7 +133,9 @@ us_idt_entry abort_descriptor(const connection& c) {
 us_idt_entry options_descriptor(const connection& c) {
   const connection_tuning& t = c.options.tuning;
   us_idt_entry e = descriptor(US_OP_SET_OPTIONS, c.id.raw);
-  e.u.set_options.options = (t.nagle ? US_OPT_NAGLE : 0u) | (t.keepalive ? US_OPT_KEEPALIVE : 0u);
+  e.u.set_options.options = (t.nagle ? US_OPT_NAGLE : 0u) | (t.keepalive ? US_OPT_KEEPALIVE : 0u) |
+                            (c.options.expedite ? US_OPT_EXPEDITE : 0u) |
+                            (c.options.direct_receive ? US_OPT_DIRECT : 0u);
   e.u.set_options.keepalive_idle_s = t.keepalive_idle_s;
   return e;
 }

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <vector>
 
+#include "host_sw/driver/direct_memory.h"
 #include "host_sw/driver/driver.h"
 #include "host_sw/driver/ring_queue.h"
 #include "host_sw/driver/send_retention.h"
@@ -26,13 +28,12 @@ struct tuple_key {
   auto operator<=>(const tuple_key&) const = default;
 };
 
-// A receive buffer in a connection's stream. Buffers are used in the order of the queue.
+// A receive buffer of a connection. Buffers are used in the order of the queue.
 struct rx_range {
   buf_id id;
   std::uint32_t len = 0;        // bytes of the stream that go here
   std::uint32_t committed = 0;  // of them, announced by records
   std::uint32_t consumed = 0;   // of them, read by the user
-  seq32 edge;                   // sequence number after the range: the grant that came with it
   bool posted = false;          // an adapter may write [committed, len)
 };
 
@@ -78,8 +79,11 @@ struct connection {
   bool fin_tx_first = false;  // fin_tx came before fin_rx
   bool time_wait = false;     // told by a record
 
+  std::uint8_t group = 0;  // of receive buffers
+  bool starved = false;    // waits for a buffer of it
   ring_queue<rx_range> rx;
-  std::uint32_t unread = 0;  // bytes
+  std::uint32_t unread = 0;               // bytes
+  std::unique_ptr<direct_memory> direct;  // null until it lends memory of its application
   send_retention retained;
   seq32 freed;                      // bytes before it are given up
   std::uint32_t connect_index = 0;  // connecting: of its CONNECT descriptor

@@ -338,6 +338,59 @@ std::ptrdiff_t sockets::recv(int fd, void* room, std::size_t bytes) {
   return e->ended ? 0 : -EAGAIN;
 }
 
+dma_region sockets::allocate(std::size_t bytes, std::uint32_t process) {
+  impl_->call();
+  return impl_->d.allocate_memory(bytes, process);
+}
+
+buffer_status sockets::deallocate(const dma_region& r) {
+  impl_->call();
+  return impl_->d.free_memory(r);
+}
+
+buffer_status sockets::lend(int fd, std::uint8_t* at, std::size_t bytes, std::uint64_t cookie) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e || e->k != kind::stream || e->ended) return buffer_status::bad_state;
+  return impl_->d.lend(e->c, at, bytes, cookie);
+}
+
+bool sockets::received(int fd, received_piece* out) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e || e->c == no_conn || !impl_->d.take_received(e->c, out)) return false;
+  for (driver_observer* o : impl_->d.observers())
+    if (out->bytes) o->on_delivered(fd, impl_->d.id(e->c), {out->data, out->bytes});
+  impl_->note_eof(fd, *e);
+  return true;
+}
+
+buffer_status sockets::send_from(int fd, const std::uint8_t* at, std::size_t bytes, std::uint64_t cookie) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e || e->k != kind::stream || e->shut || e->aborted || e->ended) return buffer_status::bad_state;
+  return impl_->d.send_from(e->c, at, bytes, cookie);
+}
+
+bool sockets::sent(int fd, sent_piece* out) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  return e && e->c != no_conn && impl_->d.take_sent(e->c, out);
+}
+
+void sockets::touch(const std::uint8_t* at, std::size_t bytes, bool write) {
+  impl_->d.note_access(at, bytes, write);
+}
+
+int sockets::hurry(int fd) {
+  impl_->call();
+  entry* e = impl_->find(fd);
+  if (!e) return -EBADF;
+  if (e->k != kind::stream) return -ENOTCONN;
+  impl_->d.hurry(e->c);
+  return 0;
+}
+
 int sockets::shutdown(int fd) {
   impl_->call();
   entry* e = impl_->find(fd);
@@ -404,6 +457,25 @@ int sockets::setsockopt(int fd, socket_option o, int value) {
     case socket_option::speaks_first:
       e->options.speaks_first = value != 0;
       return 0;
+    case socket_option::direct_receive:
+      e->options.direct_receive = value != 0;
+      return 0;
+    case socket_option::expedite:
+      e->options.expedite = value != 0;
+      return 0;
+    case socket_option::process:
+      e->options.process = static_cast<std::uint32_t>(value);
+      return 0;
+    case socket_option::connection_set:
+      if (value < 0 || value > 65535) return -EINVAL;
+      e->options.set = static_cast<std::uint16_t>(value);
+      return 0;
+    case socket_option::priority:
+    case socket_option::size_class:
+      if (value < 0 || value > 15) return -EINVAL;
+      (o == socket_option::priority ? e->options.priority : e->options.size_class) =
+          static_cast<std::uint8_t>(value);
+      return 0;
     case socket_option::commit:
       if (value < US_COMMIT_BEFORE_SYNACK || value > US_COMMIT_LAZY) return -EINVAL;
       e->options.commit = static_cast<us_commit_policy>(value);
@@ -454,6 +526,24 @@ int sockets::getsockopt(int fd, socket_option o, int* value) {
       break;
     case socket_option::commit:
       *value = e->options.commit.value_or(impl_->d.config().commit);
+      break;
+    case socket_option::direct_receive:
+      *value = e->options.direct_receive;
+      break;
+    case socket_option::expedite:
+      *value = e->options.expedite;
+      break;
+    case socket_option::process:
+      *value = static_cast<int>(e->options.process);
+      break;
+    case socket_option::connection_set:
+      *value = e->options.set;
+      break;
+    case socket_option::priority:
+      *value = e->options.priority;
+      break;
+    case socket_option::size_class:
+      *value = e->options.size_class;
       break;
     case socket_option::error:
       *value = std::exchange(e->error, 0);

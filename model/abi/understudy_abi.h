@@ -31,8 +31,9 @@ extern "C" {
 #define US_PCI_DEVICE 0x5553u /* configuration space: device */
 #define US_MAGIC 0x59445355u  /* US_REG_ID: "USDY" */
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
-#define US_ABI_MINOR \
-  3u /* later minors only add. 1: SET_OPTIONS. 2: announcement in bulk. 3: SEND_RAW, DMA_ATOMIC */
+/* Later minors only add. 1: SET_OPTIONS. 2: announcement in bulk. 3: SEND_RAW, DMA_ATOMIC. 4: SET_GROUP,
+ * direct receive buffers, HOLD_, WAIT_US. */
+#define US_ABI_MINOR 4u
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
 #define US_FEATURE_TCP (1u << 0)
@@ -44,6 +45,7 @@ extern "C" {
 #define US_FEATURE_SET_OPTIONS (1u << 6)
 #define US_FEATURE_ANNOUNCE (1u << 7) /* ANNOUNCE_ registers, FLUSH, ACCEPTED, terms of LISTEN */
 #define US_FEATURE_SEND_RAW (1u << 8)
+#define US_FEATURE_MEMORY (1u << 9) /* SET_GROUP, US_RX_DIRECT, HOLD_ registers, WAIT_US, FLUSH of a cid */
 
 /* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
  * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
@@ -85,6 +87,16 @@ extern "C" {
   X(ANNOUNCE_AGE_US, 0x0a4u, rw, 0u,                                                                         \
     "Microseconds that an established connection waits for more to be announced with; 0: for ever.")         \
   X(ANNOUNCE_NOW, 0x0a8u, wo, 0u, "The host is idle: what has been gathered is announced.")                  \
+  X(HOLD_BYTES, 0x0b0u, rw, 0u,                                                                              \
+    "Received bytes of one connection that are held back to be given to the host together; 0: no limit.")    \
+  X(HOLD_COUNT, 0x0b4u, rw, 0u, "The same in pieces of payload, one a segment; 0: no limit.")                \
+  X(HOLD_US, 0x0b8u, rw, 0u,                                                                                 \
+    "Microseconds that received payload is held back at most, and not acknowledged; 0: not at all.")         \
+  X(HOLD_EXPEDITE, 0x0bcu, rw, 1u,                                                                           \
+    "Pushed and urgent payload is not held back, nor what was held of its connection. 0: as any other.")     \
+  X(WAIT_US, 0x0d0u, rw, 0u,                                                                                 \
+    "Microseconds that payload of a US_MEM_DIRECT connection waits for a direct buffer before it takes "     \
+    "another.")                                                                                              \
   X(DROPPED_BLOCKED, 0x0c0u, ro, 0u, "Frames dropped because reception is blocked.")                         \
   X(DROPPED_BAD, 0x0c4u, ro, 0u, "Frames dropped because a length, checksum or option is wrong.")            \
   X(REFUSED_COMMANDS, 0x0c8u, ro, 0u,                                                                        \
@@ -129,11 +141,22 @@ enum us_opcode {
   US_OP_ABORT = 9,        /* RST */
   US_OP_RESTORE = 10,     /* hard state of a live connection, for a substitute */
   US_OP_SET_OPTIONS = 11, /* what a socket may ask of its connection at any time */
-  US_OP_FLUSH = 12,       /* announce what has been gathered */
+  US_OP_FLUSH = 12,       /* announce what has been gathered; with a cid: hand over what is held of it */
   US_OP_ACCEPTED = 13,    /* accept credits of a listener go up. Uses .listen: port, addr_index, credits */
   US_OP_SEND_RAW = 14,    /* a piece of an Ethernet frame that the host has built */
-  US_OP_OPCODES = 15      /* first value that is not an opcode */
+  US_OP_SET_GROUP = 15,   /* which connections begin with the pool buffers of a group */
+  US_OP_OPCODES = 16      /* first value that is not an opcode */
 };
+
+/* What a listener or a connect() asks for its connections: attributes by which groups match, and US_MEM_. */
+struct us_memory_terms {
+  uint32_t process;
+  uint16_t set;           /* the application's name for a set of connections */
+  uint8_t priority_class; /* priority in bits 3:0, size class in 7:4 */
+  uint8_t memory;         /* US_MEM_ bits */
+};
+#define US_MEM_DIRECT (1u << 0)   /* the application posts buffers: payload may wait for one */
+#define US_MEM_EXPEDITE (1u << 1) /* its payload is never held back */
 
 /* A bus range of the host; IPv4 addresses stand as ::ffff:a.b.c.d everywhere. */
 struct us_idt_entry {
@@ -158,7 +181,8 @@ struct us_idt_entry {
       uint32_t backlog;       /* connections not yet announced or half-open */
       uint32_t cookies_above; /* half-open connections from which on SYNs are answered by cookies; 0: never */
       uint32_t credits; /* connections that may be announced; ACCEPTED: so many more. 0 in LISTEN: no limit */
-      uint8_t reserved[36];
+      struct us_memory_terms memory;
+      uint8_t reserved[28];
     } listen; /* LISTEN and UNLISTEN; flags: US_CONN_PROTECTED for the connections it accepts, US_LISTEN_ */
     struct {
       uint8_t peer_ip[16];
@@ -167,7 +191,8 @@ struct us_idt_entry {
       uint8_t addr_index;
       uint8_t reserved0[3];
       uint32_t iss; /* initial sequence number, chosen by the host so that a substitute can repeat the SYN */
-      uint8_t reserved[24];
+      struct us_memory_terms memory;
+      uint8_t reserved[16];
     } connect; /* cid = US_NO_CID; flags: US_CONN_PROTECTED, US_LISTEN_URGENT */
     struct {
       uint32_t iova_lo;
@@ -184,9 +209,27 @@ struct us_idt_entry {
       uint32_t buf_id;   /* the host's name, returned in records */
       uint32_t base_off; /* records' off counts from iova - base_off: remainder of a buffer that was begun
                             elsewhere */
-      uint32_t edge;     /* POST_RX: sequence number after this buffer; the right window edge may go there */
-      uint8_t reserved[28];
-    } rx;
+      uint32_t
+          edge; /* POST_RX: the right window edge may go there, which is so far as all its buffers reach */
+      uint8_t group; /* POST_POOL: 0 (the default group) to US_GROUPS - 1 */
+      uint8_t reserved[27];
+    } rx; /* flags of POST_RX: US_RX_DIRECT */
+    struct {
+      uint8_t index;  /* 1 to US_GROUPS - 1; 0, which matches all that no other does, cannot be set */
+      uint8_t lender; /* group whose buffers it may use when it has none; US_NO_GROUP */
+      uint16_t terms; /* US_TERM_ bits: what must be equal for a connection to belong to it */
+      uint16_t local_port;
+      uint16_t vlan;
+      uint32_t process;
+      uint16_t set;
+      uint8_t dscp;
+      uint8_t priority_class;
+      uint8_t local_prefix; /* bits, 0 to 128 (IPv4: 96 + length) */
+      uint8_t remote_prefix;
+      uint16_t quota; /* connections not yet announced that may hold its buffers; 0: no limit */
+      uint8_t local_ip[16];
+      uint8_t remote_ip[16];
+    } group;
     struct {
       uint8_t peer_ip[16];
       uint16_t local_port;
@@ -202,7 +245,9 @@ struct us_idt_entry {
       uint32_t snd_max; /* at or above the truth: after the last posted byte, FIN counted */
       uint32_t rcv_adv; /* highest right edge that was or may have been advertised */
       uint32_t iss;
-      uint32_t reserved0;
+      uint8_t group;
+      uint8_t memory; /* US_MEM_ bits */
+      uint16_t reserved0;
     } restore;
     struct {
       uint32_t options; /* US_OPT_ bits; those not set are off */
@@ -221,6 +266,22 @@ struct us_idt_entry {
 #define US_RAW_MAX_BYTES 9018u
 #define US_NO_BUF 0xffffffffu
 #define US_ADDRESSES 16u
+#define US_GROUPS 16u
+#define US_NO_GROUP 0xffu
+#define US_RX_DIRECT (1u << 0) /* POST_RX: the application's own buffer, used before those without */
+
+/* SET_GROUP: terms, all of which must hold. The most specific group wins; two that could both hold without
+ * one containing the other are ambiguous, and the later is refused (US_ERR_BAD_STATE). */
+#define US_TERM_LOCAL_PORT (1u << 0)
+#define US_TERM_LOCAL_PREFIX (1u << 1)
+#define US_TERM_REMOTE_PREFIX (1u << 2)
+#define US_TERM_VLAN (1u << 3)
+#define US_TERM_DSCP (1u << 4)
+#define US_TERM_PROCESS (1u << 5)
+#define US_TERM_SET (1u << 6)
+#define US_TERM_PRIORITY (1u << 7)
+#define US_TERM_SIZE_CLASS (1u << 8)
+#define US_TERMS_ALL 0x1ffu
 
 /* Connection attributes, agreed in the handshake and constant after it. */
 #define US_CONN_PROTECTED (1u << 0) /* commit rule holds; recovered by a substitute */
@@ -247,6 +308,8 @@ enum us_commit_policy {
 
 #define US_OPT_NAGLE (1u << 0)     /* small segments wait while data is in flight (RFC 9293 3.7.4) */
 #define US_OPT_KEEPALIVE (1u << 1) /* probe a silent peer (RFC 9293 3.8.4) */
+#define US_OPT_EXPEDITE (1u << 2)  /* US_MEM_EXPEDITE */
+#define US_OPT_DIRECT (1u << 3)    /* US_MEM_DIRECT */
 
 #define US_FIN_TX (1u << 0) /* the host has posted its FIN */
 #define US_FIN_RX (1u << 1) /* the peer's FIN is committed */
@@ -324,7 +387,7 @@ struct us_record {
       uint8_t addr_index;
       uint8_t conn;   /* US_CONN_ bits */
       uint8_t wscale; /* ours in bits 3:0, the peer's in 7:4 */
-      uint8_t reserved0;
+      uint8_t group;
       uint16_t mss;      /* largest payload we may send, options not deducted */
       uint16_t pool_kib; /* size of the pool buffer that came with the connection, in KiB; 0: none */
     } conn; /* EMBRYO: rcv_nxt is IRS + 1; snd_una is ISS, or ISS + 1 if the peer has acknowledged our SYN.

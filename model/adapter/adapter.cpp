@@ -25,7 +25,11 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
           [this] { raise_interrupt(US_VECTOR_RECORDS); }),
       announcer_(agenda_, [this](std::span<us_record> all) { write_announcement(all); }),
       fetched_(config.descriptors_a_fetch),
-      connections_(config.tcp.max_connections) {
+      connections_(config.tcp.max_connections),
+      pool_(make_buffer_allocator_twin()),
+      holds_(make_record_coalescer_twin()),
+      held_(holds_->slots()) {
+  clear_holds();
   mmio.register_b_transport(this, &adapter::mmio_transport);
   cfg.register_b_transport(this, &adapter::cfg_transport);
 }
@@ -76,7 +80,10 @@ adapter::connection_buffers& adapter::buffers(cid c) {
   connection_buffers& b = connections_[c.index()];
   if (b.generation != c.generation()) {
     receive_store_.clear(b.rx);
+    receive_store_.clear(b.direct);
     send_store_.clear(b.tx);
+    b.terms = {};
+    b.group = 0;
     b.generation = c.generation();
     b.reads = 0;
     b.acked_dirty = b.told = b.opened = b.gathered = b.held = b.credit = b.urgent = false;

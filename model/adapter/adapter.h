@@ -8,6 +8,7 @@
 #include <tlm.h>
 #include <tlm_utils/simple_target_socket.h>
 
+#include <map>
 #include <memory>
 #include <span>
 #include <systemc>
@@ -22,10 +23,13 @@
 #include "model/adapter/output_table.h"
 #include "model/core/event_log.h"
 #include "model/core/fifo.h"
+#include "model/core/group_rules.h"
 #include "model/core/ipv6.h"
 #include "model/core/stream_buffers.h"
 #include "model/core/tcp_engine.h"
+#include "model/cosim/buffer_allocator_unit.h"
 #include "model/cosim/checksum_unit.h"
+#include "model/cosim/record_coalescer_unit.h"
 #include "model/net/eth_if.h"
 #include "model/sim/agenda.h"
 
@@ -41,6 +45,11 @@ struct adapter_counters {
   std::uint64_t descriptors = 0;      // input descriptors executed
   std::uint64_t refused = 0;          // input descriptors refused
   std::uint64_t pool_empty = 0;       // a connection began without a buffer
+  std::uint64_t waits = 0;            // segments that waited for a buffer of their application
+  std::uint64_t fallbacks = 0;        // pieces that went elsewhere, because none came or it had no more room
+  std::uint64_t holds = 0;            // hand-overs of what was held back
+  std::uint64_t merged = 0;           // pieces held back that went with the one before, in one DMA and record
+  std::uint64_t expedited = 0;        // hand-overs before their time: pushed, urgent, closing, window closed
   std::uint64_t raw_frames = 0;       // built by the host, sent
   std::uint64_t raw_failed = 0;       // not sent: a length or a DMA was bad
   std::uint64_t raw_reads = 0;        // DMA operations for raw frames
@@ -86,8 +95,41 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     ip_address gateway;
     std::uint8_t prefix_len = 0;
   };
+  // Payload that has no place yet.
+  struct accepted {
+    seq32 seq;
+    frame_ref frame;
+    std::uint32_t offset = 0;  // in the frame
+    std::uint32_t length = 0;
+    bool push = false;
+    bool fin = false;  // the peer's FIN follows it
+    picos at = 0;      // when it came
+  };
+  // Payload with its place in host memory.
+  struct placed {
+    seq32 end;  // sequence number after it, FIN not counted
+    iova at;
+    buf_id buffer;
+    std::uint32_t buffer_offset = 0;
+    frame_ref frame;
+    std::uint32_t offset = 0;  // in the frame
+    std::uint32_t length = 0;
+    std::uint8_t flags = 0;  // US_REC_FLAG_
+    bool merges = false;     // consecutive to the piece held before
+  };
+  struct held {
+    cid connection;
+    list_store<placed>::list pieces;
+    buf_id newest;  // buffer of the newest piece
+  };
+  static constexpr std::uint16_t no_hold = 0xffff;
   struct connection_buffers {
     list_store<receive_buffer>::list rx;
+    list_store<receive_buffer>::list direct;  // lent by the application: used first
+    list_store<accepted>::list waiting;
+    us_memory_terms terms{};
+    std::uint16_t hold = no_hold;  // its context among those held back
+    std::uint8_t group = 0;
     list_store<send_range>::list tx;
     seq32 tx_end;  // after the newest range
     std::uint32_t generation = 0;
@@ -100,6 +142,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     bool held = false;         // no accept credit
     bool credit = false;       // it took one
     bool urgent = false;
+    std::uint8_t pool_from = 0;    // group that it came from
     std::uint32_t pool_bytes = 0;  // of the buffer that it began with; 0: none
     buf_id pool_buffer;
   };
@@ -162,6 +205,9 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   us_status post_send(const us_idt_entry& e);
   us_status post_receive(const us_idt_entry& e);
   us_status restore(const us_idt_entry& e);
+  us_status set_group(const us_idt_entry& e);
+  us_status post_pool(const receive_buffer& r, unsigned group);
+  void offer_window();
   void refuse(const us_idt_entry& e, std::uint32_t index, us_status why);
 
   // ---- reception (adapter_receive.cpp)
@@ -171,6 +217,21 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push,
              bool fin) override;
   void mix_up_buffers(connection_buffers& b);
+
+  // ---- its place (adapter_memory.cpp)
+  picos wait_time() const { return regs_[US_REG_WAIT_US / 4] * 1_us; }
+  std::uint64_t now_cycles() const { return now_ps() / config_.clock_period; }
+  void configure_holding();
+  bool give_place(cid c, connection_buffers& b, accepted& a, bool at_once);
+  us_record data_record(cid c, const tcp_view& v, const placed& p) const;
+  void write_now(cid c, connection_buffers& b, const tcp_view& v, const placed& p, bool more);
+  void serve_waiting(cid c, bool at_once);
+  void hold_back(cid c, connection_buffers& b, const tcp_view& v, placed p);
+  void hand_over(std::uint16_t slot);
+  void hand_over_all(cid c);
+  void schedule_holds();
+  void clear_holds();
+
   void changed(cid c, change what, us_status status) override;
   void record_acked();
   void note_acked(cid c);
@@ -182,6 +243,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // ---- connections that begin (adapter_opening.cpp)
   void take_pool_buffer(cid c, const tcp_view& v);
   void name_pool_buffer(const connection_buffers& b, us_record& r) const;
+  void host_knows(connection_buffers& b);
   void begin_connection(cid c, const tcp_view& v);
   void write_embryo(cid c, const tcp_view& v);
   void announce_connection(cid c, const tcp_view& v);
@@ -242,8 +304,21 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   list_store<receive_buffer> receive_store_;
   list_store<send_range> send_store_;
   std::vector<connection_buffers> connections_;
-  fifo<receive_buffer> pool_;
-  std::size_t pool_peak_ = 0;   // most buffers that were in it
+  std::unique_ptr<buffer_allocator_unit> pool_;
+  std::uint32_t pool_peak_ = 0;                // most buffers of the default group that were in it
+  std::uint32_t group_bytes_[US_GROUPS] = {};  // smallest buffer posted to each group; 0: none
+  group_rules rules_;
+  std::map<std::uint32_t, us_memory_terms> listen_terms_;  // by addr_index << 16 | port
+  std::uint16_t arriving_vlan_ = 0;                        // of the frame that the engine looks at
+  std::uint8_t arriving_dscp_ = 0;
+  std::unique_ptr<record_coalescer_unit> holds_;
+  list_store<accepted> accepted_store_;
+  list_store<placed> placed_store_;
+  std::vector<held> held_;
+  std::vector<std::uint16_t> free_holds_;
+  std::vector<us_record> burst_;
+  picos hold_age_ = 0;  // 0: nothing is held back
+  picos hold_timer_ = never;
   std::vector<cid> announced_;  // since the engine was last left alone
   std::vector<deferred_grant> deferred_grants_;
   std::vector<cid> acked_;

@@ -98,9 +98,12 @@ us_status adapter::execute(const us_idt_entry& e) {
     case US_OP_POST_POOL:
     case US_OP_NOP:
     case US_OP_RESTORE:
-    case US_OP_FLUSH:
     case US_OP_ACCEPTED:
+    case US_OP_SET_GROUP:
       break;
+    case US_OP_FLUSH:
+      if (e.cid == US_NO_CID) break;
+      [[fallthrough]];
     default:
       if (e.opcode >= US_OP_OPCODES) return US_ERR_BAD_OPCODE;
       if (c.index() >= connections_.size() || !engine_->known(c)) return US_ERR_BAD_CID;
@@ -115,8 +118,14 @@ us_status adapter::execute(const us_idt_entry& e) {
     case US_OP_ACCEPTED:
       return listen(e);
     case US_OP_FLUSH:
+      if (e.cid != US_NO_CID) {
+        if (const std::uint16_t slot = buffers(c).hold; slot != no_hold) hand_over(slot);
+        return US_OK;
+      }
       announcer_.flush(announce_reason::flush);
       return US_OK;
+    case US_OP_SET_GROUP:
+      return set_group(e);
     case US_OP_CONNECT:
       return connect(e);
     case US_OP_SEND:
@@ -132,6 +141,9 @@ us_status adapter::execute(const us_idt_entry& e) {
       return restore(e);
     case US_OP_SET_OPTIONS: {
       const auto& o = e.u.set_options;
+      buffers(c).terms.memory =
+          static_cast<std::uint8_t>((o.options & US_OPT_DIRECT ? US_MEM_DIRECT : 0u) |
+                                    (o.options & US_OPT_EXPEDITE ? US_MEM_EXPEDITE : 0u));
       return engine_->set_options(now, c,
                                   {.nagle = (o.options & US_OPT_NAGLE) != 0,
                                    .keepalive = (o.options & US_OPT_KEEPALIVE) != 0,
@@ -163,6 +175,7 @@ us_status adapter::listen(const us_idt_entry& e) {
     return announcer_.accepted(l.addr_index, l.port, l.credits) ? US_OK : US_ERR_BAD_STATE;
   if (e.opcode == US_OP_UNLISTEN) {
     if (!engine_->unlisten(ip, l.port)) return US_ERR_IN_USE;
+    listen_terms_.erase(std::uint32_t{l.addr_index} << 16 | l.port);
     announcer_.unlisten(l.addr_index, l.port);
     return US_OK;
   }
@@ -178,6 +191,7 @@ us_status adapter::listen(const us_idt_entry& e) {
   if (e.flags & US_LISTEN_TAKEOVER) t.cookies_until = now_ps() + tcp_engine::cookie_life;
   if (!engine_->listen(ip, l.port, l.addr_index, l.backlog, e.flags & US_CONN_PROTECTED, t))
     return US_ERR_IN_USE;
+  listen_terms_[std::uint32_t{l.addr_index} << 16 | l.port] = l.memory;
   announcer_.listen(l.addr_index, l.port, l.credits, e.flags & US_LISTEN_URGENT);
   return US_OK;
 }
@@ -189,6 +203,7 @@ us_status adapter::connect(const us_idt_entry& e) {
   const cid c = engine_->connect(now_ps(), t, d.addr_index, seq32{d.iss}, e.flags & US_CONN_PROTECTED);
   if (!c.valid()) return US_ERR_NO_RESOURCES;
   buffers(c).urgent = e.flags & US_LISTEN_URGENT;
+  buffers(c).terms = d.memory;
   return US_OK;
 }
 
@@ -209,14 +224,12 @@ us_status adapter::post_receive(const us_idt_entry& e) {
   if (d.len == 0 || d.len > max_range) return US_ERR_BAD_LENGTH;
   const receive_buffer r{iova{static_cast<std::uint64_t>(d.iova_hi) << 32 | d.iova_lo}, buf_id{d.buf_id},
                          d.len, 0, d.base_off};
-  if (e.opcode == US_OP_POST_POOL) {
-    pool_.push_back(r);
-    pool_peak_ = std::max(pool_peak_, pool_.size());
-    engine_->offer(pool_.front().length);
-    return US_OK;
-  }
+  if (e.opcode == US_OP_POST_POOL) return post_pool(r, d.group);
   const cid c{e.cid};
-  receive_store_.push(buffers(c).rx, r);
+  connection_buffers& b = buffers(c);
+  const bool direct = e.flags & US_RX_DIRECT;
+  receive_store_.push(direct ? b.direct : b.rx, r);
+  if (direct) serve_waiting(c, false);
   return engine_->grant(now_ps(), c, seq32{d.edge});
 }
 
@@ -246,6 +259,8 @@ us_status adapter::restore(const us_idt_entry& e) {
     connection_buffers& b = buffers(c);
     b.told = true;
     b.opened = h.state > US_TCP_SYN_RCVD;
+    b.terms.memory = d.memory;
+    b.group = d.group;
   }
   return s;
 }

@@ -28,6 +28,7 @@ struct adapter_mutants {
   bool skip_record_number = false;        // every 64th record number is left out
   bool fetch_beyond_tail = false;         // a fetch of descriptors takes one more than the doorbell allows
   bool data_before_announcement = false;  // data of a connection is recorded before its announcement
+  bool hold_for_ever = false;             // what is held back is handed over when its connection ends
   bool overrun_ring = false;              // records are written whether the host has made room or not
 };
 
@@ -37,7 +38,7 @@ struct adapter_config {
   picos clock_period = 2500_ps;       // 400 MHz, as FPGA offload engines of 100 Gb/s run
   std::uint32_t checksum_bytes = 32;  // of datapath width: 400 MHz * 32 bytes is 102 Gb/s
   bool checksum_rtl = false;          // the Verilated block instead of its C++ twin
-  std::string checksum_vcd;           // waveform file of the Verilated block; empty: none
+  std::string checksum_vcd;   // waveform file of the Verilated block; empty: none
   picos rx_latency = 400_ns;  // MAC to engine, without the checksum: about 160 cycles of parse, look-up, TCP
   picos tx_latency = 300_ns;  // payload in the adapter to MAC: header, checksum insertion
   std::uint32_t rx_fifo_bytes = 512 * 1024;  // frames waiting behind the engine; more is dropped

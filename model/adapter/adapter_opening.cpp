@@ -1,5 +1,6 @@
 // Connections that begin: their first buffer, what commits the handshake, and what announces it to the host.
 #include <algorithm>
+#include <utility>
 
 #include "model/adapter/adapter.h"
 
@@ -16,6 +17,7 @@ us_record adapter::connection_record(cid c, const tcp_view& v, us_record_type ty
   r.u.conn.conn = v.hard.conn;
   r.u.conn.wscale = static_cast<std::uint8_t>(v.hard.our_wscale | v.hard.peer_wscale << 4);
   r.u.conn.mss = v.hard.mss;
+  r.u.conn.group = connections_[c.index()].group;
   r.snd_wnd = US_NO_BUF;
   return r;
 }
@@ -23,18 +25,32 @@ us_record adapter::connection_record(cid c, const tcp_view& v, us_record_type ty
 // The connection's first buffer comes from the pool, so that the peer has a window before the host has
 // looked.
 void adapter::take_pool_buffer(cid c, const tcp_view& v) {
-  if (pool_.empty()) {
+  connection_buffers& b = buffers(c);
+  connection_traits traits;
+  traits.local = v.hard.tuple.local;
+  traits.remote = v.hard.tuple.remote;
+  traits.local_port = v.hard.tuple.local_port;
+  if (v.hard.conn & US_CONN_PASSIVE) {
+    const auto terms = listen_terms_.find(std::uint32_t{v.hard.addr_index} << 16 | traits.local_port);
+    if (terms != listen_terms_.end()) b.terms = terms->second;
+    traits.vlan = arriving_vlan_;
+    traits.dscp = arriving_dscp_;
+  }
+  traits.terms = b.terms;
+  b.group = static_cast<std::uint8_t>(rules_.resolve(traits));
+  const taken_buffer taken = pool_->take(b.group);
+  if (taken.status != alloc_status::ok) {
     ++counters_.pool_empty;
     return;
   }
-  connection_buffers& b = buffers(c);
-  const receive_buffer p = pool_.pop_front();
-  receive_store_.push(b.rx, p);
+  const pool_buffer& p = taken.buffer;
+  receive_store_.push(b.rx, {p.at, p.id, p.length, 0, 0});
   b.pool_bytes = p.length;
   b.pool_buffer = p.id;
+  b.pool_from = static_cast<std::uint8_t>(taken.from);
   deferred_grants_.push_back({c, v.hard.rcv_nxt + p.length});
-  engine_->offer(pool_.empty() ? 0 : pool_.front().length);
-  if (pool_.size() != pool_peak_ / 4 || !announcer_.gathers()) return;
+  offer_window();
+  if (b.group != 0 || pool_->free(0) != pool_peak_ / 4 || !announcer_.gathers()) return;
   announcer_.flush(announce_reason::space);
   output_.call_host();
 }
@@ -44,6 +60,11 @@ void adapter::name_pool_buffer(const connection_buffers& b, us_record& r) const 
   r.snd_wnd = b.pool_buffer.raw;
   r.u.conn.pool_kib = static_cast<std::uint16_t>(b.pool_bytes / 1024);
   r.rcv_adv = r.rcv_nxt + b.pool_bytes;
+}
+
+// A record names the connection, and its first buffer with it.
+void adapter::host_knows(connection_buffers& b) {
+  if (!std::exchange(b.told, true) && b.pool_bytes) pool_->settle(b.group);
 }
 
 // A SYN was accepted. With bulk announcement only what the host must know before the SYN is acknowledged is
@@ -63,7 +84,7 @@ void adapter::write_embryo(cid c, const tcp_view& v) {
   const bool commits = v.hard.conn & US_CONN_PROTECTED;
   us_record r = connection_record(c, v, US_REC_EMBRYO);
   name_pool_buffer(b, r);
-  b.told = true;
+  host_knows(b);
   announcer_.counters.commit_writes += commits;
   output_.push(r, commits, announcer_.gathers());
 }
@@ -79,7 +100,7 @@ void adapter::announce_connection(cid c, const tcp_view& v) {
   us_record r = connection_record(c, v, US_REC_ESTABLISHED);
   if (!b.told) name_pool_buffer(b, r);
   if (!announcer_.gathers()) {
-    b.told = true;
+    host_knows(b);
     ++announcer_.counters.connections;
     ++announcer_.counters.bursts;
     output_.push(r, is_protected);
@@ -96,7 +117,7 @@ void adapter::write_announcement(std::span<us_record> all) {
     const cid c{r.cid};
     connection_buffers& b = buffers(c);
     b.gathered = b.held = false;
-    b.told = true;
+    host_knows(b);
     announced_.push_back(c);
   }
   output_.push_burst(all);
@@ -109,8 +130,9 @@ bool adapter::withdraw_connection(cid c, const tcp_view& v) {
   if (b.credit && (waited || !b.opened)) announcer_.give_back(v.hard.addr_index, v.hard.tuple.local_port);
   b.gathered = false;
   if (!b.told && b.pool_bytes) {
-    pool_.push_back(receive_store_.front(b.rx));
-    engine_->offer(b.pool_bytes);
+    const receive_buffer& r = receive_store_.front(b.rx);
+    pool_->give_back(b.group, b.pool_from, {r.at, r.id, r.length});
+    offer_window();
   }
   return b.told || !(v.hard.conn & US_CONN_PASSIVE);
 }

@@ -121,6 +121,7 @@ void adapter::process(const received& r) {
       break;
     default: {
       const auto addr_index = static_cast<std::uint8_t>(to - addresses_);
+      arriving_dscp_ = p.dscp;
       const bool again = engine_->on_segment(now_ps(), p.tcp, r.frame, addr_index);
       after_engine();
       if (again && !dead_) {
@@ -172,59 +173,6 @@ void adapter::mix_up_buffers(connection_buffers& b) {
   }
 }
 
-// Payload first, its record behind it: the order on the bus is the order of the commit (I-RX-2).
-void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length,
-                    bool push, bool fin) {
-  if (!log(event_kind::engine_step, c.raw, std::uint64_t{US_REC_DATA} << 32 | seq.raw)) return;
-  const tcp_view v = engine_->view(c);
-  const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
-  connection_buffers& b = buffers(c);
-  if (b.gathered && !config_.mutants.data_before_announcement) announcer_.release(c, announce_reason::data);
-  us_record r = stream_record(c, v, US_REC_DATA);
-  b.acked_dirty = false;
-  while (length) {
-    if (b.rx.empty()) {
-      SC_REPORT_ERROR("/understudy/adapter", "payload accepted beyond the host's grant (I-RX-6)");
-      return;
-    }
-    if (config_.mutants.cross_connection) mix_up_buffers(b);
-    receive_buffer& to = receive_store_.front(b.rx);
-    const std::uint32_t n = std::min(length, to.length - to.used);
-    r.rcv_nxt = (seq + n).raw;
-    r.flags = 0;
-    r.u.data.buf_id = to.id.raw;
-    r.u.data.off = to.base_off + to.used;
-    r.u.data.len = n;
-    const iova at = to.at + to.used;
-    to.used += n;
-    seq += n;
-    if (to.used == to.length) {
-      r.flags |= US_REC_FLAG_DONE;
-      receive_store_.pop(b.rx);
-    }
-    if (length == n) {
-      if (push) r.flags |= US_REC_FLAG_PUSH;
-      if (fin) {
-        r.flags |= US_REC_FLAG_FIN;
-        r.rcv_nxt = (seq + 1).raw;
-      }
-    }
-    if (config_.mutants.record_before_payload) output_.push(r, is_protected);
-    dma.write(at, f, offset - (config_.mutants.shifted_payload ? 1 : 0),
-              n + (config_.mutants.write_outside && length > n ? 1 : 0));
-    if (!config_.mutants.record_before_payload) output_.push(r, is_protected);
-    offset += n;
-    length -= n;
-    if (length == 0) return;
-  }
-  if (fin) {  // a FIN alone
-    r.rcv_nxt = (seq + 1).raw;
-    r.flags = US_REC_FLAG_FIN;
-    r.u.data.buf_id = US_NO_BUF;
-    output_.push(r, is_protected);
-  }
-}
-
 void adapter::changed(cid c, change what, us_status status) {
   if (dead_) return;
   const tcp_view v = engine_->view(c);
@@ -255,6 +203,7 @@ void adapter::changed(cid c, change what, us_status status) {
       break;
     case change::aborted:
     case change::closed: {
+      hand_over_all(c);
       const us_record_type type = what == change::closed ? US_REC_CLOSED : US_REC_ABORTED;
       us_record r = stream_record(c, v, type);
       r.u.end.status = status;
@@ -267,6 +216,7 @@ void adapter::changed(cid c, change what, us_status status) {
         output_.push(r, false, quiet);
       }
       receive_store_.clear(b.rx);
+      receive_store_.clear(b.direct);
       send_store_.clear(b.tx);
       b.acked_dirty = false;
       break;

@@ -84,7 +84,7 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return US_ABI_MAJOR << 16 | US_ABI_MINOR;
     case US_REG_FEATURES:
       return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
-             US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE | US_FEATURE_SEND_RAW |
+             US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE | US_FEATURE_SEND_RAW | US_FEATURE_MEMORY |
              (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
              (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
     case US_REG_STATUS:
@@ -141,6 +141,11 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
     case US_REG_ANNOUNCE_COUNT:
     case US_REG_ANNOUNCE_AGE_US:
       announcer_.configure(regs_[US_REG_ANNOUNCE_COUNT / 4], regs_[US_REG_ANNOUNCE_AGE_US / 4] * 1_us);
+      break;
+    case US_REG_HOLD_BYTES:
+    case US_REG_HOLD_COUNT:
+    case US_REG_HOLD_US:
+      configure_holding();
       break;
     case US_REG_ANNOUNCE_NOW:
       announcer_.flush(announce_reason::idle);
@@ -217,11 +222,17 @@ void adapter::reset() {
   neighbours_.clear();
   for (auto& b : connections_) {
     receive_store_.clear(b.rx);
+    receive_store_.clear(b.direct);
     send_store_.clear(b.tx);
+    for (; !b.waiting.empty(); accepted_store_.pop(b.waiting)) accepted_store_.front(b.waiting).frame = {};
     b = connection_buffers{};
   }
-  pool_.clear();
+  clear_holds();
+  pool_->reset();
   pool_peak_ = 0;
+  std::fill(std::begin(group_bytes_), std::end(group_bytes_), 0u);
+  rules_.clear();
+  listen_terms_.clear();
   announced_.clear();
   deferred_grants_.clear();
   acked_.clear();

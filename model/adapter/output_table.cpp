@@ -66,9 +66,9 @@ void output_table::write(us_record& r, bool prove, bool quiet) {
   if (!quiet || tail_ - host_head_ >= entries_ / 4) loud();
 }
 
-void output_table::push_burst(std::span<us_record> all) {
-  if (room() < all.size() || config_.mutants.skip_record_number) {
-    for (const us_record& r : all) push(r, false);
+void output_table::push_burst(std::span<us_record> all, bool prove) {
+  if (all.size() == 1 || room() < all.size() || config_.mutants.skip_record_number) {
+    for (const us_record& r : all) push(r, prove);
     return;
   }
   while (!all.empty()) {
@@ -79,8 +79,11 @@ void output_table::push_burst(std::span<us_record> all) {
     frame_ref f = frame_ref::make(bytes, 0);
     std::memcpy(f.data(), piece.data(), bytes);
     dma_.write(base_ + std::uint64_t{slot} * US_ENTRY_BYTES, f, 0, bytes);
+    for (const us_record& r : piece)
+      if (prove) unproven_.push_back({cid{r.cid}, seq32{r.rcv_nxt}, r.number});
     all = all.subspan(piece.size());
   }
+  if (prove) start_proof();
   loud();
 }
 

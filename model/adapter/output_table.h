@@ -44,9 +44,9 @@ class output_table {
   // r.rcv_nxt) follows. Payload that the record covers was queued before.
   // `quiet`: no interrupt is needed for it.
   void push(us_record r, bool prove, bool quiet = false);
-  // Complete and write all of them, none to be proven, in one write (two at the table's end) behind
-  // everything queued.
-  void push_burst(std::span<us_record> all);
+  // Complete and write all of them in one write (two at the table's end) behind everything queued; `prove` as
+  // in push().
+  void push_burst(std::span<us_record> all, bool prove = false);
   // Interrupt for quiet records, too.
   void call_host();
   // Doorbell IDT_TAIL.

@@ -130,6 +130,7 @@ void parse_ipv4(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
     r.tcp.tuple.remote = ip_address::v4(get32(ip + 12));
     r.tcp.tuple.local = ip_address::v4(get32(ip + 16));
     r.tcp.ecn = ip[1] & 3;
+    r.dscp = ip[1] >> 2;
     r.tcp.payload_offset = ethernet_bytes + header;
     return is(parse_tcp(ip + header, length, verify, verify ? pseudo_header_sum(ip, length) : 0, r.tcp));
   }
@@ -155,6 +156,7 @@ void parse_ipv6(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
   std::copy_n(ip + 8, 16, r.tcp.tuple.remote.bytes.begin());
   std::copy_n(ip + 24, 16, r.tcp.tuple.local.bytes.begin());
   r.tcp.ecn = ip[1] >> 4 & 3;
+  r.dscp = static_cast<std::uint8_t>((ip[0] & 15) << 2 | ip[1] >> 6);
   r.tcp.payload_offset = ethernet_bytes + p.offset;
   is(parse_tcp(ip + p.offset, p.length, verify, verify ? pseudo_header6_sum(ip, protocol_tcp, p.length) : 0,
                r.tcp));

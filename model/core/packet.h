@@ -74,6 +74,7 @@ struct parsed_frame {
   mac_address source_mac{};
   mac_address destination_mac{};
   segment tcp;            // kind tcp
+  std::uint8_t dscp = 0;  // kind tcp: differentiated services (RFC 2474)
   ip_address sender_ip;   // arp_*, icmp: source; neighbor_advertisement: the address that is advertised
   ip_address target_ip;   // arp_*, icmp: destination; neighbor_solicitation: the address that is asked for
   mac_address station{};  // arp_*, neighbor_*: where sender_ip is; zero: the frame does not say

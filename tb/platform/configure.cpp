@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "model/core/rng.h"
+#include "tb/scenario/group_match.h"
 
 namespace understudy::tb {
 
@@ -34,6 +35,7 @@ adapter_config adapter_of(const scenario& s) {
   c.mutants.skip_record_number = s.has_mutant("skip_record_number");
   c.mutants.fetch_beyond_tail = s.has_mutant("fetch_beyond_tail");
   c.mutants.data_before_announcement = s.has_mutant("data_before_announcement");
+  c.mutants.hold_for_ever = s.has_mutant("hold_for_ever");
   c.mutants.overrun_ring = s.has_mutant("overrun_ring");
   c.dma.mps = s.pcie.mps;
   c.dma.mrrs = s.pcie.mrrs;
@@ -129,6 +131,33 @@ eth_link_config adapter_link_of(const scenario& s) {
   return c;
 }
 
+static host::group_config group_of(const memory_group& g) {
+  const group_rule r = parse_group_match(g.match).rule;
+  const auto given = [&r](std::uint16_t term, auto value) {
+    return r.terms & term ? std::optional(value) : std::nullopt;
+  };
+  host::group_config c;
+  c.local_port = given(US_TERM_LOCAL_PORT, r.local_port);
+  c.vlan = given(US_TERM_VLAN, r.vlan);
+  c.dscp = given(US_TERM_DSCP, r.dscp);
+  c.process = given(US_TERM_PROCESS, r.process);
+  c.set = given(US_TERM_SET, r.set);
+  c.priority = given(US_TERM_PRIORITY, r.priority);
+  c.size_class = given(US_TERM_SIZE_CLASS, r.size_class);
+  std::copy(r.local.bytes.begin(), r.local.bytes.end(), c.local_ip);
+  std::copy(r.remote.bytes.begin(), r.remote.bytes.end(), c.remote_ip);
+  c.local_prefix = r.local_prefix;
+  c.remote_prefix = r.remote_prefix;
+  c.buffers = g.buffers;
+  c.bytes = g.bytes;
+  c.borrow = g.borrow;
+  c.limit = g.limit;
+  c.low = g.low;
+  c.high = g.high;
+  c.quota = static_cast<std::uint16_t>(g.quota);
+  return c;
+}
+
 host::driver_config driver_of(const scenario& s, const mac_address& mac,
                               const std::vector<station_address>& addresses, std::uint32_t connections) {
   host::driver_config c;
@@ -137,6 +166,12 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac,
   c.buffer_bytes = s.memory.buffer_bytes;
   c.receive_buffer = s.memory.receive_buffer;
   c.send_buffer = s.memory.send_buffer;
+  for (const memory_group& g : s.memory.groups) c.groups.push_back(group_of(g));
+  c.hold_bytes = s.memory.hold_bytes;
+  c.hold_count = s.memory.hold_count;
+  c.hold_us = s.memory.hold_us;
+  c.expedite = s.memory.expedite;
+  c.wait_us = s.memory.wait_us;
   c.announce_count = s.establish.batch;
   c.announce_age_us = s.establish.age_us;
   c.commit = s.establish.commit == "lazy"              ? US_COMMIT_LAZY

@@ -6,6 +6,7 @@
 
 #include "host_sw/sockets/sockets.h"
 #include "tb/platform/host_machine.h"
+#include "tb/platform/lent_memory.h"
 
 namespace understudy::tb {
 
@@ -13,13 +14,18 @@ namespace {
 
 class socket_stream : public stream {
  public:
-  socket_stream(host::sockets& s, int fd, stream_user* user) : sockets_(s), fd_(fd), user_(user) {}
+  socket_stream(host::sockets& s, int fd, stream_user* user, const stream_memory& use)
+      : sockets_(s), fd_(fd), user_(user), use_(use) {
+    if (use.zero_copy_send || use.zero_copy_receive) lent_ = std::make_unique<lent_memory>(s, fd, use);
+  }
 
   std::size_t write(std::span<const std::uint8_t> bytes) override {
+    if (use_.zero_copy_send) return lent_->write(bytes);
     const auto n = sockets_.send(fd_, bytes.data(), bytes.size());
     return n > 0 ? static_cast<std::size_t>(n) : 0;
   }
   std::size_t read(std::span<std::uint8_t> room) override {
+    if (use_.zero_copy_receive) return lent_->read(room);
     const auto n = sockets_.recv(fd_, room.data(), room.size());
     return n > 0 ? static_cast<std::size_t>(n) : 0;
   }
@@ -31,10 +37,12 @@ class socket_stream : public stream {
     if (done_) return;
     if (events & host::ev_connected && !open_) {
       open_ = true;
+      if (lent_) lent_->open();
       user_->on_open();
     }
     if (events & host::ev_error) {
       done_ = true;
+      if (lent_) lent_->close();
       int e = 0;
       sockets_.getsockopt(fd_, host::socket_option::error, &e);
       user_->on_error(e == ECONNRESET     ? "reset"
@@ -54,9 +62,10 @@ class socket_stream : public stream {
         }
       }
     }
-    if (events & host::ev_writable) user_->on_writable();
+    if (events & host::ev_writable && (!use_.zero_copy_send || lent_->has_room_again())) user_->on_writable();
     if (events & host::ev_closed) {
       done_ = true;
+      if (lent_) lent_->close();
       user_->on_closed();
     }
   }
@@ -68,6 +77,8 @@ class socket_stream : public stream {
   host::sockets& sockets_;
   int fd_;
   stream_user* user_;
+  stream_memory use_;
+  std::unique_ptr<lent_memory> lent_;  // null: everything is copied
   bool open_ = false;
   bool eof_ = false;
   bool done_ = false;
@@ -75,7 +86,8 @@ class socket_stream : public stream {
 
 class socket_streams : public host_streams {
  public:
-  socket_streams(host_machine& machine, host::driver& d) : machine_(machine), sockets_(d) {
+  socket_streams(host_machine& machine, host::driver& d, const stream_memory& use)
+      : machine_(machine), sockets_(d), use_(use) {
     sockets_.set_notifier(&socket_streams::notified, this);
   }
   int listen(std::uint16_t port, unsigned backlog, bool failover, acceptor accept) override {
@@ -95,6 +107,7 @@ class socket_streams : public host_streams {
 
   host_machine& machine_;
   host::sockets sockets_;
+  stream_memory use_;
   std::vector<std::unique_ptr<socket_stream>> by_fd_;
   std::vector<acceptor> acceptors_;  // by fd
   std::vector<unsigned> pending_;    // events by fd
@@ -145,7 +158,7 @@ void socket_streams::dispatch() {
 socket_stream& socket_streams::new_stream(int fd, stream_user* user) {
   const auto i = static_cast<std::size_t>(fd);
   if (i >= by_fd_.size()) by_fd_.resize(i + 1);
-  by_fd_[i] = std::make_unique<socket_stream>(sockets_, fd, user);
+  by_fd_[i] = std::make_unique<socket_stream>(sockets_, fd, user, use_);
   return *by_fd_[i];
 }
 
@@ -154,6 +167,7 @@ int socket_streams::listen_as(std::uint16_t port, unsigned backlog, bool failove
   const int fd = sockets_.socket();
   if (fd < 0) return fd;
   sockets_.setsockopt(fd, host::socket_option::failover, failover);
+  sockets_.setsockopt(fd, host::socket_option::direct_receive, use_.zero_copy_receive);
   sockets_.setsockopt(fd, host::socket_option::speaks_first, speaks_first);
   host::socket_address any;
   any.port = port;
@@ -171,6 +185,7 @@ stream* socket_streams::connect(const ip_address& peer, std::uint16_t port, std:
   const int fd = sockets_.socket();
   if (fd < 0) return nullptr;
   sockets_.setsockopt(fd, host::socket_option::failover, failover);
+  sockets_.setsockopt(fd, host::socket_option::direct_receive, use_.zero_copy_receive);
   host::socket_address a;
   a.port = local_port;
   if (sockets_.bind(fd, a) != 0) return nullptr;
@@ -183,8 +198,9 @@ stream* socket_streams::connect(const ip_address& peer, std::uint16_t port, std:
 
 }  // namespace
 
-std::unique_ptr<host_streams> make_socket_streams(host_machine& machine, host::driver& d) {
-  return std::make_unique<socket_streams>(machine, d);
+std::unique_ptr<host_streams> make_socket_streams(host_machine& machine, host::driver& d,
+                                                  const stream_memory& use) {
+  return std::make_unique<socket_streams>(machine, d, use);
 }
 
 }  // namespace understudy::tb

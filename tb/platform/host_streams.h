@@ -10,6 +10,7 @@
 #include "host_sw/driver/driver.h"
 #include "host_sw/hal/hal.h"
 #include "model/core/inet.h"
+#include "tb/platform/lent_memory.h"
 #include "tb/workload/stream.h"
 
 namespace understudy::tb {
@@ -35,7 +36,8 @@ class host_streams {
 };
 
 // Over the sockets of our driver.
-std::unique_ptr<host_streams> make_socket_streams(host_machine& machine, host::driver& d);
+std::unique_ptr<host_streams> make_socket_streams(host_machine& machine, host::driver& d,
+                                                  const stream_memory& use = {});
 
 // What runs on a host; `streams` may use `driver` and goes first.
 struct host_software {

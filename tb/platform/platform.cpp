@@ -123,14 +123,19 @@ void platform::add_host(host_side& h, const scenario& s, const std::string& name
     config.heartbeat_us = 0;
     config.failover = false;
     config.mutants = {};
+    config.groups.clear();
+    config.hold_us = 0;
   }
+  const stream_memory use{s.memory.send == "zero_copy", s.memory.receive == "zero_copy",
+                          s.memory.receive_buffer, s.memory.send_buffer,
+                          &h == &main && s.has_mutant("touch_lent_memory")};
   if (software) {
     host_software own = software(*h.machine, config);
     h.driver = std::move(own.driver);
     h.streams = std::move(own.streams);
   } else {
     auto driver = std::make_unique<host::driver>(*h.machine, config);
-    h.streams = make_socket_streams(*h.machine, *driver);
+    h.streams = make_socket_streams(*h.machine, *driver, use);
     h.driver = std::move(driver);
   }
 }

@@ -46,6 +46,29 @@ one of `at`, `at_fraction` and `at_event`.
   When: the event with this number has happened; numbers are those of the run's event log.
 )";
 
+constexpr std::string_view group_keys = R"(
+## [[memory.group]]
+
+Each `[[memory.group]]` table is a group of receive buffers for the connections that match; up to 15 of them, beside the default
+group, which serves all others. The most specific group wins: of two that can match one connection, one must contain the other.
+
+* `memory.group.match` (string or table; no default): `port N`, `local PREFIX`, `remote PREFIX`, `vlan N`, `dscp N`, `process N`,
+  `set N`, `priority N`, `size_class N`, all of which must hold.
+  `"port 80 remote 10.0.0.0/8"`: the local port is 80 and the peer is in 10.0.0.0/8.
+* `memory.group.buffers` (integer; default `64`): 1 to 65536.
+  Buffers of the group.
+* `memory.group.size` (size; default `"16 KiB"`): 1 KiB to 1 MiB, at least `adapter.mtu`.
+  Bytes of one.
+* `memory.group.borrow` (true or false; default `false`).
+  Take buffers of the default group when there are none left; otherwise windows close until some come back.
+* `memory.group.limit` (size; default 0): 0 B to 1 GiB.
+  Bytes that one connection is granted ahead of its reader; 0: `memory.receive_buffer`.
+* `memory.group.low`, `memory.group.high` (integers; default 0): low to high to buffers.
+  With fewer free buffers than `low`, until there are `high` again, only connections without a window get one.
+* `memory.group.quota` (integer; default 0): 0 to 65535.
+  Connections not yet announced to the host that may hold one of its buffers; 0: no limit.
+)";
+
 }  // namespace
 
 std::string describe_parameters() {
@@ -66,7 +89,7 @@ std::string describe_parameters() {
   }
   std::vector<std::string> kinds;
   for (const auto& k : fault_kinds()) kinds.push_back(fmt::format("`\"{}\"`", k.name));
-  return out + fmt::format(fmt::runtime(fault_keys), fmt::join(kinds, ", "));
+  return out + std::string(group_keys) + fmt::format(fmt::runtime(fault_keys), fmt::join(kinds, ", "));
 }
 
 std::string describe_topology(const scenario& s) {

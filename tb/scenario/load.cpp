@@ -1,6 +1,7 @@
 #include "tb/scenario/load.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <sstream>
 
+#include "tb/scenario/group_match.h"
 #include "tb/scenario/parameters.h"
 #include "tb/scenario/quantity.h"
 #include "tb/scenario/value.h"
@@ -37,6 +39,7 @@ struct reading {
   scenario values;
   origins from;
   std::vector<std::string> fault_from;  // by fault
+  std::vector<std::string> group_from;  // by memory group
 };
 
 struct place {
@@ -81,7 +84,7 @@ void make_paths_absolute_from(const fs::path& folder, std::vector<std::string>& 
 void read_parameter(const std::string& key, const toml::node& n, const place& at, reading& r) {
   const parameter* p = find_parameter(key);
   if (!p) {
-    std::vector<std::string_view> known{"fault"};
+    std::vector<std::string_view> known{"fault", "memory.group"};
     for (const auto& k : parameters()) known.push_back(k.key);
     const std::string near = nearest(key, known);
     fail(at.of(n), key,
@@ -192,6 +195,105 @@ void read_faults(const toml::node& n, const place& at, reading& r) {
   }
 }
 
+// ---- [[memory.group]]
+
+std::uint64_t group_number(const toml::node& n, const std::string& where, const std::string& key,
+                           std::optional<quantity> unit, std::uint64_t least, std::uint64_t most) {
+  const bool counted = !unit;
+  const auto text = [&](std::uint64_t v) { return unit ? quantity_text(v, *unit) : fmt::format("{}", v); };
+  const std::string allowed =
+      fmt::format("allowed: {}{} to {}", counted ? "an integer from " : "", text(least), text(most));
+  std::uint64_t value = 0;
+  if (n.is_integer() && n.as_integer()->get() >= 0) {
+    value = static_cast<std::uint64_t>(n.as_integer()->get());
+  } else if (n.is_string() && unit) {
+    const quantity_value v = parse_quantity(n.as_string()->get(), *unit);
+    if (!v.error.empty()) fail(where, key, fmt::format("{}, {}", v.error, allowed));
+    value = v.value;
+  } else {
+    fail(where, key, fmt::format("has the wrong type, {}", allowed));
+  }
+  if (value < least || value > most)
+    fail(where, key, fmt::format("{} is out of range, {}", text(value), allowed));
+  return value;
+}
+
+// A string of words, or a table of the same words.
+std::string match_text(const toml::node& n, const std::string& where, const std::string& key) {
+  if (const auto* s = n.as_string()) return s->get();
+  const toml::table* t = n.as_table();
+  if (!t)
+    fail(where, key,
+         "has the wrong type, allowed: a string such as \"port 80 remote 10.0.0.0/8\" or a table");
+  std::string text;
+  for (const auto& [word, v] : in_order(*t)) {
+    if (!v->is_string() && !v->is_integer())
+      fail(where, fmt::format("{}.{}", key, word), "has the wrong type, allowed: a string or an integer");
+    text += fmt::format("{}{} {}", text.empty() ? "" : " ", word,
+                        v->is_string() ? v->as_string()->get() : fmt::format("{}", v->as_integer()->get()));
+  }
+  return text;
+}
+
+void read_group_key(std::string_view name, const toml::node& n, const std::string& where, memory_group& g) {
+  const std::string key = fmt::format("memory.group.{}", name);
+  const auto number = [&](std::optional<quantity> unit, std::uint64_t least, std::uint64_t most) {
+    return static_cast<std::uint32_t>(group_number(n, where, key, unit, least, most));
+  };
+  if (name == "match") {
+    g.match = match_text(n, where, key);
+    if (const group_match m = parse_group_match(g.match); !m.error.empty()) fail(where, key, m.error);
+  } else if (name == "buffers") {
+    g.buffers = number(std::nullopt, 1, 65536);
+  } else if (name == "size") {
+    g.bytes = number(quantity::size, 1024, 1024 * 1024);
+    if (g.bytes % 1024)
+      fail(where, key, fmt::format("{} is no multiple of 1 KiB, allowed: whole KiB", g.bytes));
+  } else if (name == "borrow") {
+    if (!n.is_boolean()) fail(where, key, "has the wrong type, allowed: true or false");
+    g.borrow = n.as_boolean()->get();
+  } else if (name == "limit") {
+    g.limit = number(quantity::size, 0, 1u << 30);
+  } else if (name == "low") {
+    g.low = number(std::nullopt, 0, 65536);
+  } else if (name == "high") {
+    g.high = number(std::nullopt, 0, 65536);
+  } else if (name == "quota") {
+    g.quota = number(std::nullopt, 0, 65535);
+  } else {
+    constexpr std::string_view known[] = {"match", "buffers", "size", "borrow",
+                                          "limit", "low",     "high", "quota"};
+    const std::string near = nearest(name, known);
+    fail(where, key,
+         near.empty() ? fmt::format("unknown key, allowed: {}", fmt::join(known, ", "))
+                      : fmt::format("unknown key, nearest allowed: memory.group.{}", near));
+  }
+}
+
+// Replaces all groups read before.
+void read_groups(const toml::node& n, const place& at, reading& r) {
+  const toml::array* list = n.as_array();
+  if (!list) fail(at.of(n), "memory.group", "has the wrong type, allowed: [[memory.group]] tables");
+  r.values.memory.groups.clear();
+  r.group_from.clear();
+  for (const auto& item : *list) {
+    const std::string where = at.of(item);
+    const toml::table* t = item.as_table();
+    if (!t) fail(where, "memory.group", "has the wrong type, allowed: [[memory.group]] tables");
+    memory_group g;
+    for (const auto& [k, v] : in_order(*t)) read_group_key(k, *v, at.of(*v), g);
+    if (g.match.empty())
+      fail(where, "memory.group.match",
+           "is missing, allowed: a string such as \"port 80 remote 10.0.0.0/8\"");
+    if (g.low > g.high || g.high > g.buffers)
+      fail(where, "memory.group.low",
+           fmt::format("{} and high {} are out of order, allowed: low to high to buffers = {}", g.low, g.high,
+                       g.buffers));
+    r.values.memory.groups.push_back(std::move(g));
+    r.group_from.push_back(where);
+  }
+}
+
 bool is_group(std::string_view prefix) {
   for (const auto& p : parameters())
     if (p.key.size() > prefix.size() && p.key.substr(0, prefix.size()) == prefix &&
@@ -205,6 +307,8 @@ void read_table(const toml::table& t, const std::string& prefix, const place& at
     const std::string key = prefix.empty() ? k : fmt::format("{}.{}", prefix, k);
     if (key == "fault")
       read_faults(*n, at, r);
+    else if (key == "memory.group")
+      read_groups(*n, at, r);
     else if (n->is_table() && is_group(key))
       read_table(*n->as_table(), key, at, r);
     else
@@ -254,6 +358,11 @@ void apply_set(const std::string& set, reading& r) {
     read_faults(
         *parse_set_value(key, value, "a list such as [{kind = \"kill\", at_fraction = 0.5}]").get("v"), at,
         r);
+    return;
+  }
+  if (key == "memory.group") {
+    read_groups(*parse_set_value(key, value, "a list such as [{match = \"port 80\", buffers = 64}]").get("v"),
+                at, r);
     return;
   }
   const parameter* p = find_parameter(key);
@@ -324,6 +433,31 @@ void check_workload(const checker& c) {
                         s.adapter.tcp.max_connections));
 }
 
+void check_groups(const reading& r) {
+  const scenario& s = r.values;
+  if (s.memory.groups.size() >= US_GROUPS)
+    fail(r.group_from[US_GROUPS - 1], "memory.group",
+         fmt::format("{} groups are too many, allowed: at most {}", s.memory.groups.size(), US_GROUPS - 1));
+  group_rules rules;
+  for (std::size_t i = 0; i < s.memory.groups.size(); ++i) {
+    const memory_group& g = s.memory.groups[i];
+    const std::uint32_t segment = s.adapter.tcp.mtu;
+    if (g.bytes < segment)
+      fail(r.group_from[i], "memory.group.size",
+           fmt::format("{} holds less than a segment, allowed: at least adapter.mtu = {}", g.bytes, segment));
+    const us_status status = rules.set(static_cast<unsigned>(i + 1), parse_group_match(g.match).rule);
+    if (status == US_ERR_BAD_ADDRESS)
+      fail(r.group_from[i], "memory.group.match",
+           fmt::format("\"{}\" matches nothing, allowed: prefixes of one family", g.match));
+    if (status != US_OK)
+      fail(r.group_from[i], "memory.group.match",
+           fmt::format(
+               "\"{}\" is ambiguous beside a group before it, allowed: groups of which one contains the "
+               "other, or that have no connection in common",
+               g.match));
+  }
+}
+
 void check_order(const checker& c, const char* low, picos low_value, const char* high, picos high_value) {
   if (low_value > high_value)
     c.blame(low, high,
@@ -336,6 +470,7 @@ void check_together(const reading& r, const load_checks& checks) {
   const checker c{r};
   const scenario& s = r.values;
   check_workload(c);
+  check_groups(r);
   const tcp_config& t = s.adapter.tcp;
   check_order(c, "adapter.rto_min", t.rto_min, "adapter.rto_max", t.rto_max);
   check_order(c, "adapter.rto_initial", t.rto_initial, "adapter.rto_max", t.rto_max);

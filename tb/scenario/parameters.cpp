@@ -33,7 +33,7 @@ constexpr parameter table[] = {
      "reuse_isn|lost_wakeup|shifted_payload|stale_rcv_nxt|ack_regress|ack_fin_early|resend_other_bytes|"
      "ignore_window|write_outside|leak_buffer|cross_connection|skip_record_number|fetch_beyond_tail|"
      "interrupt_overtakes|overrun_ring|lose_retransmit|slow_recovery|trust_index|hoard_window|lose_persist|"
-     "answer_acks|false_alarm|data_before_announcement",
+     "answer_acks|false_alarm|data_before_announcement|hold_for_ever|touch_lent_memory|lose_group_buffer",
      "Deliberate defects of adapter or driver, each of which a monitor must catch; such a run is expected to "
      "fail."},
 
@@ -110,7 +110,8 @@ constexpr parameter table[] = {
     {"switch.queue_bytes", size, AT(ethernet_switch.queue_bytes), "16 KiB", "1 GiB", "",
      "Frames that wait at an output port of the switch, at most; more are dropped."},
 
-    {"adapter.rtl", word_list, AT(adapter.rtl), "", "", "checksum|dma_engine",
+    {"adapter.rtl", word_list, AT(adapter.rtl), "", "",
+     "checksum|dma_engine",
      "Blocks that run as Verilated RTL in place of their C++ twins; the behaviour is the same, the run "
      "slower."},
     {"adapter.connections", integer, AT(adapter.tcp.max_connections), "1", "1048576", "",
@@ -338,6 +339,30 @@ constexpr parameter table[] = {
      "Bytes that the driver keeps for a connection until the peer has acknowledged them."},
     {"memory.pool_buffers", integer, AT(memory.pool_buffers), "0", "65536", "",
      "Receive buffers posted for whichever connection comes next."},
+    {"memory.send", word, AT(memory.send), "", "", "buffered|zero_copy",
+     "How the replay's streams send: copied into the driver's memory, or from where the application has "
+     "them, "
+     "which then keeps them until the peer has acknowledged them."},
+    {"memory.receive", word, AT(memory.receive), "", "", "buffered|zero_copy",
+     "How they receive: from the driver's buffers, or in buffers that the application lends, at least a "
+     "window "
+     "ahead of the stream."},
+    {"memory.hold_bytes", size, AT(memory.hold_bytes), "0 B", "1 GiB", "",
+     "Received bytes of a connection that the adapter holds back, to hand them over with one DMA write and "
+     "record "
+     "for each run of consecutive ones; as many are handed over at once. 0: no limit."},
+    {"memory.hold_count", integer, AT(memory.hold_count), "0", "65535", "",
+     "The same in segments. 0: no limit."},
+    {"memory.hold_us", integer, AT(memory.hold_us), "0", "1000000", "",
+     "Microseconds that received data is held back, at most half of adapter.delayed_ack, for it is not "
+     "acknowledged meanwhile. 0: nothing is held back, whatever count and bytes say."},
+    {"memory.expedite", boolean, AT(memory.expedite), "", "", "",
+     "Pushed and urgent data is handed over at once, behind what is held of its connection. Data that ends a "
+     "stream or fills its window, and what a socket has asked for, always is."},
+    {"memory.wait_us", integer, AT(memory.wait_us), "0", "1000000", "",
+     "Microseconds that data of a zero-copy connection waits for a lent buffer before it goes into one of "
+     "the "
+     "driver's, from where it is copied. 100: a few interrupts and system calls."},
     {"memory.record_entries", integer, AT(memory.record_entries), "", "",
      "16|32|64|128|256|512|1024|2048|4096|8192|16384|32768|65536",
      "Entries of the table that an adapter writes commit records into; when it is full, records wait in the "
@@ -433,6 +458,9 @@ constexpr mutant mutant_table[] = {
     {"lose_persist", "The persist timer never fires."},
     {"answer_acks", "Every ACK is answered by an ACK."},
     {"false_alarm", "The application hears of a reset where the connection closed in order."},
+    {"hold_for_ever", "What the adapter holds back is handed over when its connection ends, and not before."},
+    {"touch_lent_memory", "The application changes bytes that it has lent to be sent."},
+    {"lose_group_buffer", "A buffer that comes back is counted in another group than its own."},
     {"data_before_announcement", "Data of a connection are recorded before the host is told of it."},
 };
 

@@ -145,7 +145,27 @@ struct host_parameters {
   picos restore_connection = 500_ns;
 };
 
+// One [[memory.group]]: receive buffers for the connections that match.
+struct memory_group {
+  std::string match;
+  std::uint32_t buffers = 64;
+  std::uint32_t bytes = 16 * 1024;  // of one buffer
+  bool borrow = false;
+  std::uint32_t limit = 0;  // bytes granted ahead of one reader; 0: memory.receive_buffer
+  std::uint32_t low = 0;
+  std::uint32_t high = 0;
+  std::uint32_t quota = 0;
+};
+
 struct memory_parameters {
+  std::string send = "buffered";     // "buffered", "zero_copy"
+  std::string receive = "buffered";  // "buffered", "zero_copy"
+  std::uint32_t hold_bytes = 0;
+  std::uint32_t hold_count = 0;
+  std::uint32_t hold_us = 0;
+  bool expedite = true;
+  std::uint32_t wait_us = 100;
+  std::vector<memory_group> groups;
   std::uint32_t buffer_bytes = 16 * 1024;
   std::uint32_t receive_buffer = 256 * 1024;
   std::uint32_t send_buffer = 256 * 1024;
