@@ -54,11 +54,12 @@ buf_id buffer_pool::lend(std::uint8_t* cpu, std::uint64_t iova, std::uint32_t by
   return name(index, b.generation);
 }
 
-void buffer_pool::give_back(buf_id id) {
+void buffer_pool::give_back(buf_id id, bool mixed_up) {
   rx_buffer* b = find(id);
   if (!b) return;
   const std::uint32_t index = id.raw & ((1u << index_bits) - 1);
-  (b->holder == buffer_holder::application ? unlent_ : groups_[b->group].free).push_back(index);
+  const std::size_t number = mixed_up ? (b->group + 1) % groups_.size() : b->group;
+  (b->holder == buffer_holder::application ? unlent_ : groups_[number].free).push_back(index);
   b->holder = buffer_holder::nobody;
   b->generation = (b->generation + 1) & ((1u << (32 - index_bits)) - 1);
 }

@@ -36,8 +36,9 @@ class buffer_pool {
   buf_id take(unsigned group, buffer_holder holder, unsigned adapter);
   // A name for memory of an application. Invalid: there are no more names.
   buf_id lend(std::uint8_t* cpu, std::uint64_t iova, std::uint32_t bytes);
-  // Back to nobody; its name is void from now on.
-  void give_back(buf_id id);
+  // Back to nobody; its name is void from now on. `mixed_up`, a deliberate fault: to another group than its
+  // own.
+  void give_back(buf_id id, bool mixed_up = false);
   // Null: no buffer of that name. Any value may be asked for.
   rx_buffer* find(buf_id id);
 

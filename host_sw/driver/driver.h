@@ -46,15 +46,16 @@ struct local_address {
 
 // Deliberate faults of the driver that a test bench must find. All off in use.
 struct driver_mutants {
-  bool no_fence = false;         // the old adapter is not fenced
-  bool no_block = false;         // the substitute receives before its table is loaded
-  bool snd_max_reset = false;    // RESTORE.snd_max = h_una
-  bool free_before_ack = false;  // send bytes are given up when posted
-  bool stale_rcv_nxt = false;    // RESTORE.rcv_nxt = IRS + 1
-  bool leak_buffer = false;      // a receive buffer that was read is never given back
-  bool slow_recovery = false;    // a loading substitute is looked at every 200 ms
-  bool trust_index = false;      // the index in a refusal is believed unseen
-  bool false_alarm = false;      // the user hears of a reset where a connection closed in order
+  bool no_fence = false;           // the old adapter is not fenced
+  bool no_block = false;           // the substitute receives before its table is loaded
+  bool snd_max_reset = false;      // RESTORE.snd_max = h_una
+  bool free_before_ack = false;    // send bytes are given up when posted
+  bool stale_rcv_nxt = false;      // RESTORE.rcv_nxt = IRS + 1
+  bool leak_buffer = false;        // a receive buffer that was read is never given back
+  bool lose_group_buffer = false;  // a buffer that comes back is counted in another group than its own
+  bool slow_recovery = false;      // a loading substitute is looked at every 200 ms
+  bool trust_index = false;        // the index in a refusal is believed unseen
+  bool false_alarm = false;        // the user hears of a reset where a connection closed in order
 };
 
 // Which connections use the receive buffers of a group, and how many there are. What is absent matches any.
@@ -92,7 +93,7 @@ struct driver_config {
   std::uint32_t hold_count = 0;        // the same in segments
   std::uint32_t hold_us = 0;           // for so long at most; 0: nothing is held back
   bool expedite = true;                // pushed and urgent data is not held back
-  std::uint32_t wait_us = 100;         // data waits for a buffer of its application, before it takes another
+  std::uint32_t wait_us = 500;         // data waits for a buffer of its application, before it takes another
   std::uint32_t heartbeat_us = 100;    // 0: no heartbeat, no check
   std::uint32_t heartbeat_misses = 2;  // periods without a beat that mean failure
   std::uint32_t announce_count = 32;   // connections announced together, 1 to 1024

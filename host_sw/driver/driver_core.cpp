@@ -393,7 +393,7 @@ void driver_core::give_back(buf_id id) {
   const rx_buffer* b = buffers.find(id);
   if (!b || b->holder == buffer_holder::application) return;
   const unsigned number = b->group;
-  buffers.give_back(id);
+  buffers.give_back(id, config.mutants.lose_group_buffer);
   rx_group& g = groups[number];
   if (g.scarce && buffers.free(number) >= g.high) g.scarce = false;
   if (current == driver::no_adapter) return;

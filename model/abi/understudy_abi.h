@@ -92,7 +92,7 @@ extern "C" {
   X(HOLD_COUNT, 0x0b4u, rw, 0u, "The same in pieces of payload, one a segment; 0: no limit.")                \
   X(HOLD_US, 0x0b8u, rw, 0u,                                                                                 \
     "Microseconds that received payload is held back at most, and not acknowledged; 0: not at all.")         \
-  X(HOLD_EXPEDITE, 0x0bcu, rw, 1u,                                                                           \
+  X(HOLD_EXPEDITE, 0x0bcu, rw, 0u,                                                                           \
     "Pushed and urgent payload is not held back, nor what was held of its connection. 0: as any other.")     \
   X(WAIT_US, 0x0d0u, rw, 0u,                                                                                 \
     "Microseconds that payload of a US_MEM_DIRECT connection waits for a direct buffer before it takes "     \

@@ -30,6 +30,10 @@ constexpr monitor_sentence sentences[] = {
     {"I-DMA-3", "One adapter sends for a connection; another only after the first is fenced."},
     {"I-DMA-4", "Buffers are conserved: free + posted is all there are, and no send range is left over."},
     {"I-DMA-5", "Bytes of a connection lie in buffers of that connection."},
+    {"I-DMA-6",
+     "A byte of DMA memory is the application's, the driver's or an adapter's: none is lent twice, and an "
+     "application touches only its own."},
+    {"I-DMA-7", "In each group of receive buffers, free + posted + filled is all there are."},
     {"I-Q-1", "Records become visible in the order of their numbers, none missing, each intact."},
     {"I-Q-2", "Doorbells move forward; no descriptor beyond the tail is fetched."},
     {"I-Q-3", "An interrupt is seen after the records it announces."},
@@ -46,6 +50,9 @@ constexpr monitor_sentence sentences[] = {
      "No ACK war, no storm of retransmissions: at most 100 segments in 200 ms that nobody asked for and that "
      "say "
      "nothing new."},
+    {"I-LV-7",
+     "Bytes that an adapter has accepted are handed over within the time that it may hold them back and 10 "
+     "ms."},
     {"I-OB-2",
      "An application hears of every abort of its connection, and of no error where there was none."},
 };
@@ -56,14 +63,16 @@ std::span<const monitor_sentence> monitor_sentences() {
 }
 
 monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters,
-                         std::vector<ip_address> host_ips, picos probe_deadline)
+                         std::vector<ip_address> host_ips, picos probe_deadline, picos handover_deadline)
     : log_(log),
       driver_(driver),
       connections_(memory, adapters, std::move(host_ips), probe_deadline, history_),
+      memory_(driver, adapters, handover_deadline, history_),
       rings_(
           driver, adapters,
           [this](unsigned adapter, const us_record& r, const event& e) {
             connections_.on_record_visible(adapter, r, e);
+            memory_.on_record_visible(adapter, r);
           },
           history_) {
   log.subscribe(this);
@@ -74,12 +83,14 @@ void monitor_set::on_event(const event& e) {
   history_.note(e);
   connections_.on_event(e);
   rings_.on_event(e);
+  memory_.on_event(e);
   if (e.kind != event_kind::recovery_step) return;
   constexpr std::uint64_t fencing = 1, blocked = 2, running = 7;
   if (e.a == fencing && recovery_began_ == never) recovery_began_ = e.at;
   connections_.on_recovery(e.a != running, static_cast<unsigned>(e.b));
   if (e.a == blocked) {
     rings_.on_fenced(e.unit);
+    memory_.on_fenced(e.unit);
     connections_.on_takeover(e.unit);
   }
   if (e.a == running && recovery_began_ != never) {
@@ -94,25 +105,30 @@ void monitor_set::on_event(const event& e) {
 
 void monitor_set::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
   rings_.on_post_buffer(adapter, b, at, length);
+  memory_.on_post_buffer(adapter, b, at, length);
 }
 
 void monitor_set::on_take_back(buf_id b) {
   rings_.on_take_back(b);
+  memory_.on_take_back(b);
   connections_.on_take_back(b);
 }
 
 void monitor_set::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length) {
   rings_.on_send_posted(c, seq_end, at, length);
+  memory_.on_send_posted(c, seq_end, at, length);
   connections_.on_send_posted(c, seq_end, at, length);
 }
 
 void monitor_set::on_send_freed(cid c, seq32 below) {
   connections_.on_send_freed(c, below, log_.count(), now_ps());
   rings_.on_send_freed(c, below);
+  memory_.on_send_freed(c, below);
 }
 
 void monitor_set::on_record(unsigned adapter, const us_record& r) {
   rings_.on_record(adapter, r, log_, connections_.names_wild(adapter, r));
+  memory_.on_record(r);
 }
 
 void monitor_set::on_wrong_byte(const std::string& witness) {
@@ -123,6 +139,7 @@ void monitor_set::on_connection_end(cid c, int error) {
   const bool given_up = driver_.condition() != host::driver_error::none;
   connections_.on_connection_end(c, error, given_up, log_.count(), now_ps());
   rings_.on_connection_end(c);
+  memory_.on_connection_end(c);
 }
 
 void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index) {
@@ -133,6 +150,7 @@ void monitor_set::on_descriptor(unsigned adapter, const us_idt_entry& d, std::ui
 void monitor_set::end_of_run(const application_outcome& o) {
   const picos now = std::max(now_ps(), history_.now());
   rings_.end_of_run(log_.count(), now);
+  memory_.end_of_run(log_.count(), now);
   if (!o.stopped) connections_.end_of_run(log_.count(), now);
   if (o.delivered) rx3_.checked(o.delivered);
   if (o.wrong) rx3_.violated(log_.count(), now, fmt::format("{} bytes wrong or delivered twice", o.wrong));
@@ -152,6 +170,7 @@ std::vector<monitor_result> monitor_set::results() const {
   std::vector<monitor_result> all{rx3_.result(), lv1_.result(), lv4_.result()};
   for (const monitor* m : connections_.monitors()) all.push_back(m->result());
   for (const monitor* m : rings_.monitors()) all.push_back(m->result());
+  for (const monitor* m : memory_.monitors()) all.push_back(m->result());
   std::vector<monitor_result> ordered;
   for (const monitor_sentence& s : sentences) {
     const auto it =

@@ -8,6 +8,7 @@
 #include "model/core/event_log.h"
 #include "model/pcie/host_memory.h"
 #include "tb/monitors/connection_watch.h"
+#include "tb/monitors/memory_watch.h"
 #include "tb/monitors/ring_watch.h"
 
 namespace understudy::tb {
@@ -36,9 +37,9 @@ class monitor_set : public event_observer, public host::driver_observer {
 
   // Judges the host with addresses `host_ips`, whose adapters are units 0 to adapters - 1 of the log.
   // Subscribes itself to both. `probe_deadline`: the longest that a peer with a shut window may hear nothing
-  // (I-LV-3).
+  // (I-LV-3). `handover_deadline`: from the acceptance of bytes to their record (I-LV-7).
   monitor_set(event_log& log, host::any_driver& driver, host_memory& memory, unsigned adapters,
-              std::vector<ip_address> host_ips, picos probe_deadline = 61_s);
+              std::vector<ip_address> host_ips, picos probe_deadline = 61_s, picos handover_deadline = 10_ms);
 
   // An application was given a byte that is not its peer's, or one twice; `witness` says to whom and which.
   void on_wrong_byte(const std::string& witness);
@@ -53,12 +54,18 @@ class monitor_set : public event_observer, public host::driver_observer {
   void on_record(unsigned adapter, const us_record& r) override;
   void on_connection_end(cid c, int error) override;
   void on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index) override;
+  void on_app_memory(iova at, std::uint64_t length) override { memory_.on_app_memory(at, length); }
+  void on_app_memory_gone(iova at) override { memory_.on_app_memory_gone(at); }
+  void on_app_access(iova at, std::uint32_t length, bool write) override {
+    memory_.on_app_access(at, length, write);
+  }
 
  private:
   event_log& log_;
   const host::any_driver& driver_;
   event_history history_;
   connection_watch connections_;
+  memory_watch memory_;
   ring_watch rings_;
   monitor rx3_{"I-RX-3", history_}, lv1_{"I-LV-1", history_}, lv4_{"I-LV-4", history_};
   picos recovery_began_ = never;

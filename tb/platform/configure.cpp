@@ -196,6 +196,7 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac,
   c.mutants.free_before_ack = s.has_mutant("free_before_ack");
   c.mutants.stale_rcv_nxt = s.has_mutant("stale_rcv_nxt");
   c.mutants.leak_buffer = s.has_mutant("leak_buffer");
+  c.mutants.lose_group_buffer = s.has_mutant("lose_group_buffer");
   c.mutants.slow_recovery = s.has_mutant("slow_recovery");
   c.mutants.trust_index = s.has_mutant("trust_index");
   c.mutants.false_alarm = s.has_mutant("false_alarm");

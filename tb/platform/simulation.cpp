@@ -153,6 +153,23 @@ std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform
   return writer;
 }
 
+void count_memory(memory_counts& m, const host_side& h, const scenario& s) {
+  m.copied_bytes = h.driver->counters().copied_bytes;
+  m.fallbacks = h.driver->counters().fallbacks;
+  for (const slot& p : h.slots) {
+    const adapter_counters& c = p.device->counters();
+    m.waits += c.waits;
+    m.holds += c.holds;
+    m.merged += c.merged;
+    m.expedited += c.expedited;
+  }
+  for (const host::any_driver::group_facts& g : h.driver->groups()) {
+    const std::size_t number = m.groups.size();
+    m.groups.push_back({number ? s.memory.groups[number - 1].match : "", g.bytes, g.total, g.free, g.posted,
+                        g.filled, g.most_in_use, g.exhausted, g.borrowed});
+  }
+}
+
 }  // namespace
 
 simulation::simulation(const scenario& s, const run_options& options)
@@ -181,14 +198,16 @@ simulation::simulation(const scenario& s, const run_options& options)
   }
   log_.subscribe(&failovers_);
   if (s.monitors != "off") {
-    monitors_ =
-        std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
-                                      static_cast<unsigned>(platform_.main.slots.size()),
-                                      std::vector{host_ip, host_ip6}, s.adapter.tcp.persist_max + 1_s);
+    monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
+                                              static_cast<unsigned>(platform_.main.slots.size()),
+                                              std::vector{host_ip, host_ip6}, s.adapter.tcp.persist_max + 1_s,
+                                              10_ms + (s.memory.hold_us + s.memory.wait_us) * 1_us);
     timeouts_ = std::make_unique<timeout_log>(platform_);
     announce_latency_ =
         std::make_unique<announce_latency>(log_, *platform_.main.driver, *platform_.main.machine,
                                            static_cast<unsigned>(platform_.main.slots.size()));
+    delivery_latency_ = std::make_unique<delivery_latency>(
+        log_, *platform_.main.driver, static_cast<unsigned>(platform_.main.slots.size()));
     ack_latency_ = std::make_unique<ack_latency>(log_, static_cast<unsigned>(platform_.main.slots.size()));
   }
   log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
@@ -485,6 +504,8 @@ void simulation::count() {
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
 
+  count_memory(result_.memory, platform_.main, s_);
+  if (delivery_latency_) result_.memory.delivery = delivery_latency_->times();
   if (announce_latency_) an.latency = announce_latency_->times();
   if (ack_latency_) result_.ack_latency = ack_latency_->times();
   result_.failovers = failovers_.results();

@@ -10,6 +10,7 @@
 #include "tb/platform/announce_latency.h"
 #include "tb/platform/bus_tap.h"
 #include "tb/platform/connections.h"
+#include "tb/platform/delivery_latency.h"
 #include "tb/platform/event_printer.h"
 #include "tb/platform/failover_log.h"
 #include "tb/platform/fault_schedule.h"
@@ -95,6 +96,7 @@ class simulation {
   std::unique_ptr<bus_tap> bus_tap_;
   std::unique_ptr<timeout_log> timeouts_;
   std::unique_ptr<ack_latency> ack_latency_;
+  std::unique_ptr<delivery_latency> delivery_latency_;
   std::unique_ptr<announce_latency> announce_latency_;
   struct mark {
     std::uint64_t retransmitted_bytes;

@@ -76,6 +76,18 @@ json fault_json(const fault_result& f) {
           {"outcome", f.outcome}};
 }
 
+json group_json(const memory_group_counts& g) {
+  return {{"match", g.match},
+          {"bytes", g.bytes},
+          {"total", g.total},
+          {"free", g.free},
+          {"posted", g.posted},
+          {"filled", g.filled},
+          {"most_in_use", g.most_in_use},
+          {"exhausted", g.exhausted},
+          {"borrowed", g.borrowed}};
+}
+
 template <typename T>
 json list(const std::vector<T>& items, json (*convert)(const T&)) {
   json out = json::array();
@@ -93,6 +105,7 @@ std::string to_json(const run_result& r) {
   const auto& h = r.host_interface;
   const auto& a = r.announce;
   const auto& p = r.pcie;
+  const auto& m = r.memory;
   const json j = {
       {"schema", 1},
       {"status", r.held() ? "held" : "failed"},
@@ -139,6 +152,15 @@ std::string to_json(const run_result& r) {
         {"cookies_taken", a.cookies_taken},
         {"refused_syns", a.refused_syns},
         {"latency_ps", {{"p50", a.latency.p50}, {"p99", a.latency.p99}, {"max", a.latency.max}}}}},
+      {"memory",
+       {{"copied_bytes", m.copied_bytes},
+        {"fallbacks", m.fallbacks},
+        {"waits", m.waits},
+        {"groups", list(m.groups, group_json)},
+        {"holds", m.holds},
+        {"merged", m.merged},
+        {"expedited", m.expedited},
+        {"delivery_latency_ps", {{"p50", m.delivery.p50}, {"p99", m.delivery.p99}}}}},
       {"single_dma", list(r.single_dma, single_dma_json)},
       {"host_interface",
        {{"doorbells", h.doorbells},

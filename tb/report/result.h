@@ -107,6 +107,38 @@ struct announce_counts {
   announce_times latency;           // zeros with monitors = "off"
 };
 
+// From the acceptance of received bytes in an adapter to their record in host memory.
+struct delivery_times {
+  picos p50 = 0;
+  picos p99 = 0;
+};
+
+// A group of receive buffers at the end of the run.
+struct memory_group_counts {
+  std::string match;        // empty: the default group
+  std::uint32_t bytes = 0;  // of one buffer
+  std::uint64_t total = 0;
+  std::uint64_t free = 0;
+  std::uint64_t posted = 0;
+  std::uint64_t filled = 0;
+  std::uint64_t most_in_use = 0;
+  std::uint64_t exhausted = 0;  // times that a connection found none
+  std::uint64_t borrowed = 0;   // from the default group
+};
+
+// How received and sent bytes lay in the memory of the host under test.
+struct memory_counts {
+  std::uint64_t copied_bytes = 0;  // by the host's CPU, between applications and the driver's memory
+  std::uint64_t fallbacks =
+      0;                     // records of data that came into a driver's buffer though its application lends
+  std::uint64_t waits = 0;   // segments that waited for a lent buffer
+  std::uint64_t holds = 0;   // hand-overs of what was held back
+  std::uint64_t merged = 0;  // segments that shared a DMA write and a record with the one before
+  std::uint64_t expedited = 0;  // hand-overs before count, bytes or age
+  delivery_times delivery;      // zeros with monitors = "off"
+  std::vector<memory_group_counts> groups;
+};
+
 // Frames built by the host, of one size and layout: medians of a packet, measured and by the formulas.
 struct single_dma_row {
   std::uint32_t bytes = 0;
@@ -183,6 +215,7 @@ struct run_result {
   std::vector<failover_result> failovers;
   host_interface_counts host_interface;
   announce_counts announce;
+  memory_counts memory;
   pcie_counts pcie;
   ack_latency_times ack_latency;
   std::vector<single_dma_row> single_dma;  // pairs: single, gathered

@@ -102,6 +102,27 @@ std::string speed_line(const run_result& r) {
                      r.frames_per_wall_s(), r.events, r.trace_hash);
 }
 
+// Told where a scenario asks for any of it.
+void add_memory(const memory_counts& m, const scenario& s, std::vector<std::string>& lines) {
+  const memory_parameters& p = s.memory;
+  if (p.send != "buffered" || p.receive != "buffered" || p.hold_us)
+    lines.push_back(
+        labelled("memory", fmt::format("send {}, receive {}; {} bytes copied, {} fallbacks, {} waits", p.send,
+                                       p.receive, m.copied_bytes, m.fallbacks, m.waits)));
+  if (p.hold_us)
+    lines.push_back(labelled(
+        "", fmt::format("{} hand-overs, {} segments merged, {} expedited; delivery us p50 {:.1f} p99 {:.1f}",
+                        m.holds, m.merged, m.expedited, microseconds(m.delivery.p50),
+                        microseconds(m.delivery.p99))));
+  for (const memory_group_counts& g : m.groups)
+    if (!p.groups.empty())
+      lines.push_back(
+          labelled(&g == &m.groups.front() ? "groups" : "",
+                   fmt::format("{}: {} of {} buffers free, at most {} in use, exhausted {}, borrowed {}",
+                               g.match.empty() ? "default" : g.match, g.free, g.total, g.most_in_use,
+                               g.exhausted, g.borrowed)));
+}
+
 std::string next_step(const run_result& r, const scenario& s) {
   const std::string path = s.path.empty() ? "SCENARIO.toml" : s.path;
   if (r.stopped) return "run it again to the end, or with a smaller --set workload.bytes";
@@ -171,6 +192,7 @@ std::string summary_text(const run_result& r, const scenario& s, const std::stri
     lines.push_back(labelled(
         "announced", fmt::format("{} connections in {} bursts, {} interrupts, {} doorbells; {} commit writes",
                                  a.connections, a.bursts, a.interrupts, a.doorbells, a.commit_writes)));
+  add_memory(r.memory, s, lines);
   add_single_dma(r.single_dma, lines);
   lines.push_back(labelled("monitors", monitors_line(r)));
   const std::string violation = first_violation(r);

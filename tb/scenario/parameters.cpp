@@ -33,7 +33,7 @@ constexpr parameter table[] = {
      "reuse_isn|lost_wakeup|shifted_payload|stale_rcv_nxt|ack_regress|ack_fin_early|resend_other_bytes|"
      "ignore_window|write_outside|leak_buffer|cross_connection|skip_record_number|fetch_beyond_tail|"
      "interrupt_overtakes|overrun_ring|lose_retransmit|slow_recovery|trust_index|hoard_window|lose_persist|"
-     "answer_acks|false_alarm|data_before_announcement|hold_for_ever|touch_lent_memory|lose_group_buffer",
+     "answer_acks|false_alarm|hold_for_ever|touch_lent_memory|lose_group_buffer|data_before_announcement",
      "Deliberate defects of adapter or driver, each of which a monitor must catch; such a run is expected to "
      "fail."},
 
@@ -110,8 +110,7 @@ constexpr parameter table[] = {
     {"switch.queue_bytes", size, AT(ethernet_switch.queue_bytes), "16 KiB", "1 GiB", "",
      "Frames that wait at an output port of the switch, at most; more are dropped."},
 
-    {"adapter.rtl", word_list, AT(adapter.rtl), "", "",
-     "checksum|dma_engine",
+    {"adapter.rtl", word_list, AT(adapter.rtl), "", "", "checksum|dma_engine",
      "Blocks that run as Verilated RTL in place of their C++ twins; the behaviour is the same, the run "
      "slower."},
     {"adapter.connections", integer, AT(adapter.tcp.max_connections), "1", "1048576", "",
@@ -362,7 +361,8 @@ constexpr parameter table[] = {
     {"memory.wait_us", integer, AT(memory.wait_us), "0", "1000000", "",
      "Microseconds that data of a zero-copy connection waits for a lent buffer before it goes into one of "
      "the "
-     "driver's, from where it is copied. 100: a few interrupts and system calls."},
+     "driver's, from where it is copied. 500: some tens of interrupts and system "
+     "calls, and nothing beside a delayed ACK."},
     {"memory.record_entries", integer, AT(memory.record_entries), "", "",
      "16|32|64|128|256|512|1024|2048|4096|8192|16384|32768|65536",
      "Entries of the table that an adapter writes commit records into; when it is full, records wait in the "

@@ -164,7 +164,7 @@ struct memory_parameters {
   std::uint32_t hold_count = 0;
   std::uint32_t hold_us = 0;
   bool expedite = true;
-  std::uint32_t wait_us = 100;
+  std::uint32_t wait_us = 500;
   std::vector<memory_group> groups;
   std::uint32_t buffer_bytes = 16 * 1024;
   std::uint32_t receive_buffer = 256 * 1024;

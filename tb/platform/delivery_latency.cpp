@@ -1,0 +1,44 @@
+#include "tb/platform/delivery_latency.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace understudy::tb {
+
+delivery_latency::delivery_latency(event_log& log, const host::any_driver& driver, unsigned adapters)
+    : driver_(driver), waiting_(adapters) {
+  log.subscribe(this);
+}
+
+void delivery_latency::on_event(const event& e) {
+  if (e.unit >= waiting_.size()) return;
+  auto& waiting = waiting_[e.unit];
+  if (e.kind == event_kind::engine_step && e.b >> 32 == US_REC_DATA) {
+    waiting[static_cast<std::uint32_t>(e.a)].push_back({seq32{static_cast<std::uint32_t>(e.b)}, e.at});
+    return;
+  }
+  if (e.kind != event_kind::write_visible || e.length % US_ENTRY_BYTES) return;
+  const host::ring_facts r = driver_.rings(e.unit);
+  if (e.a < r.odt_iova || e.a >= r.odt_iova + std::uint64_t{r.odt_entries} * US_ENTRY_BYTES) return;
+  for (std::uint32_t n = 0; n < e.length; n += US_ENTRY_BYTES) {
+    us_record record;
+    std::memcpy(&record, e.data + n, sizeof record);
+    if (record.type != US_REC_DATA) continue;
+    const auto it = waiting.find(record.cid);
+    if (it == waiting.end()) continue;
+    while (!it->second.empty() && seq32{record.rcv_nxt}.after(it->second.front().seq))
+      samples_.push_back(e.at - it->second.pop_front().at);
+  }
+}
+
+delivery_times delivery_latency::times() const {
+  if (samples_.empty()) return {};
+  std::vector<picos> sorted = samples_;
+  std::sort(sorted.begin(), sorted.end());
+  const auto at = [&](std::size_t percent) {
+    return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
+  };
+  return {at(50), at(99)};
+}
+
+}  // namespace understudy::tb
