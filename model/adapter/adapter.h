@@ -220,7 +220,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
 
   // ---- its place (adapter_memory.cpp)
   picos wait_time() const { return regs_[US_REG_WAIT_US / 4] * 1_us; }
-  std::uint64_t now_cycles() const { return now_ps() / config_.clock_period; }
+  // The clock edge that comes next.
+  std::uint64_t now_cycles() const { return (now_ps() + config_.clock_period - 1) / config_.clock_period; }
   void configure_holding();
   bool give_place(cid c, connection_buffers& b, accepted& a, bool at_once);
   us_record data_record(cid c, const tcp_view& v, const placed& p) const;
