@@ -85,7 +85,11 @@ void fake_adapter::consume() {
 void fake_adapter::take(const us_idt_entry& e) {
   const auto room = [&] {
     return fake_connection::room{e.u.rx.iova_lo | static_cast<std::uint64_t>(e.u.rx.iova_hi) << 32,
-                                 e.u.rx.len, e.u.rx.buf_id, e.u.rx.base_off, 0};
+                                 e.u.rx.len,
+                                 e.u.rx.buf_id,
+                                 e.u.rx.base_off,
+                                 0,
+                                 e.opcode == US_OP_POST_RX && (e.flags & US_RX_DIRECT)};
   };
   switch (e.opcode) {
     case US_OP_POST_POOL:
@@ -105,7 +109,8 @@ void fake_adapter::take(const us_idt_entry& e) {
     }
     case US_OP_POST_RX: {
       fake_connection& c = connections[e.cid];
-      c.rx.push_back(room());
+      const auto at = std::find_if(c.rx.begin(), c.rx.end(), [](const auto& r) { return !r.direct; });
+      c.rx.insert(room().direct ? at : c.rx.end(), room());
       c.edge = e.u.rx.edge;
       break;
     }
@@ -197,11 +202,14 @@ void fake_adapter::peer_opens(std::uint32_t cid, std::uint16_t peer_port, std::u
   us_record r = conn_record(US_REC_EMBRYO, cid);
   if (!protect) r.u.conn.conn &= static_cast<std::uint8_t>(~US_CONN_PROTECTED);
   c.edge = c.rcv_nxt.raw;
-  if (!pool.empty()) {
-    const us_idt_entry e = pool.front();
-    pool.pop_front();
-    c.rx.push_back(
-        {e.u.rx.iova_lo | static_cast<std::uint64_t>(e.u.rx.iova_hi) << 32, e.u.rx.len, e.u.rx.buf_id, 0, 0});
+  r.u.conn.group = group;
+  const auto first =
+      std::find_if(pool.begin(), pool.end(), [this](const us_idt_entry& e) { return e.u.rx.group == group; });
+  if (first != pool.end()) {
+    const us_idt_entry e = *first;
+    pool.erase(first);
+    c.rx.push_back({e.u.rx.iova_lo | static_cast<std::uint64_t>(e.u.rx.iova_hi) << 32, e.u.rx.len,
+                    e.u.rx.buf_id, 0, 0, false});
     c.edge += e.u.rx.len;
     r.snd_wnd = e.u.rx.buf_id;
     r.u.conn.pool_kib = static_cast<std::uint16_t>(e.u.rx.len / 1024);

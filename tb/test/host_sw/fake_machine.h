@@ -29,6 +29,7 @@ struct fake_connection {
   struct room {
     std::uint64_t iova;
     std::uint32_t len, buf_id, base_off, used;
+    bool direct;
   };
   std::deque<room> rx;
   std::uint32_t edge = 0;                      // highest grant
@@ -49,8 +50,9 @@ class fake_adapter {
   std::uint32_t id = US_MAGIC;
   std::uint32_t abi = US_ABI_MAJOR << 16 | US_ABI_MINOR;
   std::uint32_t features = US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE |
-                           US_FEATURE_HEARTBEAT | US_FEATURE_SET_OPTIONS;
+                           US_FEATURE_HEARTBEAT | US_FEATURE_SET_OPTIONS | US_FEATURE_MEMORY;
   std::uint32_t max_connections = 64;
+  std::uint8_t group = 0;  // of buffers, that connections opened from now on belong to
   bool pci_answers = true;
   std::function<void(const us_idt_entry&)> on_descriptor;
   std::function<void()> before_arming;  // between an ODT_HEAD doorbell and its effect
