@@ -121,6 +121,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     cid connection;
     list_store<placed>::list pieces;
     buf_id newest;  // buffer of the newest piece
+    seq32 end;      // sequence number after it
   };
   static constexpr std::uint16_t no_hold = 0xffff;
   struct connection_buffers {

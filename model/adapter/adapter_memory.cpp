@@ -129,6 +129,7 @@ void adapter::hold_back(cid c, connection_buffers& b, const tcp_view& v, placed 
   const hold_verdict verdict = holds_->add(b.hold, p.at.raw, p.length, now_cycles());
   p.merges = verdict.merges && !h.pieces.empty() && h.newest == p.buffer;
   h.newest = p.buffer;
+  h.end = p.end;
   counters_.merged += p.merges;
   // The peer can send no more until this is acknowledged, or somebody waits for it.
   const bool window_closes = v.hard.rcv_adv.minus(p.end) < v.hard.mss;
@@ -146,6 +147,7 @@ void adapter::hand_over(std::uint16_t slot) {
   held& h = held_[slot];
   const cid c = h.connection;
   connection_buffers& b = buffers(c);
+  if (!log(event_kind::engine_step, c.raw, handed_over_step << 32 | h.end.raw)) return;
   const tcp_view v = engine_->view(c);
   const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
   ++counters_.holds;

@@ -291,7 +291,7 @@ void adapter::record_acked() {
 
 void adapter::committed(cid c, seq32 rcv_nxt) {
   if (!engine_->known(c)) return;
-  if (!log(event_kind::engine_step, c.raw, std::uint64_t{0xc0} << 32 | rcv_nxt.raw)) return;
+  if (!log(event_kind::engine_step, c.raw, committed_step << 32 | rcv_nxt.raw)) return;
   engine_->on_committed(now_ps(), c, rcv_nxt);
   after_engine();
 }

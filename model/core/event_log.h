@@ -26,6 +26,13 @@ enum class event_kind : std::uint8_t {
 };
 inline constexpr int event_kinds = 12;
 
+// Step codes of event_kind::engine_step, besides enum us_record_type (with the sequence number that it is
+// about).
+inline constexpr std::uint64_t committed_step =
+    0xc0;  // the host is known to hold everything before the value
+inline constexpr std::uint64_t handed_over_step =
+    0xd0;  // what was held back goes to the host, up to the value
+
 // What event_kind::fault carries in `a`.
 inline constexpr std::uint64_t lost_fault = 0;        // the adapter is lost
 inline constexpr std::uint64_t harmless_fault = 1;    // it goes on as before

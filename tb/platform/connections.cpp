@@ -70,7 +70,7 @@ connections::connections(platform& p, const scenario& s, const replay_set& flows
       host_clock_(*p.main.machine),
       twin_clock_(p.twin ? std::make_unique<cpu_clock>(*p.twin->machine) : nullptr) {
   const replay_options options{s.workload.pace == "capture" ? replay_pace::capture : replay_pace::fast, 0,
-                               phase};
+                               s.workload.message, s.workload.message_interval, phase};
   ends_.resize(flows.size());
   reopened_of_.resize(flows.size());
   for (std::size_t i = 0; i < flows.size(); ++i) {

@@ -13,8 +13,14 @@ delivery_latency::delivery_latency(event_log& log, const host::any_driver& drive
 void delivery_latency::on_event(const event& e) {
   if (e.unit >= waiting_.size()) return;
   auto& waiting = waiting_[e.unit];
-  if (e.kind == event_kind::engine_step && e.b >> 32 == US_REC_DATA) {
-    waiting[static_cast<std::uint32_t>(e.a)].push_back({seq32{static_cast<std::uint32_t>(e.b)}, e.at});
+  if (e.kind == event_kind::engine_step) {
+    const seq32 seq{static_cast<std::uint32_t>(e.b)};
+    if (e.b >> 32 == US_REC_DATA) {
+      waiting[static_cast<std::uint32_t>(e.a)].push_back({seq, e.at, e.at});
+    } else if (e.b >> 32 == handed_over_step) {
+      fifo<accepted>& w = waiting[static_cast<std::uint32_t>(e.a)];
+      for (std::size_t i = 0; i < w.size() && w[i].seq.before(seq); ++i) w[i].handed_over = e.at;
+    }
     return;
   }
   if (e.kind != event_kind::write_visible || e.length % US_ENTRY_BYTES) return;
@@ -26,19 +32,31 @@ void delivery_latency::on_event(const event& e) {
     if (record.type != US_REC_DATA) continue;
     const auto it = waiting.find(record.cid);
     if (it == waiting.end()) continue;
-    while (!it->second.empty() && seq32{record.rcv_nxt}.after(it->second.front().seq))
-      samples_.push_back(e.at - it->second.pop_front().at);
+    while (!it->second.empty() && seq32{record.rcv_nxt}.after(it->second.front().seq)) {
+      const accepted a = it->second.pop_front();
+      samples_.push_back(e.at - a.at);
+      commits_.push_back(e.at - a.handed_over);
+    }
   }
 }
 
-delivery_times delivery_latency::times() const {
-  if (samples_.empty()) return {};
-  std::vector<picos> sorted = samples_;
+namespace {
+delivery_times percentiles(std::vector<picos> sorted) {
+  if (sorted.empty()) return {};
   std::sort(sorted.begin(), sorted.end());
   const auto at = [&](std::size_t percent) {
     return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
   };
   return {at(50), at(99)};
+}
+}  // namespace
+
+delivery_times delivery_latency::times() const {
+  return percentiles(samples_);
+}
+
+delivery_times delivery_latency::commit_times() const {
+  return percentiles(commits_);
 }
 
 }  // namespace understudy::tb

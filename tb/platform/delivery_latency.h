@@ -18,16 +18,20 @@ class delivery_latency : public event_observer {
   delivery_latency(event_log& log, const host::any_driver& driver, unsigned adapters);
   void on_event(const event& e) override;
   delivery_times times() const;
+  // From the hand-over alone: what the way to host memory takes.
+  delivery_times commit_times() const;
 
  private:
   struct accepted {
     seq32 seq;
     picos at;
+    picos handed_over;  // as at, if it was not held back
   };
   const host::any_driver& driver_;
   std::vector<std::unordered_map<std::uint32_t, fifo<accepted>>>
       waiting_;  // by adapter and cid; never walked
   std::vector<picos> samples_;
+  std::vector<picos> commits_;
 };
 
 }  // namespace understudy::tb

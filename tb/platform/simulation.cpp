@@ -505,7 +505,10 @@ void simulation::count() {
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
 
   count_memory(result_.memory, platform_.main, s_);
-  if (delivery_latency_) result_.memory.delivery = delivery_latency_->times();
+  if (delivery_latency_) {
+    result_.memory.delivery = delivery_latency_->times();
+    result_.memory.commit = delivery_latency_->commit_times();
+  }
   if (announce_latency_) an.latency = announce_latency_->times();
   if (ack_latency_) result_.ack_latency = ack_latency_->times();
   result_.failovers = failovers_.results();

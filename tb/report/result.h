@@ -136,6 +136,7 @@ struct memory_counts {
   std::uint64_t merged = 0;  // segments that shared a DMA write and a record with the one before
   std::uint64_t expedited = 0;  // hand-overs before count, bytes or age
   delivery_times delivery;      // zeros with monitors = "off"
+  delivery_times commit;        // of it, from the hand-over on
   std::vector<memory_group_counts> groups;
 };
 

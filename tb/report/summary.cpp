@@ -110,10 +110,11 @@ void add_memory(const memory_counts& m, const scenario& s, std::vector<std::stri
         labelled("memory", fmt::format("send {}, receive {}; {} bytes copied, {} fallbacks, {} waits", p.send,
                                        p.receive, m.copied_bytes, m.fallbacks, m.waits)));
   if (p.hold_us)
-    lines.push_back(labelled(
-        "", fmt::format("{} hand-overs, {} segments merged, {} expedited; delivery us p50 {:.1f} p99 {:.1f}",
-                        m.holds, m.merged, m.expedited, microseconds(m.delivery.p50),
-                        microseconds(m.delivery.p99))));
+    lines.push_back(labelled("", fmt::format("{} hand-overs, {} merged, {} expedited; p50/p99 us: delivery "
+                                             "{:.1f}/{:.1f}, commit {:.1f}/{:.1f}",
+                                             m.holds, m.merged, m.expedited, microseconds(m.delivery.p50),
+                                             microseconds(m.delivery.p99), microseconds(m.commit.p50),
+                                             microseconds(m.commit.p99))));
   for (const memory_group_counts& g : m.groups)
     if (!p.groups.empty())
       lines.push_back(

@@ -65,6 +65,11 @@ constexpr parameter table[] = {
      "Made-up streams: bytes of each connection in each direction. 0: connections open, stay idle, and when "
      "all are open "
      "their peers close them (the host, if the peer is a responder)."},
+    {"workload.message", size, AT(workload.message), "0 B", "1 GiB", "",
+     "Bytes that an application writes at a time, at most, each write pushed by itself. 0: as many as there are and "
+     "fit."},
+    {"workload.message_interval", time, AT(workload.message_interval), "0 ps", "1 s", "",
+     "From one write of an application to its next, at least."},
     {"workload.rounds", integer, AT(workload.rounds), "1", "1000", "",
      "How often the workload is run. Each round opens the same connections between the same ports again, "
      "after every TIME_WAIT "

@@ -43,6 +43,8 @@ struct workload_parameters {
   std::uint32_t connections = 0;  // 0: as captured; without a capture: one
   std::uint32_t active = 0;       // 0: all
   std::uint64_t bytes = 1024 * 1024;
+  std::uint32_t message = 0;  // bytes of one write; 0: as many as there is room for
+  picos message_interval = 0;
   std::uint32_t rounds = 1;
   std::uint32_t phases = 0;
   picos interval = 2_us;

@@ -156,6 +156,18 @@ void replay_end::pump() {
   if (state_ == state::closing && shut_ && eof_) finish(state::complete);
 }
 
+// False: not yet, and pump() will be called then.
+bool replay_end::time_has_come(picos due) {
+  if (clock_.now() >= due) return true;
+  if (timer_set_) return false;
+  timer_set_ = true;
+  clock_.call_at(due, [this] {
+    timer_set_ = false;
+    pump();
+  });
+  return false;
+}
+
 // True when the turn is said to its end.
 bool replay_end::speak(const turn& t) {
   const flow_closing& c = flow_.closing;
@@ -163,23 +175,17 @@ bool replay_end::speak(const turn& t) {
   if (c.has_first && c.first != out_ && turn_ >= c.after_turns && !eof_) return false;
   if (written_ == t.offset && options_.pace == replay_pace::capture) {
     const picos due = options_.origin + flow_.start + t.at;
-    if (clock_.now() < due) {
-      if (!timer_set_) {
-        timer_set_ = true;
-        clock_.call_at(due, [this] {
-          timer_set_ = false;
-          pump();
-        });
-      }
-      return false;
-    }
+    if (!time_has_come(due)) return false;
   }
   const std::uint64_t end = t.offset + t.length;
   while (written_ < end) {
     auto bytes = to_send_.from(written_);
     bytes = bytes.first(std::min<std::uint64_t>(bytes.size(), end - written_));
+    if (options_.message_interval && !time_has_come(next_message_)) return false;
+    if (options_.message) bytes = bytes.first(std::min<std::size_t>(bytes.size(), options_.message));
     const std::size_t took = stream_->write(bytes);
     if (took > 0) last_activity_ = clock_.now();
+    if (options_.message_interval) next_message_ = clock_.now() + options_.message_interval;
     written_ += took;
     if (took < bytes.size()) return false;
   }

@@ -46,6 +46,8 @@ struct replay_options {
   // Pace capture: the instant that stands for the capture's first packet. A connection is then to be opened
   // at origin + flow.start; its turns are due at origin + flow.start + turn.at.
   picos origin = 0;
+  std::uint32_t message = 0;   // bytes of one write, at most; 0: as many as there are
+  picos message_interval = 0;  // from one write to the next, at least
   const std::uint32_t* phase =
       nullptr;  // the phase that is open: turns and FINs of later ones wait; null: all are open
 };
@@ -121,6 +123,7 @@ class replay_end final : public stream_user {
 
  private:
   void pump();
+  bool time_has_come(picos due);
   bool speak(const turn& t);
   bool fin_due() const;
   bool is_open(std::uint32_t phase) const { return !options_.phase || phase <= *options_.phase; }
@@ -143,6 +146,7 @@ class replay_end final : public stream_user {
   bool shut_ = false;
   bool eof_ = false;
   bool closed_ = false;
+  picos next_message_ = 0;
   bool timer_set_ = false;
   bool reading_paused_ = false;
   std::size_t paused_at_ = ~std::size_t{0};  // the turn for which reading was paused last
