@@ -331,7 +331,7 @@ void tcp_engine::kick_restored(picos now) {
       m.send_syn(now, i, true);
     } else {
       m.arm(now, i, timer_kind::kick, m.persist_delay(c));
-      m.env.send({.connection = m.id(c, i), .seq = c.snd_una - 1, .kick = true});
+      m.kick(i);
     }
   }
 }

@@ -147,11 +147,13 @@ struct tcp_engine::impl {
   void send_syn(picos now, index i, bool again);
   void output(picos now, index i);
   void transmit(picos now, index i, std::uint32_t length, bool fin);
+  void kick(index i);
   void probe(index i);
   std::uint32_t send_next(picos now, index i, std::uint32_t room);
   std::uint32_t retransmit(index i, seq32 from, seq32 to);
   seq32 empty_ack_seq(const conn& c, seq32 next) const;
   bool fill_segment(picos now, const tcp_env::send_request& r, index i, segment& out);
+  std::uint32_t window_left(const conn& c) const;
   bool repeats_ack(const conn& c) const;
   std::uint16_t advertise(conn& c, bool syn);
 

@@ -25,15 +25,21 @@ bool tcp_engine::impl::window_update_due(const conn& c) const {
   const seq32 ack = ackable(c);
   const seq32 edge = next_edge(c);
   if (!edge.after(c.rcv_adv)) return false;
-  const std::uint32_t window = c.rcv_adv.after(ack) ? c.rcv_adv.minus(ack) : 0;
-  return window < our_mss(c) ||
+  return window_left(c) < our_mss(c) ||
          edge.minus(c.rcv_adv) >= std::min<std::uint32_t>(2u * our_mss(c), c.rcv_grant.minus(ack) / 2);
 }
 
 // A duplicate ACK that asks for a lost segment: a peer without SACK counts it only if its window is that of
-// the one before (RFC 5681 2).
+// the one before (RFC 5681 2). A window that does not let it send the segment is no use to keep.
 bool tcp_engine::impl::repeats_ack(const conn& c) const {
-  return c.restored && !c.has_sack() && c.gap_below.after(c.rcv_nxt) && ackable(c) == c.last_ack_sent;
+  return c.restored && !c.has_sack() && c.gap_below.after(c.rcv_nxt) && ackable(c) == c.last_ack_sent &&
+         window_left(c) >= our_mss(c);
+}
+
+// Bytes that the peer may still send, as the window field tells it (RFC 7323 2.3: in units of the scale).
+std::uint32_t tcp_engine::impl::window_left(const conn& c) const {
+  const seq32 ack = ackable(c);
+  return c.rcv_adv.after(ack) ? c.rcv_adv.minus(ack) >> c.our_wscale << c.our_wscale : 0;
 }
 
 // The window field of a segment that is about to leave; remembers the edge.
@@ -45,7 +51,7 @@ std::uint16_t tcp_engine::impl::advertise(conn& c, bool syn) {
     return static_cast<std::uint16_t>(window);
   }
   if (!repeats_ack(c)) c.rcv_adv = next_edge(c);
-  std::uint32_t window = c.rcv_adv.after(ack) ? c.rcv_adv.minus(ack) : 0;
+  std::uint32_t window = window_left(c);
   if (config.mutants.shrink_window && counters.segments_out % 4 == 3) window /= 2;
   return static_cast<std::uint16_t>(std::min(window >> c.our_wscale, 65535u));
 }
@@ -75,7 +81,13 @@ void tcp_engine::impl::must_ack(index i) {
 // RFC 5681 4.2).
 void tcp_engine::impl::decide_ack(picos now, index i) {
   conn& c = table.at(i);
-  if (!may_ack(c) || !c.synchronized() || c.kicking) return;
+  if (!may_ack(c) || !c.synchronized()) return;
+  if (c.kicking) {
+    // The kick or its answer may be lost: a peer that waits for the window is not to wait for the next.
+    const bool shut = window_left(c) < our_mss(c) && window_update_due(c);
+    if (c.timer == timer_kind::kick && shut && !std::exchange(c.ack_requested, true)) kick(i);
+    return;
+  }
   const seq32 ack = ackable(c);
   const bool all = ack == c.rcv_nxt;
   const std::uint32_t unacked = ack.after(c.last_ack_sent) ? ack.minus(c.last_ack_sent) : 0;
@@ -168,16 +180,19 @@ void tcp_engine::impl::output(picos now, index i) {
     arm(now, i, timer_kind::persist, persist_delay(c));
 }
 
+// An empty segment before snd_una, which elicits an ACK.
+void tcp_engine::impl::kick(index i) {
+  const conn& c = table.at(i);
+  env.send({.connection = table.id(i), .seq = c.snd_una - 1, .kick = true});
+}
+
 // One byte, or the FIN, at snd_una; nothing there: an empty segment before it. It elicits an ACK whatever the
 // window.
 void tcp_engine::impl::probe(index i) {
   conn& c = table.at(i);
   const bool byte = c.snd_end.after(c.snd_una);
   const bool fin = !byte && c.fin_posted && c.snd_una == c.fin_seq;
-  if (!byte && !fin) {
-    env.send({.connection = table.id(i), .seq = c.snd_una - 1, .kick = true});
-    return;
-  }
+  if (!byte && !fin) return kick(i);
   const bool again = c.snd_una.before(c.snd_high) || c.restored;
   c.rtt_timing = false;
   c.snd_high = later(c.snd_high, c.snd_una + 1);

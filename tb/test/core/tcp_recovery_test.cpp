@@ -37,6 +37,11 @@ struct streaming : rig {
   }
 };
 
+// Shift of the windows that end `a` sends.
+unsigned c_scale(rig& r) {
+  return r.a.view().hard.our_wscale;
+}
+
 TEST(SR_3, an_ack_of_everything_in_flight_as_the_first_segment_moves_una_without_a_storm) {
   streaming r;
   const seq32 in_flight = r.a.view().snd_nxt;
@@ -101,6 +106,59 @@ TEST(SR_3, each_segment_that_the_old_adapter_lost_is_asked_for_by_three_duplicat
   // The last fills the gap: its ACK may wait for the next segment.
   EXPECT_EQ(acks_of_each(false), (std::vector<std::size_t>{5, 4, 4, 4, 0}));
   EXPECT_EQ(acks_of_each(true), (std::vector<std::size_t>{5, 1, 1, 1, 0}));
+}
+
+// A peer without SACK lost a segment with the old adapter, and the window that it knows is 1408 bytes: too
+// small for the 1460 bytes that it is asked for, though the edge behind the scale's rounding is not.
+TEST(SR_3, a_window_too_small_for_the_segment_that_is_asked_for_opens_while_duplicates_ask) {
+  tcp_config c;
+  c.sack = false;
+  c.timestamps = false;
+  rig r(7, c, c);
+  r.connect();
+  r.cut = true;
+  const seq32 first = r.a.view().hard.rcv_nxt;
+  r.a.auto_grant = false;
+  r.a.only().edge = first + 1527;
+  r.a.fail_over();
+  r.a.kick();
+  r.time.run_for(10_us);
+  segment s;
+  s.tuple = {ip_a, ip_b, port_a, port_b};
+  s.flags = tcp_ack;
+  s.seq = first + 1460;  // the answer to the kick: one segment more than the host holds
+  s.ack = r.a.view().hard.snd_una;
+  s.window = 0xffff;
+  r.a.take(s);
+  r.time.run_for(20_us);
+  const auto window = [&r] { return static_cast<std::uint32_t>(r.a.sent.back().s.window) << c_scale(r); };
+  EXPECT_EQ(window(), 1408u);
+  r.a.grant(r.a.newest, first + 60000);
+  r.time.run_for(20_us);
+  EXPECT_GE(window(), 1460u) << "else both wait for each other for ever";
+}
+
+// The kick or its answer is lost; meanwhile the reader makes room.
+TEST(SR_3, a_window_that_opens_while_a_kick_is_unanswered_is_told_at_once) {
+  rig r(7);
+  r.connect();
+  r.cut = true;
+  const seq32 first = r.a.view().hard.rcv_nxt;
+  r.a.auto_grant = false;
+  r.a.only().edge = first + 600;
+  r.a.fail_over();
+  r.a.kick();
+  r.time.run_for(10_us);
+  const auto kicks = [&r] {
+    return std::count_if(r.a.sent.begin(), r.a.sent.end(),
+                         [](const sent_segment& x) { return x.request.kick; });
+  };
+  ASSERT_EQ(kicks(), 1);
+  for (std::uint32_t n = 1; n <= 8; ++n) r.a.grant(r.a.newest, first + 600 + 8192 * n);
+  r.time.run_for(50_us);
+  EXPECT_EQ(kicks(), 2) << "one for all of them";
+  EXPECT_GE(static_cast<std::uint32_t>(r.a.sent.back().s.window) << c_scale(r), 60000u);
+  EXPECT_EQ(r.a.sent.back().s.seq, r.a.view().hard.snd_una - 1) << "in the form that must be answered";
 }
 
 TEST(SR_6, soft_state_starts_afresh) {
