@@ -13,6 +13,8 @@ constexpr std::uint32_t shut_window = 1448;
 // What a receiver tells a peer whose window is shut (RFC 9293 3.8.6.2.2): two segments, or two units of the
 // scale.
 constexpr std::uint32_t worth_telling = 2 * 1460;
+// Duplicates of an ACK that ask for the segment behind it (RFC 5681 3.2).
+constexpr std::uint32_t duplicates_that_ask = 3;
 
 std::uint32_t window(seq32 ack, seq32 edge) {
   return edge.after(ack) ? edge.minus(ack) : 0;
@@ -31,6 +33,7 @@ void connection_watch::check_progress(const event& e, const wire_segment& s, con
   const bool opens = s.has_ack && (!c.edge_known || edge.after(c.edge));
   const bool news = (carries && (!c.ack_sent || s.end().after(c.highest_sent))) || opens ||
                     (s.has_ack && (!c.ack_sent || s.ack.after(c.highest_ack)));
+  if (s.has_ack && c.ack_sent && s.ack.after(c.highest_ack)) c.asked += duplicates_that_ask;
   if (!news) {
     const std::uint32_t count = carries ? ++c.resent : ++c.idle_acks;
     const std::uint32_t most = storm_segments + (carries ? 0 : c.asked);

@@ -23,7 +23,6 @@ class lent_memory {
   lent_memory(host::sockets& s, int fd, const stream_memory& use) : sockets_(s), fd_(fd), use_(use) {}
   lent_memory(const lent_memory&) = delete;
   lent_memory& operator=(const lent_memory&) = delete;
-  ~lent_memory() { close(); }
 
   // The connection is open: lend the receive buffers.
   void open();

@@ -330,6 +330,60 @@ const story stories[] = {
          g.out({tcp_ack, iss + 1, irs + 1, 0, 2000});
        }
      }},
+    {"I-LV-5", "three_duplicates_ask_for_a_segment_and_are_no_storm",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       for (std::uint32_t i = 0; i < connection_watch::storm_segments; ++i) {
+         g.receive(irs + 1 + 10 * i, 10);
+         g.driver_catches_up();
+         for (int n = 0; n < (breach ? 6 : 4); ++n)
+           g.out({tcp_ack, iss + 1, irs + 11 + 10 * i, 0, static_cast<std::uint16_t>(1990 - 10 * i)});
+       }
+     }},
+    {"I-DMA-6", "an_application_keeps_its_hands_off_what_it_has_lent",
+     [](watch_rig& g, bool breach) {
+       const auto r = g.memory.allocate(4096, 64);
+       g.watch.on_app_memory(iova{r.iova}, 4096);
+       g.watch.on_post_buffer(0, buf_id{9}, iova{r.iova}, 1024);
+       g.watch.on_app_access(iova{r.iova + (breach ? 1000 : 1024)}, 100, false);
+       g.watch.on_take_back(buf_id{9});
+     }},
+    {"I-DMA-6",
+     "what_is_being_sent_may_be_read_and_not_be_written",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       const auto r = g.memory.allocate(4096, 64);
+       g.watch.on_app_memory(iova{r.iova}, 4096);
+       g.watch.on_send_posted(cid{the_cid}, seq32{iss + 101}, iova{r.iova}, 100);
+       g.watch.on_app_access(iova{r.iova + 50}, 10, breach);
+       g.watch.on_send_freed(cid{the_cid}, seq32{iss + 1});
+     },
+     {}},
+    {"I-DMA-6", "no_byte_is_lent_twice",
+     [](watch_rig& g, bool breach) {
+       const auto r = g.memory.allocate(8192, 64);
+       g.watch.on_post_buffer(0, buf_id{9}, iova{r.iova}, 4096);
+       g.watch.on_post_buffer(0, buf_id{10}, iova{r.iova + (breach ? 4095 : 4096)}, 1024);
+       g.watch.on_take_back(buf_id{9});
+       g.watch.on_take_back(buf_id{10});
+     }},
+    {"I-DMA-7", "a_group_loses_no_buffer",
+     [](watch_rig& g, bool breach) {
+       g.driver.all_groups = {{.total = 8, .free = 3, .posted = 4, .filled = breach ? 0u : 1u}};
+       g.watch.end_of_run({0, 0, 0, 0, false});
+     }},
+    {"I-LV-7", "what_is_accepted_is_handed_over",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       g.emit(event_kind::engine_step, 0, the_cid, std::uint64_t{US_REC_DATA} << 32 | (irs + 1));
+       g.receive(irs + 1, 100);
+       g.driver_catches_up();
+       g.emit(event_kind::engine_step, 0, the_cid, std::uint64_t{US_REC_DATA} << 32 | (irs + 101));
+       g.now += 11_ms;
+       if (!breach) g.receive(irs + 101, 100);
+       g.driver_catches_up();
+       g.emit(event_kind::engine_step, 0, the_cid, std::uint64_t{US_REC_DATA} << 32 | (irs + 201));
+     }},
     {"I-OB-2", "an_end_in_order_is_no_error",
      [](watch_rig& g, bool breach) {
        g.open();
