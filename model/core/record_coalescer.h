@@ -42,7 +42,7 @@ class record_coalescer {
   static constexpr std::uint32_t op_cycles = 3;
   static constexpr std::uint32_t max_length = 1u << 20;  // of a piece
 
-  // `slots`: 2 to 65536.
+  // `slots`: 2 to 4096.
   explicit record_coalescer(std::uint32_t slots = 256) : slots_(slots) {}
 
   std::uint32_t slots() const { return static_cast<std::uint32_t>(slots_.size()); }
