@@ -112,6 +112,7 @@ module buffer_allocator #(
   assign accept = cmd_valid_i && cmd_ready_o;
 
   // ---- Lists, and what is out
+  // Where a list is empty its ends are what they last were: written into links that nobody follows, unless too many bits are wrong.
   index_t      head_q [Groups];
   index_t      tail_q [Groups];
   index_t      free_q [Groups];
@@ -378,11 +379,14 @@ module buffer_allocator #(
   always_ff @(posedge clk_i) begin
     if (state_q == Sweep) begin
       for (int unsigned g = 0; g < Groups; g++) begin
+        head_q[g] <= '0;
+        tail_q[g] <= '0;
         free_q[g] <= '0;
         out_q[g] <= '0;
         limit_q[g] <= '0;
         lender_q[g] <= NoGroup;
       end
+      unused_head_q <= '0;
       recycled_q <= '0;
       fresh_q <= '0;
       unused_q <= index_t'(Entries);

@@ -16,7 +16,7 @@ buffer_allocator::buffer_allocator(std::uint32_t entries, unsigned id_bits)
       id_bits_(id_bits) {}
 
 void buffer_allocator::reset() {
-  fresh_ = recycled_ = 0;
+  fresh_ = recycled_ = recycled_head_ = 0;
   unused_ = entries_;
   out_ = 0;
   groups_ = {};

@@ -157,6 +157,31 @@ TEST(buffer_allocator_cosim, lost_links_agree) {
   EXPECT_EQ(both.answer.buffer, buffer(50));
 }
 
+// Enough wrong bits make another good code word of a link: what it leads to must be a word in use, and what
+// lies there a buffer that is in a list.
+TEST(buffer_allocator_cosim, links_that_lead_elsewhere_agree) {
+  using code = buffer_allocator::link_code;
+  int lost = 0, ok = 0;
+  for (std::uint64_t elsewhere = 0; elsewhere < 8; ++elsewhere) {
+    pair both;
+    for (std::uint32_t i = 0; i < 4; ++i) both(put(0, buffer(i)), alloc_status::ok);
+    const code::code_type change = code::encode({1 ^ elsewhere});  // the first links to word 1; 4 are in use
+    for (unsigned bit = 0; bit < code::code_bits; ++bit)
+      for (const unsigned copy : {0u, link_bits})
+        if (code::bit(change, bit)) both(flip(0, 0, buffer_bits + copy + bit), alloc_status::ok);
+    both(take(0), elsewhere < 4 ? alloc_status::ok : alloc_status::uncorrectable);
+    for (int i = 0; i < 6; ++i) {
+      allocator_outcome seen;
+      const auto m = compare_allocator(take(0), *both.rtl, *both.twin, &seen);
+      ASSERT_FALSE(m) << m->text;
+      lost += seen.answer.status == alloc_status::uncorrectable;
+      ok += seen.answer.status == alloc_status::ok;
+    }
+  }
+  EXPECT_GT(lost, 0);
+  EXPECT_GT(ok, 0);
+}
+
 // Random commands, some of them wrong; `flips`: the share of commands that wrong a bit, so that words get
 // many wrong ones. In the long run each status must have occurred.
 void random_commands(pair& both, int commands, double flips, std::uint32_t ids, rng& random,
