@@ -1,6 +1,6 @@
 #include "model/core/buffer_allocator.h"
 
-#include <utility>
+#include <algorithm>
 
 namespace understudy {
 
@@ -10,13 +10,17 @@ constexpr std::uint32_t longest = 1u << 20;
 }  // namespace
 
 buffer_allocator::buffer_allocator(std::uint32_t entries, unsigned id_bits)
-    : entries_(entries), present_(((std::size_t{1} << id_bits) + 63) / 64), id_bits_(id_bits) {}
+    : entries_(entries),
+      unused_(entries),
+      present_(((std::size_t{1} << id_bits) + 63) / 64),
+      id_bits_(id_bits) {}
 
 void buffer_allocator::reset() {
-  words_.clear();
-  free_word_ = none;
+  fresh_ = recycled_ = recycled_head_ = 0;
+  unused_ = entries_;
+  out_ = 0;
   groups_ = {};
-  present_.assign(present_.size(), 0);
+  std::fill(present_.begin(), present_.end(), 0);
 }
 
 alloc_answer buffer_allocator::configure(unsigned group, std::uint16_t quota, std::uint8_t lender) {
@@ -29,7 +33,7 @@ alloc_answer buffer_allocator::configure(unsigned group, std::uint16_t quota, st
 
 bool buffer_allocator::present(buf_id id) const {
   const std::uint32_t i = id.raw & index_mask;
-  return present_[i / 64] >> (i % 64) & 1;
+  return i >> id_bits_ == 0 && (present_[i / 64] >> (i % 64) & 1);
 }
 
 void buffer_allocator::set_present(buf_id id, bool v) {
@@ -43,45 +47,88 @@ alloc_status buffer_allocator::check(unsigned group, const pool_buffer& b) const
   if (b.length == 0 || b.length > longest) return alloc_status::bad_length;
   if ((b.id.raw & index_mask) >> id_bits_) return alloc_status::bad_id;
   if (present(b.id)) return alloc_status::double_free;
-  if (free_word_ == none && words_.size() == entries_) return alloc_status::full;
   return alloc_status::ok;
 }
 
-// Words that were never used follow those that came back.
-std::uint32_t buffer_allocator::store(const pool_buffer& b, std::uint32_t next) {
-  std::uint32_t w = free_word_;
-  if (w == none) {
-    w = static_cast<std::uint32_t>(words_.size());
-    words_.emplace_back();
-  } else {
-    free_word_ = words_[w].next;
+// The code is linear: decoding a word gives what was written, changed by what decoding its flips gives.
+buffer_allocator::read_word buffer_allocator::read(std::uint32_t index) const {
+  read_word r{words_[index]};
+  if (flips_.empty()) return r;
+  const flips& f = flips_[index];
+  const auto b = buffer_code::decode(f.buffer);
+  r.buffer = b.status;
+  r.w.buffer.at.raw ^= b.data[0];
+  r.w.buffer.id.raw ^= static_cast<std::uint32_t>(b.data[1]);
+  r.w.buffer.length ^= static_cast<std::uint32_t>(b.data[1] >> 32);
+  const auto first = link_code::decode(f.link[0]);
+  const auto second = link_code::decode(f.link[1]);
+  const bool first_lost = first.status == secded_status::uncorrectable;
+  r.w.next ^= static_cast<std::uint32_t>(first_lost ? second.data[0] : first.data[0]);
+  if (first_lost && second.status == secded_status::uncorrectable)
+    r.link = secded_status::uncorrectable;
+  else if (first.status != secded_status::clean || second.status != secded_status::clean)
+    r.link = secded_status::corrected;
+  return r;
+}
+
+void buffer_allocator::write(std::uint32_t index, const word& w) {
+  words_[index] = w;
+  if (!flips_.empty()) flips_[index] = {};
+}
+
+void buffer_allocator::write_link(std::uint32_t index, std::uint32_t next) {
+  words_[index].next = next;
+  if (!flips_.empty()) flips_[index].link[0] = flips_[index].link[1] = {};
+}
+
+bool buffer_allocator::leads_on(const read_word& r) const {
+  return r.link != secded_status::uncorrectable && r.w.next < fresh_;
+}
+
+// A word for a buffer: the latest that came back, else one that never was used. unused_ > 0; false: the link
+// to the others that came back is lost, and so are they.
+bool buffer_allocator::find_word(std::uint32_t& index) {
+  if (recycled_ == 0) {
+    index = fresh_++;
+    if (words_.size() < fresh_) words_.emplace_back();
+    --unused_;
+    return true;
   }
-  words_[w] = {b, next, {0xff, 0xff}};
-  set_present(b.id, true);
-  return w;
+  index = recycled_head_;
+  const read_word r = read(index);
+  if (recycled_ > 1 && !leads_on(r)) {
+    ++counters_.uncorrectable;
+    unused_ -= recycled_;
+    recycled_ = 0;
+    return false;
+  }
+  counters_.corrected += r.link != secded_status::clean;
+  recycled_head_ = r.w.next;
+  --recycled_;
+  --unused_;
+  return true;
 }
 
 alloc_answer buffer_allocator::put(unsigned number, const pool_buffer& b) {
-  if (const alloc_status s = check(number, b); s != alloc_status::ok) {
+  alloc_status s = check(number, b);
+  if (s == alloc_status::ok && unused_ <= out_) s = alloc_status::full;
+  if (s != alloc_status::ok) {
     counters_.double_frees += s == alloc_status::double_free;
     return {s, quick_cycles};
   }
+  std::uint32_t w = 0;
+  if (!find_word(w)) return {alloc_status::uncorrectable, memory_cycles};
   group& g = groups_[number];
-  const std::uint32_t w = store(b, none);
-  (g.tail == none ? g.head : words_[g.tail].next) = w;
+  write(w, {b, 0});
+  if (g.free)
+    write_link(g.tail, w);
+  else
+    g.head = w;
   g.tail = w;
   ++g.free;
+  set_present(b.id, true);
   ++counters_.puts;
   return {alloc_status::ok, memory_cycles};
-}
-
-void buffer_allocator::drop_head(group& g) {
-  const std::uint32_t w = g.head;
-  g.head = words_[w].next;
-  if (g.head == none) g.tail = none;
-  --g.free;
-  set_present(words_[w].buffer.id, false);
-  words_[w].next = std::exchange(free_word_, w);
 }
 
 taken_buffer buffer_allocator::take(unsigned number) {
@@ -96,7 +143,7 @@ taken_buffer buffer_allocator::take(unsigned number) {
     t.status = alloc_status::over_quota;
     return t;
   }
-  const bool borrows = g.free == 0 && g.lender != US_NO_GROUP && groups_[g.lender].free != 0;
+  const bool borrows = g.free == 0 && g.lender != US_NO_GROUP;
   const unsigned from = borrows ? g.lender : number;
   group& source = groups_[from];
   if (source.free == 0) {
@@ -105,18 +152,27 @@ taken_buffer buffer_allocator::take(unsigned number) {
   }
   t.cycles = memory_cycles;
   t.from = static_cast<std::uint8_t>(from);
-  const word& w = words_[source.head];
-  if (w.flipped[1] != 0xff) {
+  const std::uint32_t w = source.head;
+  const read_word r = read(w);
+  const bool cut = source.free > 1 && !leads_on(r);  // the last one's link is not needed
+  source.free = cut ? 0 : source.free - 1;
+  source.head = r.w.next;
+  write_link(w, recycled_head_);
+  recycled_head_ = w;
+  ++recycled_;
+  ++unused_;
+  if (cut || r.buffer == secded_status::uncorrectable || !present(r.w.buffer.id)) {
     t.status = alloc_status::uncorrectable;
     ++counters_.uncorrectable;
-  } else {
-    counters_.corrected += w.flipped[0] != 0xff;
-    t.buffer = w.buffer;
-    ++g.out;
-    ++counters_.takes;
-    counters_.borrowed += borrows;
+    return t;
   }
-  drop_head(source);
+  counters_.corrected += r.buffer != secded_status::clean || r.link != secded_status::clean;
+  set_present(r.w.buffer.id, false);
+  t.buffer = r.w.buffer;
+  ++g.out;
+  ++out_;
+  ++counters_.takes;
+  counters_.borrowed += borrows;
   return t;
 }
 
@@ -124,37 +180,49 @@ alloc_answer buffer_allocator::settle(unsigned number) {
   if (number >= US_GROUPS) return {alloc_status::bad_group, quick_cycles};
   if (groups_[number].out == 0) return {alloc_status::bad_state, quick_cycles};
   --groups_[number].out;
+  --out_;
   return {alloc_status::ok, quick_cycles};
 }
 
 alloc_answer buffer_allocator::give_back(unsigned number, unsigned from, const pool_buffer& b) {
   if (number >= US_GROUPS) return {alloc_status::bad_group, quick_cycles};
-  if (const alloc_status s = check(from, b); s != alloc_status::ok) {
+  alloc_status s = check(from, b);
+  if (s == alloc_status::ok && groups_[number].out == 0) s = alloc_status::bad_state;
+  if (s == alloc_status::ok && unused_ == 0) s = alloc_status::full;  // only where words were lost
+  if (s != alloc_status::ok) {
     counters_.double_frees += s == alloc_status::double_free;
     return {s, quick_cycles};
   }
-  if (groups_[number].out == 0) return {alloc_status::bad_state, quick_cycles};
+  std::uint32_t w = 0;
+  if (!find_word(w)) return {alloc_status::uncorrectable, memory_cycles};
   --groups_[number].out;
+  --out_;
   group& g = groups_[from];
-  const std::uint32_t w = store(b, g.head);
+  write(w, {b, g.head});
+  if (g.free == 0) g.tail = w;
   g.head = w;
-  if (g.tail == none) g.tail = w;
   ++g.free;
+  set_present(b.id, true);
   return {alloc_status::ok, memory_cycles};
 }
 
 bool buffer_allocator::flip(unsigned number, std::uint32_t n, unsigned bit) {
-  std::uint32_t w = groups_[number].head;
-  for (; w != none && n; --n) w = words_[w].next;
-  if (w == none) return false;
-  std::uint8_t(&f)[2] = words_[w].flipped;
-  if (f[0] == bit) {
-    f[0] = std::exchange(f[1], std::uint8_t{0xff});
-  } else if (f[1] == bit) {
-    f[1] = 0xff;
-  } else {
-    f[f[0] == 0xff ? 0 : 1] = static_cast<std::uint8_t>(bit);
+  if (number > unused_words || bit >= word_bits) return false;
+  if (n >= (number == unused_words ? recycled_ : groups_[number].free)) return false;
+  std::uint32_t w = number == unused_words ? recycled_head_ : groups_[number].head;
+  for (; n; --n) {
+    const read_word r = read(w);
+    if (!leads_on(r)) return false;
+    w = r.w.next;
   }
+  if (flips_.empty()) flips_.resize(entries_);
+  flips& f = flips_[w];
+  if (bit < buffer_code::code_bits)
+    buffer_code::flip(f.buffer, bit);
+  else if (bit -= buffer_code::code_bits; bit < link_code::code_bits)
+    link_code::flip(f.link[0], bit);
+  else
+    link_code::flip(f.link[1], bit - link_code::code_bits);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // The adapter's record coalescer behind one interface: the C++ twin, or the Verilated RTL
 // (rtl/record_coalescer.sv). Both answer the same, cycles included; see model/core/record_coalescer.h.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -19,8 +20,13 @@ class record_coalescer_unit {
   virtual std::optional<std::uint32_t> expire(std::uint64_t now) = 0;
   virtual std::optional<std::uint32_t> oldest() = 0;
   virtual std::uint64_t next_deadline() = 0;
+  // Clock cycles worked since construction: of the model in the twin; evaluated by Verilator in the RTL, its
+  // reset included.
+  virtual std::uint64_t cycles() const = 0;
 };
 
-std::unique_ptr<record_coalescer_unit> make_record_coalescer_twin();
+// The RTL is there with 256 slots, and with 8, for tests; anything else throws std::invalid_argument.
+std::unique_ptr<record_coalescer_unit> make_record_coalescer_twin(std::uint32_t slots = 256);
+std::unique_ptr<record_coalescer_unit> make_record_coalescer_rtl(std::uint32_t slots = 256);
 
 }  // namespace understudy

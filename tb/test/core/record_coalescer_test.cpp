@@ -64,6 +64,50 @@ TEST(record_coalescer, deadlines_come_in_the_order_of_first_pieces_and_flushed_s
   EXPECT_TRUE(c.add(8, 0, 10, 0).flush) << "there is no such slot: nothing is kept";
 }
 
+TEST(record_coalescer, a_new_age_holds_for_what_is_held_already) {
+  record_coalescer c;
+  c.configure({.hold_age = 100});
+  c.add(0, 0, 1, 10);
+  c.configure({.hold_age = 5});
+  c.add(1, 0, 1, 20);
+  EXPECT_EQ(c.next_deadline(), 15u);
+  EXPECT_EQ(c.expire(20), 0u);
+  c.flushed(0);
+  EXPECT_EQ(c.next_deadline(), 25u);
+  c.flushed(1);
+  c.add(0, 0, 1, hold_never - 2);
+  EXPECT_EQ(c.next_deadline(), hold_never - 1) << "it ends with the clock";
+}
+
+TEST(record_coalescer, counters_that_can_hold_no_more_flush) {
+  record_coalescer c;
+  c.configure({.hold_age = 1000});
+  for (int i = 0; i < 4095; ++i) ASSERT_FALSE(c.add(0, 0, 1u << 20, 0).flush);
+  EXPECT_TRUE(c.add(0, 0, 1u << 20, 0).flush);
+  EXPECT_EQ(c.flushed(0).bytes, 0xffffffffu);
+  for (int i = 0; i < 65534; ++i) ASSERT_FALSE(c.add(0, 0, 1, 0).flush);
+  EXPECT_TRUE(c.add(0, 0, 1, 0).flush);
+  c.add(0, 0, 1, 0);
+  const held_amount a = c.flushed(0);
+  EXPECT_EQ(a.pieces, 0xffffu);
+  EXPECT_EQ(a.ranges, 0xffffu);
+}
+
+TEST(record_coalescer, an_impossible_piece_flushes_and_is_not_kept) {
+  record_coalescer c(8);
+  c.configure({.hold_age = 1000});
+  EXPECT_TRUE(c.add(8, 0, 1, 0).flush);
+  EXPECT_TRUE(c.add(0, 0, 0, 0).flush);
+  EXPECT_TRUE(c.add(0, 0, (1u << 20) + 1, 0).flush);
+  EXPECT_TRUE(c.add(0, ~std::uint64_t{0}, 1, 0).flush);
+  EXPECT_EQ(c.oldest(), std::nullopt);
+  EXPECT_FALSE(c.add(0, ~std::uint64_t{0} - 1, 1, 0).flush) << "the highest place that there is";
+  EXPECT_EQ(c.oldest(), 0u);
+  c.reset();
+  EXPECT_EQ(c.oldest(), std::nullopt);
+  EXPECT_EQ(c.flushed(0).pieces, 0u);
+}
+
 TEST(record_coalescer, agrees_with_a_plain_model_over_a_long_random_run) {
   const std::uint64_t seed = 5;
   rng random(seed, "coalescer");
