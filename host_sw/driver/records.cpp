@@ -328,7 +328,7 @@ void driver_core::came(connection& c, rx_range& r, std::uint32_t len) {
   r.committed += len;
   if (r.committed == r.len) take_back(r);
   if (!c.direct) return;
-  ++count.fallbacks;
+  count.fallbacks += c.options.direct_receive;
   ring_queue<arrival>& arrived = c.direct->arrived;
   if (arrived.empty() || arrived.back().direct) arrived.push_back({});
   arrived.back().bytes += len;

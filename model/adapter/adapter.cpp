@@ -26,8 +26,8 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
       announcer_(agenda_, [this](std::span<us_record> all) { write_announcement(all); }),
       fetched_(config.descriptors_a_fetch),
       connections_(config.tcp.max_connections),
-      pool_(make_buffer_allocator_twin()),
-      holds_(make_record_coalescer_twin()),
+      pool_(config.buffer_allocator_rtl ? make_buffer_allocator_rtl() : make_buffer_allocator_twin()),
+      holds_(config.record_coalescer_rtl ? make_record_coalescer_rtl() : make_record_coalescer_twin()),
       held_(holds_->slots()) {
   clear_holds();
   mmio.register_b_transport(this, &adapter::mmio_transport);

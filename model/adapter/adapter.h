@@ -229,7 +229,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void write_now(cid c, connection_buffers& b, const tcp_view& v, const placed& p, bool more);
   void serve_waiting(cid c, bool at_once);
   void hold_back(cid c, connection_buffers& b, const tcp_view& v, placed p);
-  void hand_over(std::uint16_t slot);
+  bool hand_over(std::uint16_t slot);
   void hand_over_all(cid c);
   void schedule_holds();
   void clear_holds();

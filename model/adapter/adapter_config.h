@@ -38,6 +38,8 @@ struct adapter_config {
   picos clock_period = 2500_ps;       // 400 MHz, as FPGA offload engines of 100 Gb/s run
   std::uint32_t checksum_bytes = 32;  // of datapath width: 400 MHz * 32 bytes is 102 Gb/s
   bool checksum_rtl = false;          // the Verilated block instead of its C++ twin
+  bool buffer_allocator_rtl = false;  // as checksum_rtl
+  bool record_coalescer_rtl = false;
   std::string checksum_vcd;   // waveform file of the Verilated block; empty: none
   picos rx_latency = 400_ns;  // MAC to engine, without the checksum: about 160 cycles of parse, look-up, TCP
   picos tx_latency = 300_ns;  // payload in the adapter to MAC: header, checksum insertion

@@ -120,7 +120,7 @@ void adapter::serve_waiting(cid c, bool at_once) {
 
 void adapter::hold_back(cid c, connection_buffers& b, const tcp_view& v, placed p) {
   if (b.hold == no_hold) {
-    if (free_holds_.empty()) hand_over(static_cast<std::uint16_t>(*holds_->oldest()));
+    if (free_holds_.empty() && !hand_over(static_cast<std::uint16_t>(*holds_->oldest()))) return;
     b.hold = free_holds_.back();
     free_holds_.pop_back();
     held_[b.hold].connection = c;
@@ -137,17 +137,20 @@ void adapter::hold_back(cid c, connection_buffers& b, const tcp_view& v, placed 
                       ((p.flags & US_REC_FLAG_PUSH) && regs_[US_REG_HOLD_EXPEDITE / 4]);
   placed_store_.push(h.pieces, std::move(p));
   if (urgent && !verdict.flush) ++counters_.expedited;
-  if ((urgent || verdict.flush) && !config_.mutants.hold_for_ever) return hand_over(b.hold);
-  schedule_holds();
+  if ((urgent || verdict.flush) && !config_.mutants.hold_for_ever) {
+    hand_over(b.hold);
+  } else {
+    schedule_holds();
+  }
 }
 
 // All that is held of one connection, in order: a DMA write and a record for each run of consecutive bytes,
-// the records in one burst.
-void adapter::hand_over(std::uint16_t slot) {
+// the records in one burst. False: the adapter has died of it.
+bool adapter::hand_over(std::uint16_t slot) {
   held& h = held_[slot];
   const cid c = h.connection;
   connection_buffers& b = buffers(c);
-  if (!log(event_kind::engine_step, c.raw, handed_over_step << 32 | h.end.raw)) return;
+  if (!log(event_kind::engine_step, c.raw, handed_over_step << 32 | h.end.raw)) return false;
   const tcp_view v = engine_->view(c);
   const bool is_protected = v.hard.conn & US_CONN_PROTECTED;
   ++counters_.holds;
@@ -181,6 +184,7 @@ void adapter::hand_over(std::uint16_t slot) {
   b.acked_dirty = false;
   free_holds_.push_back(slot);
   output_.push_burst(burst_, is_protected);
+  return true;
 }
 
 void adapter::schedule_holds() {
@@ -190,7 +194,8 @@ void adapter::schedule_holds() {
   agenda_.at(hold_timer_, [this] {
     hold_timer_ = never;
     if (config_.mutants.hold_for_ever) return;
-    while (const auto slot = holds_->expire(now_cycles())) hand_over(static_cast<std::uint16_t>(*slot));
+    while (const auto slot = holds_->expire(now_cycles()))
+      if (!hand_over(static_cast<std::uint16_t>(*slot))) return;
     schedule_holds();
   });
 }

@@ -50,6 +50,8 @@ adapter_config adapter_of(const scenario& s) {
   };
   c.checksum_rtl = in_rtl("checksum");
   c.dma.rtl = in_rtl("dma_engine");
+  c.buffer_allocator_rtl = in_rtl("buffer_allocator");
+  c.record_coalescer_rtl = in_rtl("record_coalescer");
   c.dma.clock_period = a.clock;
   c.dma.data_bytes = a.dma_bytes;
   c.rx_latency = a.rx_latency;

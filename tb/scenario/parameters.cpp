@@ -115,7 +115,7 @@ constexpr parameter table[] = {
     {"switch.queue_bytes", size, AT(ethernet_switch.queue_bytes), "16 KiB", "1 GiB", "",
      "Frames that wait at an output port of the switch, at most; more are dropped."},
 
-    {"adapter.rtl", word_list, AT(adapter.rtl), "", "", "checksum|dma_engine",
+    {"adapter.rtl", word_list, AT(adapter.rtl), "", "", "checksum|dma_engine|buffer_allocator|record_coalescer",
      "Blocks that run as Verilated RTL in place of their C++ twins; the behaviour is the same, the run "
      "slower."},
     {"adapter.connections", integer, AT(adapter.tcp.max_connections), "1", "1048576", "",
