@@ -249,9 +249,9 @@ std::size_t driver::read(conn handle, void* room, std::size_t bytes) {
       if (r.consumed == r.committed) break;
       continue;
     }
-    const buf_id id = r.id;
+    const rx_range read = r;
     c->rx.pop_front();
-    if (!d.config.mutants.leak_buffer) d.give_back(id);
+    if (!d.config.mutants.leak_buffer) d.give_back(read.id, read.committed);
   }
   c->unread -= static_cast<std::uint32_t>(taken);
   if (c->direct && taken) {
@@ -443,6 +443,8 @@ std::vector<any_driver::group_facts> driver::groups() const {
     all[g].exhausted = d.groups[g].exhausted;
     all[g].borrowed = d.groups[g].borrowed;
     all[g].most_in_use = d.groups[g].most_in_use;
+    all[g].limit = d.groups[g].adaptive.adapts() ? d.groups[g].bound : 0;
+    all[g].limit_changes = d.groups[g].adaptive.changes();
     for (const device& dev : d.devices) all[g].posted += dev.pool_posted[g];
   }
   d.table.for_each([&](connection& c) {

@@ -79,6 +79,13 @@ struct group_config {
       0;  // fewer free ones: only who has no window gets another buffer, until there are `high`
   std::uint32_t high = 0;
   std::uint16_t quota = 0;  // connections not yet announced that may hold one; 0: no limit
+  // Buffers that may be out at once, by how well they are used; window 0: `buffers`. Else `buffers` is the
+  // preset, and there are `most`.
+  std::uint32_t window = 0;
+  std::uint32_t least = 0;
+  std::uint32_t most = 0;
+  std::uint32_t low_percent = 25;
+  std::uint32_t high_percent = 75;
 };
 
 struct driver_config {
@@ -296,6 +303,8 @@ class any_driver {
     std::uint64_t exhausted = 0;  // times that a connection found none
     std::uint64_t borrowed = 0;   // taken from the default group
     std::size_t most_in_use = 0;
+    std::size_t limit = 0;            // that may be out now; 0: as many as there are
+    std::uint64_t limit_changes = 0;  // times that it went up or down
   };
   virtual std::vector<group_facts> groups() const { return {}; }
 };

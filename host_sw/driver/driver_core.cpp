@@ -30,6 +30,10 @@ start_result check(const driver_config& c, unsigned adapters) {
       return bad("group: bytes: a multiple of 1024, at most 1 MiB");
     if (g.bytes + 120u < c.addresses[0].mtu) return bad("group: bytes: a buffer holds less than a segment");
     if (g.buffers == 0 || g.buffers > 1u << 16) return bad("group: buffers: 1 to 65536");
+    const bool adapts = g.window != 0;
+    if (adapts && (g.least == 0 || g.least > g.buffers || g.most < g.buffers || g.most > 1u << 16 ||
+                   g.low_percent >= g.high_percent || g.high_percent > 100))
+      return bad("group: least <= buffers <= most, low_percent < high_percent <= 100");
     if (g.low > g.high || g.high > g.buffers) return bad("group: low is at most high, high at most buffers");
   }
   return {};
@@ -263,7 +267,10 @@ bool driver_core::make_groups() {
     g.high = from.high;
     g.borrow = from.borrow;
     g.pooled = std::max(1u, std::min(config.pool_buffers, from.buffers / 4));
-    if (!buffers.add_group(hw, from.bytes, from.buffers)) return false;
+    g.adaptive =
+        rx_limit({from.window, from.buffers, from.least, from.most, from.low_percent, from.high_percent});
+    g.bound = g.adaptive.target();
+    if (!buffers.add_group(hw, from.bytes, from.window ? from.most : from.buffers)) return false;
   }
   return true;
 }
@@ -278,7 +285,7 @@ void driver_core::post_groups(device& d) {
 void driver_core::fill_pool(device& d) {
   for (unsigned g = 0; g < groups.size(); ++g) {
     if (g != 0 && (d.number() != current || !d.has_memory_features())) break;
-    while (d.pool_posted[g] < groups[g].pooled) {
+    while (d.pool_posted[g] < groups[g].pooled && may_take(g)) {
       const buf_id id = buffers.take(g, buffer_holder::adapter_pool, d.number());
       if (!id.valid()) break;
       const rx_buffer& b = *buffers.find(id);
@@ -298,7 +305,15 @@ void driver_core::fill_pool(device& d) {
 
 void driver_core::note_use(unsigned group) {
   rx_group& g = groups[group];
-  g.most_in_use = std::max(g.most_in_use, buffers.total(group) - buffers.free(group));
+  g.most_in_use = std::max<std::size_t>(g.most_in_use, in_use(group));
+}
+
+std::uint32_t driver_core::in_use(unsigned group) const {
+  return static_cast<std::uint32_t>(buffers.total(group) - buffers.free(group));
+}
+
+bool driver_core::may_take(unsigned group) const {
+  return !groups[group].adaptive.adapts() || in_use(group) < groups[group].bound;
 }
 
 void driver_core::post_range(connection& c, rx_range& r, seq32 edge) {
@@ -372,7 +387,8 @@ std::uint32_t driver_core::pool_bytes(const connection& c) const {
 // From its group, or from the default one if it may borrow. Invalid: it is in the queue of those that wait.
 buf_id driver_core::take_buffer(connection& c) {
   rx_group& g = groups[c.group];
-  buf_id id = buffers.take(c.group, buffer_holder::connection, current);
+  buf_id id;
+  if (may_take(c.group)) id = buffers.take(c.group, buffer_holder::connection, current);
   if (id.valid()) {
     note_use(c.group);
     if (g.low && buffers.free(c.group) < g.low) g.scarce = true;
@@ -389,12 +405,15 @@ buf_id driver_core::take_buffer(connection& c) {
   return {};
 }
 
-void driver_core::give_back(buf_id id) {
+void driver_core::give_back(buf_id id, std::uint32_t used) {
   const rx_buffer* b = buffers.find(id);
   if (!b || b->holder == buffer_holder::application) return;
   const unsigned number = b->group;
+  const bool filled = used >= b->bytes / 2;
   buffers.give_back(id, config.mutants.lose_group_buffer);
   rx_group& g = groups[number];
+  g.adaptive.returned(filled);
+  g.bound = std::max(g.adaptive.target(), in_use(number));
   if (g.scarce && buffers.free(number) >= g.high) g.scarce = false;
   if (current == driver::no_adapter) return;
   if (devices[current].pool_posted[number] < g.pooled) fill_pool(devices[current]);
@@ -404,7 +423,7 @@ void driver_core::give_back(buf_id id) {
 // Each gets a turn: who finds none again is queued behind those that follow.
 void driver_core::serve_starved(unsigned number) {
   rx_group& g = groups[number];
-  for (std::size_t turns = g.starved.size(); turns && buffers.free(number); --turns) {
+  for (std::size_t turns = g.starved.size(); turns && buffers.free(number) && may_take(number); --turns) {
     connection* c = table.find(g.starved.front());
     g.starved.pop_front();
     if (c && std::exchange(c->starved, false)) grant(*c);
@@ -474,9 +493,9 @@ void driver_core::discard_unread(connection& c) {
     rx_range& r = c.rx.front();
     r.consumed = r.committed;
     if (r.consumed < r.len) return;
-    const buf_id id = r.id;
+    const rx_range done = r;
     c.rx.pop_front();
-    give_back(id);
+    give_back(done.id, done.committed);
   }
 }
 
@@ -495,9 +514,9 @@ void driver_core::end(connection& c, int error) {
       r.len = r.committed;
       break;
     }
-    const buf_id id = r.id;
+    const rx_range unread = r;
     c.rx.pop_back();
-    give_back(id);
+    give_back(unread.id, unread.committed);
   }
   return_direct(c);
   if (c.retained.created()) retention.give_back(c.retained.take_memory());

@@ -14,6 +14,7 @@
 #include "host_sw/driver/driver.h"
 #include "host_sw/driver/failover.h"
 #include "host_sw/driver/raw_send.h"
+#include "host_sw/driver/rx_limit.h"
 #include "host_sw/driver/shadow_table.h"
 
 namespace understudy::host {
@@ -42,6 +43,8 @@ struct rx_group {
   std::uint64_t exhausted = 0;
   std::uint64_t borrowed = 0;
   std::size_t most_in_use = 0;
+  rx_limit adaptive;
+  std::uint32_t bound = 0;  // of an adaptive group: its target, or what is out beyond that
 };
 
 // Frames that the host's stack builds, through one adapter.
@@ -112,8 +115,8 @@ class driver_core {
   void post_connect(connection& c);
   // Grant more receive buffer if the reader has made room.
   void grant(connection& c);
-  // A buffer is nobody's again: whoever waits for one gets it.
-  void give_back(buf_id id);
+  // A buffer is nobody's again, `used` bytes of it have held data: whoever waits for one gets it.
+  void give_back(buf_id id, std::uint32_t used);
   // Those that wait for a buffer, as far as there are any now.
   void serve_starved();
 
@@ -173,6 +176,8 @@ class driver_core {
   bool make_groups();
   void serve_starved(unsigned group);
   void note_use(unsigned group);
+  std::uint32_t in_use(unsigned group) const;
+  bool may_take(unsigned group) const;
   void announce();
   void health_tick();
   void health_later();

@@ -157,6 +157,11 @@ static host::group_config group_of(const memory_group& g) {
   c.low = g.low;
   c.high = g.high;
   c.quota = static_cast<std::uint16_t>(g.quota);
+  c.window = g.window;
+  c.least = g.least;
+  c.most = g.most;
+  c.low_percent = g.fill_low;
+  c.high_percent = g.fill_high;
   return c;
 }
 

@@ -166,7 +166,7 @@ void count_memory(memory_counts& m, const host_side& h, const scenario& s) {
   for (const host::any_driver::group_facts& g : h.driver->groups()) {
     const std::size_t number = m.groups.size();
     m.groups.push_back({number ? s.memory.groups[number - 1].match : "", g.bytes, g.total, g.free, g.posted,
-                        g.filled, g.most_in_use, g.exhausted, g.borrowed});
+                        g.filled, g.most_in_use, g.exhausted, g.borrowed, g.limit, g.limit_changes});
   }
 }
 

@@ -85,7 +85,9 @@ json group_json(const memory_group_counts& g) {
           {"filled", g.filled},
           {"most_in_use", g.most_in_use},
           {"exhausted", g.exhausted},
-          {"borrowed", g.borrowed}};
+          {"borrowed", g.borrowed},
+          {"limit", g.limit},
+          {"limit_changes", g.limit_changes}};
 }
 
 template <typename T>

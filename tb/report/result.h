@@ -124,6 +124,8 @@ struct memory_group_counts {
   std::uint64_t most_in_use = 0;
   std::uint64_t exhausted = 0;  // times that a connection found none
   std::uint64_t borrowed = 0;   // from the default group
+  std::uint64_t limit = 0;      // of an adaptive group, now; else 0
+  std::uint64_t limit_changes = 0;
 };
 
 // How received and sent bytes lay in the memory of the host under test.

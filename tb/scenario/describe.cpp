@@ -67,6 +67,13 @@ group, which serves all others. The most specific group wins: of two that can ma
   With fewer free buffers than `low`, until there are `high` again, only connections without a window get one.
 * `memory.group.quota` (integer; default 0): 0 to 65535.
   Connections not yet announced to the host that may hold one of its buffers; 0: no limit.
+* `memory.group.window` (integer; default 0): 0 to 1048576.
+  Adaptive limit: after so many buffers have come back the driver looks at how many of them were at least half full. 0: `buffers` is the
+  limit.
+* `memory.group.least`, `memory.group.most` (integers; default a quarter and twice of `buffers`): least to buffers to most.
+  Buffers that may be out when few come back full, and when many do; between, `buffers`.
+* `memory.group.fill_low`, `memory.group.fill_high` (integers; default 25 and 75): 0 to 100.
+  Percent of full ones below which the limit goes down, and from which on it goes up, a step a window.
 )";
 
 }  // namespace

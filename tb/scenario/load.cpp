@@ -260,9 +260,20 @@ void read_group_key(std::string_view name, const toml::node& n, const std::strin
     g.high = number(std::nullopt, 0, 65536);
   } else if (name == "quota") {
     g.quota = number(std::nullopt, 0, 65535);
+  } else if (name == "window") {
+    g.window = number(std::nullopt, 0, 1u << 20);
+  } else if (name == "least") {
+    g.least = number(std::nullopt, 1, 65536);
+  } else if (name == "most") {
+    g.most = number(std::nullopt, 1, 65536);
+  } else if (name == "fill_low") {
+    g.fill_low = number(std::nullopt, 0, 100);
+  } else if (name == "fill_high") {
+    g.fill_high = number(std::nullopt, 1, 100);
   } else {
-    constexpr std::string_view known[] = {"match", "buffers", "size", "borrow",
-                                          "limit", "low",     "high", "quota"};
+    constexpr std::string_view known[] = {"match", "buffers",  "size",     "borrow", "limit",
+                                          "low",   "high",     "quota",    "window", "least",
+                                          "most",  "fill_low", "fill_high"};
     const std::string near = nearest(name, known);
     fail(where, key,
          near.empty() ? fmt::format("unknown key, allowed: {}", fmt::join(known, ", "))
@@ -289,6 +300,15 @@ void read_groups(const toml::node& n, const place& at, reading& r) {
       fail(where, "memory.group.low",
            fmt::format("{} and high {} are out of order, allowed: low to high to buffers = {}", g.low, g.high,
                        g.buffers));
+    if (g.least == 0) g.least = std::max(1u, g.buffers / 4);
+    if (g.most == 0) g.most = std::min(65536u, 2 * g.buffers);
+    if (g.least > g.buffers || g.buffers > g.most)
+      fail(where, "memory.group.least",
+           fmt::format("{} and most {} do not enclose buffers = {}, allowed: least to buffers to most",
+                       g.least, g.most, g.buffers));
+    if (g.fill_low >= g.fill_high)
+      fail(where, "memory.group.fill_low",
+           fmt::format("{} is not below fill_high = {}, allowed: below it", g.fill_low, g.fill_high));
     r.values.memory.groups.push_back(std::move(g));
     r.group_from.push_back(where);
   }

@@ -66,7 +66,8 @@ constexpr parameter table[] = {
      "all are open "
      "their peers close them (the host, if the peer is a responder)."},
     {"workload.message", size, AT(workload.message), "0 B", "1 GiB", "",
-     "Bytes that an application writes at a time, at most, each write pushed by itself. 0: as many as there are and "
+     "Bytes that an application writes at a time, at most, each write pushed by itself. 0: as many as there "
+     "are and "
      "fit."},
     {"workload.message_interval", time, AT(workload.message_interval), "0 ps", "1 s", "",
      "From one write of an application to its next, at least."},
@@ -115,7 +116,8 @@ constexpr parameter table[] = {
     {"switch.queue_bytes", size, AT(ethernet_switch.queue_bytes), "16 KiB", "1 GiB", "",
      "Frames that wait at an output port of the switch, at most; more are dropped."},
 
-    {"adapter.rtl", word_list, AT(adapter.rtl), "", "", "checksum|dma_engine|buffer_allocator|record_coalescer",
+    {"adapter.rtl", word_list, AT(adapter.rtl), "", "",
+     "checksum|dma_engine|buffer_allocator|record_coalescer",
      "Blocks that run as Verilated RTL in place of their C++ twins; the behaviour is the same, the run "
      "slower."},
     {"adapter.connections", integer, AT(adapter.tcp.max_connections), "1", "1048576", "",

@@ -157,6 +157,11 @@ struct memory_group {
   std::uint32_t low = 0;
   std::uint32_t high = 0;
   std::uint32_t quota = 0;
+  std::uint32_t window = 0;  // returned buffers between two looks at their use; 0: no adapting
+  std::uint32_t least = 0;   // 0: a quarter of buffers
+  std::uint32_t most = 0;    // 0: twice buffers
+  std::uint32_t fill_low = 25;
+  std::uint32_t fill_high = 75;
 };
 
 struct memory_parameters {
