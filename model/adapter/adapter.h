@@ -144,6 +144,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // ---- registers and configuration (adapter_registers.cpp)
   void mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
   void cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
+  void report_read_error(tlm::tlm_response_status s);
   std::uint32_t read_register(std::uint32_t offset);
   void write_register(std::uint32_t offset, std::uint32_t value);
   void control(std::uint32_t value);

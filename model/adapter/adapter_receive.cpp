@@ -211,7 +211,8 @@ void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, 
     }
     if (config_.mutants.record_before_payload) output_.push(r, is_protected);
     dma.write(at, f, offset - (config_.mutants.shifted_payload ? 1 : 0),
-              n + (config_.mutants.write_outside && length > n ? 1 : 0));
+              n + (config_.mutants.write_outside && length > n ? 1 : 0),
+              config_.relaxed_ordering && config_space_.relaxed_ordering());
     if (!config_.mutants.record_before_payload) output_.push(r, is_protected);
     offset += n;
     length -= n;
