@@ -32,6 +32,7 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
   clear_holds();
   mmio.register_b_transport(this, &adapter::mmio_transport);
   cfg.register_b_transport(this, &adapter::cfg_transport);
+  dma.on_error([this](tlm::tlm_response_status s) { report_read_error(s); });
 }
 
 adapter::~adapter() = default;

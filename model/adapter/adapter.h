@@ -188,6 +188,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // ---- registers and configuration (adapter_registers.cpp)
   void mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
   void cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
+  void report_read_error(tlm::tlm_response_status s);
   std::uint32_t read_register(std::uint32_t offset);
   void write_register(std::uint32_t offset, std::uint32_t value);
   void control(std::uint32_t value);
@@ -223,6 +224,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   picos wait_time() const { return regs_[US_REG_WAIT_US / 4] * 1_us; }
   // The clock edge that comes next.
   std::uint64_t now_cycles() const { return (now_ps() + config_.clock_period - 1) / config_.clock_period; }
+  // Payload may pass other writes (PCIe 2.4.1); records never do.
+  bool relaxed() const { return config_.relaxed_ordering && config_space_.relaxed_ordering(); }
   void configure_holding();
   bool give_place(cid c, connection_buffers& b, accepted& a, bool at_once);
   us_record data_record(cid c, const tcp_view& v, const placed& p) const;

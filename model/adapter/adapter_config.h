@@ -30,6 +30,7 @@ struct adapter_mutants {
   bool data_before_announcement = false;  // data of a connection is recorded before its announcement
   bool hold_for_ever = false;             // what is held back is handed over when its connection ends
   bool overrun_ring = false;              // records are written whether the host has made room or not
+  bool relaxed_records = false;           // commit records go with Relaxed Ordering
 };
 
 struct adapter_config {
@@ -49,6 +50,8 @@ struct adapter_config {
   picos register_access = 20_ns;           // BAR read or write inside the adapter
   picos descriptor_time = 20_ns;           // decode and execute one input descriptor
   std::uint32_t descriptors_a_fetch = 16;  // input descriptors a DMA read fetches, at most
+  // Payload goes to host memory with Relaxed Ordering, if Device Control allows it; records never do.
+  bool relaxed_ordering = false;
   std::uint32_t raw_reads = 16;            // reads of raw frames' pieces outstanding, at most
   std::uint32_t raw_completion_batch = 8;  // raw frames that one record reports, at most
   picos interrupt_moderation = 10_us;  // least time between two interrupts, common default range 8 to 50 us

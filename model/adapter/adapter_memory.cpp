@@ -101,7 +101,7 @@ void adapter::write_now(cid c, connection_buffers& b, const tcp_view& v, const p
   b.acked_dirty = false;
   if (config_.mutants.record_before_payload) output_.push(r, is_protected);
   dma.write(p.at, p.frame, p.offset - (config_.mutants.shifted_payload ? 1 : 0),
-            p.length + (config_.mutants.write_outside && more ? 1 : 0));
+            p.length + (config_.mutants.write_outside && more ? 1 : 0), relaxed());
   if (!config_.mutants.record_before_payload) output_.push(r, is_protected);
 }
 
@@ -176,7 +176,7 @@ bool adapter::hand_over(std::uint16_t slot) {
       p.frame = {};
       placed_store_.pop(h.pieces);
     }
-    dma.write(run.at, run.frame, run.offset, run.length);
+    dma.write(run.at, run.frame, run.offset, run.length, relaxed());
     burst_.push_back(data_record(c, v, run));
   }
   holds_->flushed(slot);

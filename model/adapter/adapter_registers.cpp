@@ -72,6 +72,20 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
   t.set_response_status(tlm::TLM_OK_RESPONSE);
 }
 
+// A read of ours has failed: the status registers say how (PCIe 7.8.4.2, 7.5.1.1.4).
+void adapter::report_read_error(tlm::tlm_response_status s) {
+  switch (s) {
+    case tlm::TLM_INCOMPLETE_RESPONSE:
+      return config_space_.report(config_space::aer_uncorrectable, config_space::aer_completion_timeout);
+    case tlm::TLM_GENERIC_ERROR_RESPONSE:
+      return config_space_.report(config_space::aer_uncorrectable, config_space::aer_poisoned);
+    case tlm::TLM_COMMAND_ERROR_RESPONSE:
+      return config_space_.report(config_space::command, config_space::received_target_abort);
+    default:
+      return config_space_.report(config_space::command, config_space::received_master_abort);
+  }
+}
+
 std::uint32_t adapter::read_register(std::uint32_t offset) {
   if (offset >= US_MSIX_TABLE) {
     const std::uint32_t i = (offset - US_MSIX_TABLE) / 4;

@@ -14,7 +14,7 @@ config_space::config_space() {
   set(0x34, pcie_capability, 0);
   set(pcie_capability, 0x0002'0010 | msix_capability << 8, 0);  // PCI Express endpoint, version 2
   set(pcie_capability + 0x04, 0x1000'0001, 0);                  // device: MPS 256, function-level reset
-  set(pcie_capability + 0x08, 0x0000'2020, 0x0000'70ef);        // control: MPS 256, MRRS 512
+  set(pcie_capability + 0x08, 0x0000'2030, 0x0000'70ff);  // control: MPS 256, MRRS 512, relaxed ordering
   set(msix_capability, 0x0000'0011 | (US_MSIX_VECTORS - 1) << 16, 0xc000'0000);  // enable and function mask
   set(msix_capability + 4, US_MSIX_TABLE, 0);
   set(aer_capability, 0x0001 | 2u << 16, 0);  // Advanced Error Reporting, version 2, end of the list
@@ -30,6 +30,9 @@ std::uint32_t config_space::read(std::uint32_t offset) const {
 
 void config_space::write(std::uint32_t offset, std::uint32_t value) {
   if (offset / 4 >= value_.size()) return;
+  offset &= ~3u;
+  if (offset == command) value_[offset / 4] &= ~(value & (received_target_abort | received_master_abort));
+  if (offset == aer_uncorrectable) value_[offset / 4] &= ~value;
   const std::uint32_t mask = writable_[offset / 4];
   value_[offset / 4] = (value_[offset / 4] & ~mask) | (value & mask);
 }

@@ -1,5 +1,5 @@
-// PCI configuration space of the adapter: a type 0 header with PCI Express and MSI-X capabilities (PCI Local
-// Bus 6.1, PCI Express Base 7.5, 7.7).
+// PCI configuration space of the adapter: a type 0 header with PCI Express, MSI-X and Advanced Error
+// Reporting capabilities (PCI Local Bus 6.1, PCI Express Base 7.5, 7.7, 7.8.4).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -15,15 +15,24 @@ class config_space {
   static constexpr std::uint32_t pcie_capability = 0x40;
   static constexpr std::uint32_t device_control = pcie_capability + 0x08;
   static constexpr std::uint32_t initiate_flr = 1u << 15;  // of Device Control; reads as 0 (PCIe 6.6.2)
+  static constexpr std::uint32_t enable_relaxed_ordering = 1u << 4;  // of Device Control
   static constexpr std::uint32_t msix_capability = 0x80;
-  static constexpr std::uint32_t aer_capability = 0x100;  // its status registers stay 0: the port reports
+  static constexpr std::uint32_t aer_capability = 0x100;
+  static constexpr std::uint32_t aer_uncorrectable = aer_capability + 0x04;  // write 1 to clear
+  static constexpr std::uint32_t aer_poisoned = 1u << 12, aer_completion_timeout = 1u << 14;
+  // Of Status, the upper half of the dword `command`; write 1 to clear.
+  static constexpr std::uint32_t received_target_abort = 1u << 28;  // a completion with Completer Abort
+  static constexpr std::uint32_t received_master_abort = 1u << 29;  // one with Unsupported Request
 
   config_space();
   // A dword at `offset` (rounded down to 4); 0 beyond the space.
   std::uint32_t read(std::uint32_t offset) const;
-  // Writable bits only; the rest keeps its value.
+  // Writable bits only; the rest keeps its value, and bits of status registers are cleared by a 1.
   void write(std::uint32_t offset, std::uint32_t value);
   bool bus_master() const { return read(command) & bus_master_bit; }
+  bool relaxed_ordering() const { return read(device_control) & enable_relaxed_ordering; }
+  // Bits of a status register become 1.
+  void report(std::uint32_t offset, std::uint32_t bits) { value_[offset / 4] |= bits; }
   bool msix_enabled() const { return read(msix_capability) & (1u << 31); }
 
  private:

@@ -13,8 +13,10 @@ struct dma_engine::transaction : tlm::tlm_generic_payload {
   frame_extension frame;
   std::uint8_t bytes[small_bytes] = {};
   std::uint8_t enables[4] = {};
-  std::uint32_t job = 0;  // of a read
-  std::uint32_t tag = 0;  // in the Verilated block
+  std::uint32_t job = 0;     // of a read
+  std::uint64_t serial = 0;  // of a read that is outstanding; else 0
+  bool given_up = false;     // it was not answered in time, and never may be
+  std::uint32_t tag = 0;     // in the Verilated block
   std::uint32_t block_epoch = 0;
   std::vector<std::uint8_t> block_bytes;  // what goes through it
   bool is_flush = false;
@@ -43,6 +45,7 @@ class dma_engine::transaction_pool : public tlm::tlm_mm_interface {
   void free(tlm::tlm_generic_payload* p) override {
     auto* t = static_cast<transaction*>(p);
     t->frame.frame = frame_ref{};
+    t->frame.relaxed = false;
     free_.push_back(t);
   }
 
@@ -55,7 +58,9 @@ dma_engine::dma_engine(const sc_core::sc_module_name& name, const dma_config& co
     : sc_module(name), config_(config), pool_(std::make_unique<transaction_pool>()) {
   socket.register_nb_transport_bw(this, &dma_engine::nb_transport_bw);
   if (!config_.rtl) return;
-  config_.tags = std::min(config_.tags, dma_unit::max_tags);
+  // The block asks for whole requests by tag alone.
+  config_.tags =
+      std::min({config_.tags, dma_unit::max_tags, std::max(1u, config_.completion_bytes / config_.mrrs)});
   block_ = make_dma_rtl({config_.mps, config_.mrrs, config_.tags}, config_.data_bytes);
 }
 
@@ -78,29 +83,32 @@ dma_engine::posted& dma_engine::new_posted(iova to, std::uint32_t length) {
   return p;
 }
 
-dma_status dma_engine::write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length) {
+dma_status dma_engine::write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length,
+                             bool relaxed) {
   if (stopped_) return dma_status::ok;
   if (refuses(to, length)) return dma_status::bad_descriptor;
   posted& p = new_posted(to, length);
   p.frame = f;
   p.offset = offset;
   p.small = false;
+  p.relaxed = relaxed;
   wake(0);
   return dma_status::ok;
 }
 
-dma_status dma_engine::write_small(iova to, std::span<const std::uint8_t> bytes) {
+dma_status dma_engine::write_small(iova to, std::span<const std::uint8_t> bytes, bool relaxed) {
   if (stopped_) return dma_status::ok;
   if (bytes.size() > small_bytes || refuses(to, bytes.size())) return dma_status::bad_descriptor;
   posted& p = new_posted(to, static_cast<std::uint32_t>(bytes.size()));
   p.small = true;
+  p.relaxed = relaxed;
   std::copy(bytes.begin(), bytes.end(), p.bytes);
   wake(0);
   return dma_status::ok;
 }
 
-dma_status dma_engine::write_atomic(iova to, std::span<const std::uint8_t> bytes) {
-  if (dma_atomic(to.raw, bytes.size())) return write_small(to, bytes);
+dma_status dma_engine::write_atomic(iova to, std::span<const std::uint8_t> bytes, bool relaxed) {
+  if (dma_atomic(to.raw, bytes.size())) return write_small(to, bytes, relaxed);
   ++counters_.refused;
   return dma_status::not_atomic;
 }
@@ -263,6 +271,7 @@ void dma_engine::make_flush(transaction& t, posted& p) {
   t.flush_done = std::move(p.d);
   posted_.drop_front();
   ++outstanding_reads_;
+  watch(t);
 }
 
 // The next `n` bytes of the write in front.
@@ -271,6 +280,7 @@ void dma_engine::make_write(transaction& t, posted& p, std::uint32_t n) {
   t.set_address(p.at.raw);
   t.set_data_length(n);
   t.set_streaming_width(n);
+  t.frame.relaxed = p.relaxed;
   queued_write_bytes_ -= n;
   p.length -= n;
   p.offset += n;
@@ -292,6 +302,8 @@ void dma_engine::make_read(transaction& t, std::uint32_t j, std::uint32_t n) {
   job.issued += n;
   ++job.outstanding;
   ++outstanding_reads_;
+  reserved_bytes_ += n;
+  watch(t);
 }
 
 bool dma_engine::issue_posted() {
@@ -339,8 +351,10 @@ bool dma_engine::issue_read() {
   std::uint32_t j;
   if (outstanding_reads_ >= config_.tags || !next_read(j)) return false;
   read_job& job = jobs_[j];
+  const std::uint32_t n = dma_first_request(job.at.raw + job.issued, job.length - job.issued, config_.mrrs);
+  if (reserved_bytes_ > 0 && reserved_bytes_ + n > config_.completion_bytes) return false;
   transaction& t = pool_->take();
-  make_read(t, j, dma_first_request(job.at.raw + job.issued, job.length - job.issued, config_.mrrs));
+  make_read(t, j, n);
   if (job.issued == job.length) {
     reads_waiting_[reads_from_].drop_front();
     reads_from_ = (reads_from_ + 1) % read_queues;
@@ -444,6 +458,13 @@ void dma_engine::issue(transaction& t, picos work) {
 tlm::tlm_sync_enum dma_engine::nb_transport_bw(tlm::tlm_generic_payload& p, tlm::tlm_phase& phase,
                                                sc_core::sc_time& delay) {
   auto& t = static_cast<transaction&>(p);
+  if (t.given_up) {
+    if (phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
+    ++counters_.unexpected;
+    t.given_up = false;
+    t.release();
+    return tlm::TLM_COMPLETED;
+  }
   if (phase == tlm::END_REQ) {
     request_phase_open_ = false;
     next_issue_ = std::max<picos>(next_issue_, now_ps() + delay.value());
@@ -471,6 +492,9 @@ void dma_engine::answered(transaction& t) {
     return;
   }
   --outstanding_reads_;
+  t.serial = 0;
+  forget_answered();
+  if (!ok && error_ && !stopped_) error_(t.get_response_status());
   const bool through_block = block_ && !stopped_ && t.block_epoch == block_epoch_;
   if (t.is_flush) {
     if (through_block) {
@@ -478,7 +502,7 @@ void dma_engine::answered(transaction& t) {
       ok = block_->last_report().status == dma_status::ok;
     }
     done d = std::move(t.flush_done);
-    t.release();
+    if (!t.given_up) t.release();
     if (stopped_) return;
     d(ok);
     wake_if_work();
@@ -488,6 +512,7 @@ void dma_engine::answered(transaction& t) {
   const std::uint32_t n = t.get_data_length();
   read_job& job = jobs_[j];
   --job.outstanding;
+  reserved_bytes_ -= n;
   const bool last = job.outstanding == 0 && job.issued == job.length;
   (ok ? counters_.read_bytes_done : counters_.read_bytes_failed) += n;
   job.ok = job.ok && ok;
@@ -499,9 +524,38 @@ void dma_engine::answered(transaction& t) {
       for (; block_ended_ & 1; block_ended_ >>= 1) ++block_floor_;
     }
   }
-  t.release();
+  if (!t.given_up) t.release();
   if (last) end_read(j);
   wake_if_work();
+}
+
+// A read is outstanding from here on. All have the same time, so that the oldest ends first.
+void dma_engine::watch(transaction& t) {
+  t.serial = ++serial_;
+  deadlines_.push_back({&t, t.serial, now_ps() + config_.completion_timeout});
+  if (expiry_pending_) return;
+  expiry_pending_ = true;
+  agenda_.at(deadlines_.front().at, [this] { expire_reads(); });
+}
+
+void dma_engine::forget_answered() {
+  while (!deadlines_.empty() && deadlines_.front().read->serial != deadlines_.front().serial)
+    deadlines_.drop_front();
+}
+
+// The transaction stays away from the pool, and what it reads into stays alive: its target may still answer.
+void dma_engine::expire_reads() {
+  expiry_pending_ = false;
+  while (!deadlines_.empty() && deadlines_.front().at <= now_ps() && !stopped_) {
+    transaction& t = *deadlines_.front().read;
+    t.given_up = true;
+    if (!t.is_flush) t.frame.frame = jobs_[t.job].keep;
+    ++counters_.timeouts;
+    answered(t);
+  }
+  if (deadlines_.empty() || stopped_) return;
+  expiry_pending_ = true;
+  agenda_.at(deadlines_.front().at, [this] { expire_reads(); });
 }
 
 void dma_engine::end_read(std::uint32_t j) {

@@ -20,9 +20,14 @@
 namespace understudy {
 
 struct dma_config {
-  std::uint32_t mps = 256;        // payload bytes of a write request, at most (PCIe 2.2.2)
-  std::uint32_t mrrs = 512;       // bytes of a read request, at most (PCIe 2.2.2)
-  std::uint32_t tags = 64;        // read requests outstanding, at most
+  std::uint32_t mps = 256;   // payload bytes of a write request, at most (PCIe 2.2.2)
+  std::uint32_t mrrs = 512;  // bytes of a read request, at most (PCIe 2.2.2)
+  std::uint32_t tags = 64;   // read requests outstanding, at most
+  // Room for the data of reads that are outstanding: a read is issued when there is room for all of it, as
+  // who advertises infinite completion credits must (PCIe 2.6.1). At least mrrs.
+  std::uint32_t completion_bytes = 64 * 1024;
+  // A read that is not answered after this has failed (PCIe 2.8: 10 ms to 50 ms by default).
+  picos completion_timeout = 10_ms;
   picos issue_time = 4_ns;        // engine work for each request: two cycles of 500 MHz
   picos clock_period = 2500_ps;   // of the data path
   std::uint32_t data_bytes = 32;  // that it moves in a cycle: 8, 16, 32 or 64
@@ -32,9 +37,11 @@ struct dma_config {
 struct dma_counters {
   std::uint64_t operations = 0;  // transfers asked for (a transfer is one contiguous range)
   std::uint64_t write_bytes = 0, read_bytes = 0;
-  std::uint64_t requests = 0;  // TLPs
-  std::uint64_t failed = 0;    // answers other than OK
-  std::uint64_t refused = 0;   // transfers of an impossible range, or that could not be atomic
+  std::uint64_t requests = 0;    // TLPs
+  std::uint64_t failed = 0;      // answers other than OK, and
+  std::uint64_t timeouts = 0;    // of these reads that nobody answered
+  std::uint64_t unexpected = 0;  // answers after that
+  std::uint64_t refused = 0;     // transfers of an impossible range, or that could not be atomic
   // Of read_bytes: those that are there, that failed, and that were never asked for (abort, reset). At rest
   // the three make up read_bytes.
   std::uint64_t read_bytes_done = 0, read_bytes_failed = 0, read_bytes_aborted = 0;
@@ -68,13 +75,15 @@ class dma_engine : public sc_core::sc_module {
   // beyond the address space.
   //
   // Write bytes [offset, offset + length) of the frame to `to`; the frame is kept until they are in host
-  // memory.
-  dma_status write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length);
+  // memory. `relaxed`: with the attribute Relaxed Ordering (PCIe 2.2.6.4); what proves or announces other
+  // writes never has it.
+  dma_status write(iova to, const frame_ref& f, std::uint32_t offset, std::uint32_t length,
+                   bool relaxed = false);
   // Write up to 64 bytes, copied now, in one request unless they cross 4 KiB.
-  dma_status write_small(iova to, std::span<const std::uint8_t> bytes);
+  dma_status write_small(iova to, std::span<const std::uint8_t> bytes, bool relaxed = false);
   // no_fragment: the bytes, copied now, are in host memory whole or not at all. Refused (not_atomic), and
   // nothing written, unless `to` is a multiple of atomic_unit() and the bytes are at most that.
-  dma_status write_atomic(iova to, std::span<const std::uint8_t> bytes);
+  dma_status write_atomic(iova to, std::span<const std::uint8_t> bytes, bool relaxed = false);
   static constexpr std::uint32_t atomic_unit() { return dma_atomic_bytes; }
   // `d` is called when every write queued before has reached the host, as the bus proves it by answering a
   // read behind them.
@@ -94,6 +103,8 @@ class dma_engine : public sc_core::sc_module {
   void stop();
   // Forget everything queued and under way; nobody is told. The engine goes on with what is asked for next.
   void reset();
+  // Called with the status of each read that has failed; incomplete: nobody answered.
+  void on_error(inplace_function<void(tlm::tlm_response_status), 16> h) { error_ = std::move(h); }
   // Call `a` once, as soon as fewer than `bytes` of posted writes wait; one such wish at a time.
   void when_below(std::uint64_t bytes, inplace_function<void(), 16> a) {
     below_bytes_ = bytes;
@@ -112,6 +123,7 @@ class dma_engine : public sc_core::sc_module {
     std::uint32_t offset = 0;
     std::uint32_t length = 0;  // 0: flush
     bool small = false;
+    bool relaxed = false;
     std::uint8_t bytes[small_bytes];
     done d;
   };
@@ -148,6 +160,9 @@ class dma_engine : public sc_core::sc_module {
   void issue(transaction& t, picos work);
   void end_read(std::uint32_t job);
   void answered(transaction& t);
+  void watch(transaction& t);
+  void forget_answered();
+  void expire_reads();
   std::uint32_t new_read_job();
 
   dma_config config_;
@@ -159,6 +174,16 @@ class dma_engine : public sc_core::sc_module {
   std::vector<std::uint32_t> free_jobs_;
   std::unique_ptr<transaction_pool> pool_;
   std::uint32_t outstanding_reads_ = 0;
+  std::uint32_t reserved_bytes_ = 0;  // of completion_bytes
+  struct deadline {
+    transaction* read;
+    std::uint64_t serial;
+    picos at;
+  };
+  fifo<deadline> deadlines_;  // of reads, in order; those at the front are outstanding
+  bool expiry_pending_ = false;
+  std::uint64_t serial_ = 0;  // of the newest read
+  inplace_function<void(tlm::tlm_response_status), 16> error_;
   std::uint64_t queued_write_bytes_ = 0;
   std::uint64_t below_bytes_ = 0;
   inplace_function<void(), 16> below_;

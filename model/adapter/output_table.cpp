@@ -58,7 +58,8 @@ void output_table::write(us_record& r, bool prove, bool quiet) {
   if (quiet) r.flags |= US_REC_FLAG_QUIET;
   seal(r);
   const iova slot = base_ + std::uint64_t{r.number & (entries_ - 1)} * US_ENTRY_BYTES;
-  dma_.write_atomic(slot, {reinterpret_cast<const std::uint8_t*>(&r), sizeof r});
+  dma_.write_atomic(slot, {reinterpret_cast<const std::uint8_t*>(&r), sizeof r},
+                    config_.mutants.relaxed_records);
   if (prove) {
     unproven_.push_back({cid{r.cid}, seq32{r.rcv_nxt}, r.number});
     start_proof();

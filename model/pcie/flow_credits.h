@@ -1,6 +1,7 @@
 // Flow-control credits of one type of TLP at a sender (PCIe 2.6.1): a header credit for each TLP, a data
 // credit for each 16 bytes of payload. They are taken when a TLP goes and come back at an instant that is
-// known then.
+// known then; what gives back a later one gives back all before it, as UpdateFC counts do. A replay buffer is
+// the same with bytes for data, which an ACK gives back (PCIe 3.6.2.1).
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -22,20 +23,33 @@ class flow_credits {
   picos available(picos at, std::uint32_t data) {
     data = std::min(data, all_data_);
     while (!out_.empty() && (out_.front().back <= at || headers_ == 0 || data_ < data)) {
-      const taken t = out_.pop_front();
+      const loan t = out_.pop_front();
       at = std::max(at, t.back);
       ++headers_;
       data_ += t.data;
     }
     return at;
   }
-  // A TLP goes; its credits are back at `back`, not before those of the TLPs before it.
+  // A TLP goes; its credits, and those of the TLPs before it at the latest, are back at `back`.
   void take(std::uint32_t data, picos back) {
     data = std::min(data, all_data_);
     --headers_;
     data_ -= data;
+    for (std::size_t i = out_.size(); i > 0 && out_[i - 1].back > back; --i) out_[i - 1].back = back;
     out_.push_back({back, data});
+    ++taken_;
   }
+  // TLPs that went, and how many of them have given back at `at`.
+  std::uint64_t taken() const { return taken_; }
+  std::uint64_t returned(picos at) {
+    while (!out_.empty() && out_.front().back <= at) {
+      ++headers_;
+      data_ += out_.pop_front().data;
+    }
+    return taken_ - out_.size();
+  }
+  // Data credits that are out.
+  std::uint32_t out() const { return all_data_ - data_; }
   // The link went down: all are there again.
   void reset() {
     while (!out_.empty()) {
@@ -45,13 +59,14 @@ class flow_credits {
   }
 
  private:
-  struct taken {
+  struct loan {
     picos back;
     std::uint32_t data;
   };
   std::uint32_t headers_, data_;
   const std::uint32_t all_data_;
-  fifo<taken> out_;
+  std::uint64_t taken_ = 0;
+  fifo<loan> out_;
 };
 
 }  // namespace understudy

@@ -1,5 +1,6 @@
-// Ignorable extension (IEEE 1666 14.2.1) of a DMA write whose data lie in a pooled frame: a target may keep
-// the frame instead of copying the data. While it is kept, nobody writes those bytes.
+// Ignorable extension (IEEE 1666 14.2.1) of a DMA write. Its data may lie in a pooled frame: a target may
+// keep the frame instead of copying the data; while it is kept, nobody writes those bytes. And the attribute
+// bit of its TLP: Relaxed Ordering.
 #pragma once
 #include <tlm>
 
@@ -8,15 +9,18 @@
 namespace understudy {
 
 struct frame_extension : tlm::tlm_extension<frame_extension> {
-  frame_ref frame;  // the payload's data pointer points into it; empty: the extension says nothing
+  frame_ref frame;       // the payload's data pointer points into it; empty: the data are elsewhere
+  bool relaxed = false;  // may become visible before writes that went earlier (PCIe 2.4.1)
 
   tlm::tlm_extension_base* clone() const override {
     auto* e = new frame_extension;
-    e->frame = frame;
+    e->copy_from(*this);
     return e;
   }
   void copy_from(const tlm::tlm_extension_base& o) override {
-    frame = static_cast<const frame_extension&>(o).frame;
+    const auto& e = static_cast<const frame_extension&>(o);
+    frame = e.frame;
+    relaxed = e.relaxed;
   }
 };
 

@@ -35,6 +35,14 @@ frame_ref frame_of(const tlm::tlm_generic_payload& p) {
   return e ? e->frame : frame_ref{};
 }
 
+bool is_relaxed(const tlm::tlm_generic_payload& p) {
+  const auto* e = p.get_extension<frame_extension>();
+  return e && e->relaxed;
+}
+
+constexpr unsigned rollover = 4;  // REPLAY_NUM has two bits
+constexpr double million = 1e6;
+
 }  // namespace
 
 pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& config, host_memory& memory,
@@ -47,11 +55,17 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
       link_(config.link),
       rate_(rate_of(config, config.link)),
       dllp_interval_(std::uint64_t{ack_limit(config.link)} * config.link.lanes),
+      ack_latency_(wire_time(dllp_interval_, rate_)),
       iommu_(config.translation),
       cache_(config.cache, config.seed, std::string("pcie/jitter/") + std::to_string(unit)),
       posted_credits_(config.credits.posted_headers, config.credits.posted_data),
       nonposted_credits_(config.credits.nonposted_headers, 1),
-      link_errors_(config.seed, std::string("pcie/lcrc/") + std::to_string(unit)) {
+      link_errors_(config.seed, std::string("pcie/lcrc/") + std::to_string(unit)),
+      read_errors_(config.seed, std::string("pcie/read/") + std::to_string(unit)),
+      up_link_(config.replay_buffer),
+      down_link_(config.replay_buffer),
+      posted_left_(config.credits.adapter_posted_headers),
+      nonposted_left_(config.credits.adapter_nonposted_headers) {
   dma.register_nb_transport_fw(this, &pcie_port::nb_transport_fw);
   dma.register_b_transport(this, &pcie_port::b_transport);
   dma.register_transport_dbg(this, &pcie_port::transport_dbg);
@@ -75,14 +89,20 @@ picos pcie_port::time_on_wire(direction& d, bool follows, std::uint64_t bytes) c
 }
 
 pcie_port::span pcie_port::occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire) {
+  picos start = std::max(earliest, d.busy_until);
+  if (!config_.ideal) {
+    const picos room = d.unacknowledged.available(start, wire);
+    counters_.replay_stalls += room > start;
+    start = room;
+  }
   // DLLPs that are due go out while the line is idle, else in front of the next TLP.
-  if (d.dllp_due && earliest >= d.busy_until + wire_time(d.dllp_due, rate_)) d.dllp_due = 0;
-  const picos start = std::max(earliest, d.busy_until);
+  if (d.dllp_due && start >= d.busy_until + wire_time(d.dllp_due, rate_)) d.dllp_due = 0;
   span s{start, start + time_on_wire(d, start == d.busy_until, wire + d.dllp_due)};
   if (config_.lcrc_errors > 0) s.finish += replays(wire);
   d.busy_until = s.finish;
   d.dllp_due = 0;
   if (!config_.ideal) {
+    await_ack(d, s.finish, wire);
     reverse.acknowledged += wire;
     if (reverse.acknowledged >= dllp_interval_) {
       const std::uint64_t pairs = reverse.acknowledged / dllp_interval_;
@@ -94,17 +114,100 @@ pcie_port::span pcie_port::occupy(direction& d, direction& reverse, picos earlie
   return s;
 }
 
+bool pcie_port::lost(dllp kind) {
+  std::uint32_t& wanted = dllps_to_lose_[static_cast<std::size_t>(kind)];
+  if (wanted > 0)
+    --wanted;
+  else if (config_.dllp_errors == 0 || !link_errors_.chance(config_.dllp_errors / million))
+    return false;
+  ++counters_.bad_dllps;
+  aer_correctable_ |= aer_bad_dllp;
+  return true;
+}
+
+// REPLAY_TIMER: three times the ACK latency and, for what is between the ends here, the way there and back
+// (PCIe 3.6.2.1).
+picos pcie_port::replay_timer() const {
+  return 3 * ack_latency_ + 2 * config_.propagation;
+}
+
+// A TLP is in the replay buffer until an ACK that covers it has arrived. The receiver sends one when the
+// oldest TLP without has waited for the ACK latency. A lost one does no harm if the next one comes before
+// REPLAY_TIMER expires.
+void pcie_port::await_ack(direction& d, picos finish, std::uint32_t wire) {
+  const picos arrived = finish + config_.propagation;
+  if (arrived > d.ack_leaves) {
+    d.ack_leaves = arrived + ack_latency_;
+    d.ack_arrives = d.ack_leaves + config_.propagation;
+    picos expires = finish + replay_timer();
+    for (unsigned n = 1; lost(dllp::ack); ++n) {
+      agenda_.at(expires, [this, &d, number = d.unacknowledged.taken(), epoch = link_epoch_] {
+        if (epoch == link_epoch_) expire_replay_timer(d, number);
+      });
+      const picos retrains = n % rollover == 0 ? config_.retrain_time : 0;
+      d.ack_arrives = expires + retrains + ack_latency_ + 2 * config_.propagation;
+      expires += retrains + replay_timer();
+    }
+  }
+  d.unacknowledged.take(wire, d.ack_arrives);
+}
+
+// Everything from TLP `number` on goes again, unless a later ACK has covered it; the receiver has it already,
+// drops it, and sends another ACK.
+void pcie_port::expire_replay_timer(direction& d, std::uint64_t number) {
+  if (d.unacknowledged.returned(now_ps()) > number) return;
+  ++counters_.replay_timeouts;
+  counters_.replayed_bytes += d.unacknowledged.out();
+  aer_correctable_ |= aer_replay_timeout;
+  d.busy_until = std::max(d.busy_until, now_ps()) + wire_time(d.unacknowledged.out(), rate_);
+  d.replay_num = d.replay_num > 0 && d.replayed == number ? d.replay_num + 1 : 1;
+  d.replayed = number;
+  if (d.replay_num % rollover != 0) return;
+  aer_correctable_ |= aer_replay_rollover;
+  ++counters_.retrains;
+  d.busy_until += config_.retrain_time;
+}
+
+// When an UpdateFC that would arrive at `at` does, or one in its place: it is repeated every 30 us, and a
+// link over which none came for 200 us is retrained (PCIe 2.6.1.2).
+picos pcie_port::update_arrives(picos at) {
+  constexpr picos period = 30_us, watchdog = 200_us;
+  picos silent = 0;
+  while (lost(dllp::update_fc)) {
+    at += period;
+    silent += period;
+    if (silent < watchdog) continue;
+    ++counters_.retrains;
+    at += config_.retrain_time;
+    silent = 0;
+  }
+  return at;
+}
+
+void pcie_port::direction::restart(picos now) {
+  busy_until = now;
+  dllp_due = acknowledged = 0;
+  part = 0;
+  unacknowledged.reset();
+  ack_leaves = ack_arrives = 0;
+  replay_num = 0;
+}
+
 // How much later a TLP is through because it, and so everything behind it, is sent again (PCIe 3.6.2.1,
-// 3.6.3.1): each time a NAK must come back first.
+// 3.6.3.1): each time a NAK must come back first, or REPLAY_TIMER expires.
 picos pcie_port::replays(std::uint32_t wire) {
-  constexpr double million = 1e6;
-  constexpr unsigned rollover = 4;  // REPLAY_NUM has two bits
   picos late = 0;
   for (unsigned n = 1; link_errors_.chance(config_.lcrc_errors / million); ++n) {
     ++counters_.lcrc_errors;
     counters_.replayed_bytes += wire;
     aer_correctable_ |= aer_bad_tlp;
-    late += 2 * config_.propagation + wire_time(dllp_pair / 2, rate_) + wire_time(wire, rate_);
+    if (lost(dllp::nak)) {
+      ++counters_.replay_timeouts;
+      aer_correctable_ |= aer_replay_timeout;
+      late += replay_timer() + wire_time(wire, rate_);
+    } else {
+      late += 2 * config_.propagation + wire_time(dllp_pair / 2, rate_) + wire_time(wire, rate_);
+    }
     if (n % rollover == 0) {
       aer_correctable_ |= aer_replay_rollover;
       ++counters_.retrains;
@@ -119,6 +222,7 @@ void pcie_port::retrain(unsigned generation, unsigned lanes) {
   link_.lanes = lanes;
   rate_ = rate_of(config_, link_);
   dllp_interval_ = std::uint64_t{ack_limit(link_)} * lanes;
+  ack_latency_ = wire_time(dllp_interval_, rate_);
   ++counters_.retrains;
   for (direction* d : {&up_link_, &down_link_})
     d->busy_until = std::max(d->busy_until, now_ps()) + config_.retrain_time;
@@ -179,9 +283,15 @@ void pcie_port::lose_traffic() {
     lose(t.read);
   }
   announced_ = std::min(announced_, up_.size());
-  for (std::size_t i = 0; i < up_.size(); ++i) lose(up_[i].read);
-  last_due_ = up_.empty() ? now : up_.back().due;
-  counters_.dropped += served_.size() + down_.size() + requests_.size();
+  last_due_ = now;
+  overtakers_ = 0;
+  for (std::size_t i = 0; i < up_.size(); ++i) {
+    lose(up_[i].read);
+    overtakers_ += up_[i].relaxed && !up_[i].landed && up_[i].due < last_due_;
+    last_due_ = std::max(last_due_, up_[i].due);
+  }
+  counters_.dropped +=
+      served_.size() + down_.size() + requests_.size() + posted_waiting_.size() + nonposted_waiting_.size();
   while (!served_.empty()) {
     served_read r = served_.pop_front();
     lose(r.read);
@@ -191,16 +301,21 @@ void pcie_port::lose_traffic() {
     lose(t.read);
   }
   while (!requests_.empty()) requests_.pop_front();
-  up_link_ = {.busy_until = now};
-  down_link_ = {.busy_until = now};
+  posted_waiting_.clear();
+  nonposted_waiting_.clear();
+  up_link_.restart(now);
+  down_link_.restart(now);
+  posted_left_ = config_.credits.adapter_posted_headers;
+  nonposted_left_ = config_.credits.adapter_nonposted_headers;
   posted_credits_.reset();
   nonposted_credits_.reset();
   ++link_epoch_;
 }
 
 bool pcie_port::quiet() const {
-  return up_.empty() && served_.empty() && down_.empty() && requests_.empty() && !accessing_ &&
-         responses_.empty() && !response_open_ && posted_ == 0 && open_tickets_ == 0;
+  return up_.empty() && served_.empty() && down_.empty() && requests_.empty() && posted_waiting_.empty() &&
+         nonposted_waiting_.empty() && !accessing_ && responses_.empty() && !response_open_ && posted_ == 0 &&
+         open_tickets_ == 0;
 }
 
 // ---------------------------------------------------------------- DMA, as the adapter sees it
@@ -250,8 +365,8 @@ tlm::tlm_sync_enum pcie_port::nb_transport_fw(payload& p, tlm::tlm_phase& phase,
 
   if (p.is_write()) {
     p.set_response_status(tlm::TLM_OK_RESPONSE);
-    const picos free =
-        send_write(earliest, p.get_address(), p.get_data_ptr(), p.get_data_length(), frame_of(p));
+    const picos free = send_write(earliest, p.get_address(), p.get_data_ptr(), p.get_data_length(),
+                                  frame_of(p), is_relaxed(p));
     t = to_sc(free - now_ps());
     return tlm::TLM_COMPLETED;
   }
@@ -280,7 +395,7 @@ void pcie_port::b_transport(payload& p, sc_core::sc_time& t) {
     const frame_ref frame = frame_of(p);
     while (left > 0) {
       const std::uint32_t n = first_write(config_.link, address, left);
-      free = send_write(free, address, data, n, frame);
+      free = send_write(free, address, data, n, frame, is_relaxed(p));
       address += n;
       data += n;
       left -= n;
@@ -326,8 +441,9 @@ unsigned pcie_port::transport_dbg(payload& p) {
 // ---------------------------------------------------------------- upwards
 
 picos pcie_port::send_write(picos earliest, std::uint64_t address, const std::uint8_t* data,
-                            std::uint32_t length, const frame_ref& frame) {
+                            std::uint32_t length, const frame_ref& frame, bool relaxed) {
   up_tlp t;
+  t.relaxed = relaxed;
   t.type = tlp_type::memory_write;
   t.address = address;
   t.length = length;
@@ -362,13 +478,18 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
   const picos arrived = s.finish + config_.propagation;
   const bool translates = t.read.live() || (t.type == tlp_type::memory_write && !is_interrupt(t));
   t.translated = translates ? iommu_.translated(arrived, t.address) : arrived;
-  t.due = std::max((t.read.live() ? arrived : t.translated) + handling, last_due_);
+  t.due = (t.read.live() ? arrived : t.translated) + handling;
+  if (t.relaxed && t.due < last_due_)
+    ++overtakers_;  // PCIe 2.4.1: it may pass posted requests
+  else
+    last_due_ = t.due = std::max(t.due, last_due_);
   // The root complex passes a TLP on as soon as it knows where to; the credits come back by an UpdateFC.
-  const picos credited = t.due - handling + config_.propagation;
+  picos credited = last_due_ - handling + config_.propagation;
+  if (!config_.ideal && t.type != tlp_type::completion && t.type != tlp_type::completion_data)
+    credited = update_arrives(credited);
   const bool write = t.type == tlp_type::memory_write;
   if (!config_.ideal && write) posted_credits_.take(flow_credits::data_credits(t.length), credited);
   if (!config_.ideal && t.type == tlp_type::memory_read) nonposted_credits_.take(0, credited);
-  last_due_ = t.due;
   agenda_.at(t.due, [this] { land(); });
   up_.push_back(std::move(t));
   if (s.start <= now_ps())
@@ -410,6 +531,7 @@ void pcie_port::land() {
   while (!up_.empty() && up_.front().due <= now) {
     const up_tlp t = up_.pop_front();
     --announced_;
+    if (t.landed) continue;
     if (t.type == tlp_type::memory_write) {
       land_write(t);
     } else if (t.type == tlp_type::memory_read) {
@@ -424,6 +546,13 @@ void pcie_port::land() {
         finish(r.ticket, r.value);
       });
     }
+  }
+  for (std::size_t i = 0; overtakers_ > 0 && i < up_.size(); ++i) {
+    if (!up_[i].relaxed || up_[i].landed || up_[i].due > now) continue;
+    --overtakers_;
+    ++counters_.overtakings;
+    up_[i].landed = true;
+    land_write(up_tlp(up_[i]));
   }
 }
 
@@ -488,10 +617,18 @@ void pcie_port::serve(dma_read r, picos translated) {
     aer_uncorrectable_ |= aer_unsupported_request;
     r.status = tlm::TLM_ADDRESS_ERROR_RESPONSE;
   }
-  if (there && poison_ > 0) {
-    --poison_;
+  const auto happens = [this](std::uint32_t& wanted, std::uint32_t rate) {
+    if (wanted == 0) return rate > 0 && read_errors_.chance(rate / million);
+    --wanted;
+    return true;
+  };
+  if (there && happens(poison_, config_.poisoned_reads)) {
     ++counters_.poisoned;
     r.status = tlm::TLM_GENERIC_ERROR_RESPONSE;
+  } else if (there && happens(abort_, config_.aborted_reads)) {
+    ++counters_.aborted;
+    aer_uncorrectable_ |= aer_completer_abort;
+    r.status = tlm::TLM_COMMAND_ERROR_RESPONSE;
   }
   const picos at = std::max(now_ps(), translated) + config_.read_latency + extra;
   served_.push_back({at, r});
@@ -647,13 +784,47 @@ void pcie_port::cfg_read(std::uint32_t offset, host_done done, picos delay) {
   start_request({access::cfg_read, offset, 0, open_ticket(std::move(done))}, delay);
 }
 
-void pcie_port::enter_request(const host_request& r) {
+void pcie_port::enter_request(host_request r) {
   if (!link_up() || unfenceable_) {
     ++counters_.dropped;
     return;
   }
-  const bool write = r.kind == access::mmio_write || r.kind == access::cfg_write;
-  send_down({0, true, r, {}}, wire_bytes(request_type(r.kind), write ? register_bytes : 0, 0));
+  r.number = request_number_++;
+  (r.posted() ? posted_waiting_ : nonposted_waiting_).push_back(r);
+  const std::size_t waited = posted_waiting_.size() + nonposted_waiting_.size();
+  send_requests();
+  counters_.host_stalls += posted_waiting_.size() + nonposted_waiting_.size() == waited;
+}
+
+// In order, but posted requests pass non-posted ones that wait for credits; never the other way (PCIe 2.4.1).
+void pcie_port::send_requests() {
+  for (;;) {
+    const bool in_turn =
+        !nonposted_waiting_.empty() &&
+        (posted_waiting_.empty() || nonposted_waiting_.front().number < posted_waiting_.front().number);
+    host_request r;
+    if (in_turn && nonposted_left_ > 0) {
+      --nonposted_left_;
+      r = nonposted_waiting_.pop_front();
+    } else if (!posted_waiting_.empty() && posted_left_ > 0) {
+      --posted_left_;
+      r = posted_waiting_.pop_front();
+    } else {
+      return;
+    }
+    const bool write = r.kind == access::mmio_write || r.kind == access::cfg_write;
+    send_down({0, true, r, {}}, wire_bytes(request_type(r.kind), write ? register_bytes : 0, 0));
+  }
+}
+
+// The adapter has carried out a request, which came in `epoch`: an UpdateFC tells the root port.
+void pcie_port::give_back_credit(bool posted, std::uint64_t epoch) {
+  if (epoch != link_epoch_) return;
+  agenda_.at(update_arrives(now_ps() + config_.propagation), [this, posted, epoch] {
+    if (epoch != link_epoch_) return;
+    ++(posted ? posted_left_ : nonposted_left_);
+    send_requests();
+  });
 }
 
 // A thread, because b_transport must not be called from a method (IEEE 1666 11.1.1.4 b).
@@ -680,6 +851,7 @@ void pcie_port::access_registers() {
     }
     if (t != sc_core::SC_ZERO_TIME) wait(t);
     accessing_ = false;
+    give_back_credit(r.posted(), epoch);
     if (!carried_out || r.kind == access::mmio_write) continue;
     if (epoch != link_epoch_) {
       ++counters_.dropped;

@@ -3,8 +3,10 @@
 //
 // Upwards (adapter to host) everything stays in order: a posted write becomes visible in host memory behind
 // the earlier ones, a read is served, and a completion reaches the host, when every earlier write is visible
-// (PCIe 2.4.1: reads and completions push writes). Downwards requests and completions share the wires first
-// come, first served. Each direction is occupied while a TLP is on it.
+// (PCIe 2.4.1: reads and completions push writes). One exception: a write with Relaxed Ordering is visible as
+// soon as its page is known, whatever earlier writes wait for; nothing passes it in turn. Downwards requests
+// and completions share the wires first come, first served; the host's posted requests pass non-posted ones
+// that wait for credits. Each direction is occupied while a TLP is on it.
 //
 // IEEE 1666 sockets:
 //   dma   the adapter's initiator binds here. One payload is one TLP: already split by MPS, MRRS and 4 KiB.
@@ -44,12 +46,17 @@
 
 namespace understudy {
 
-// What the root complex advertises to the adapter (PCIe 2.6.1). It advertises infinite completion credits, as
-// does the adapter, which keeps room for the data of every read that it issues. At least a TLP of MPS.
+// What both ends advertise (PCIe 2.6.1). Both advertise infinite completion credits: the adapter keeps room
+// for the data of every read that it issues.
 struct credit_config {
+  // The root complex to the adapter; at least a TLP of MPS.
   std::uint32_t posted_headers = 112;
   std::uint32_t posted_data = 1792;  // each 16 bytes
   std::uint32_t nonposted_headers = 112;
+  // The adapter to the root complex. Requests of the host carry a DW at most: as many data credits go with
+  // them.
+  std::uint32_t adapter_posted_headers = 32;
+  std::uint32_t adapter_nonposted_headers = 8;
 };
 
 // Parameters of a port. The latencies together give what pcie-bench (Neugebauer et al., SIGCOMM 2018)
@@ -77,6 +84,14 @@ struct pcie_config {
   // Of a million TLPs, so many arrive with a wrong LCRC: the receiver sends a NAK, and the sender replays
   // (PCIe 3.6). The fourth replay in a row retrains the link.
   std::uint32_t lcrc_errors = 0;
+  // Of a million ACK, NAK and UpdateFC DLLPs, so many arrive broken and are lost (PCIe 3.6.2.2).
+  std::uint32_t dllp_errors = 0;
+  // Bytes of TLPs that each end keeps until they are acknowledged (PCIe 3.6.2.1); a full buffer stops it.
+  std::uint32_t replay_buffer = 16 * 1024;
+  // Of a million DMA reads, so many are answered with poisoned data (PCIe 2.7.2), or by Completer Abort
+  // (PCIe 2.3.1): memory that cannot correct its errors, and a root complex that failed.
+  std::uint32_t poisoned_reads = 0;
+  std::uint32_t aborted_reads = 0;
   // From a link leaving its normal state to its next TLP. Estimate: recovery takes some microseconds.
   picos retrain_time = 5_us;
   std::uint64_t seed = 1;  // root of the random streams behind jitter and link errors
@@ -94,12 +109,18 @@ struct pcie_counters {
   std::uint64_t read_bytes = 0, write_bytes = 0;  // DMA payload
   std::uint64_t msi = 0, mmio_reads = 0, mmio_writes = 0;
   std::uint64_t dllps = 0;        // ACKs and UpdateFCs that traffic caused, both directions
+  std::uint64_t bad_dllps = 0;    // ACKs, NAKs and UpdateFCs that arrived broken and are lost
   std::uint64_t lcrc_errors = 0;  // TLPs that arrived broken, each answered by a NAK
   std::uint64_t replayed_bytes = 0;
+  std::uint64_t replay_timeouts = 0;  // REPLAY_TIMER expired: neither ACK nor NAK came
+  std::uint64_t replay_stalls = 0;    // TLPs that waited for room in a replay buffer
   std::uint64_t retrains = 0;
   std::uint64_t credit_stalls = 0;  // TLPs of the adapter that waited for credits, and
   picos credit_stall_time = 0;      // how long
+  std::uint64_t host_stalls = 0;    // requests of the host that waited for the adapter's credits
+  std::uint64_t overtakings = 0;    // writes with Relaxed Ordering that became visible before earlier ones
   std::uint64_t poisoned = 0;       // completions that came with the EP bit
+  std::uint64_t aborted = 0;        // reads answered by Completer Abort
   std::uint64_t timeouts = 0;       // host requests that nobody answered
   std::uint64_t dropped = 0;  // TLPs lost to a link that is down or an adapter that is dead, both directions
   std::uint64_t unsupported =
@@ -115,8 +136,10 @@ inline constexpr std::uint32_t port_aer = 0x100;
 inline constexpr std::uint32_t port_aer_uncorrectable = port_aer + 0x04;
 inline constexpr std::uint32_t port_aer_correctable = port_aer + 0x10;
 inline constexpr std::uint32_t aer_surprise_down = 1u << 5, aer_poisoned = 1u << 12,
-                               aer_completion_timeout = 1u << 14, aer_unsupported_request = 1u << 20;
-inline constexpr std::uint32_t aer_bad_tlp = 1u << 6, aer_replay_rollover = 1u << 8;
+                               aer_completion_timeout = 1u << 14, aer_completer_abort = 1u << 15,
+                               aer_unsupported_request = 1u << 20;
+inline constexpr std::uint32_t aer_bad_tlp = 1u << 6, aer_bad_dllp = 1u << 7, aer_replay_rollover = 1u << 8,
+                               aer_replay_timeout = 1u << 12;
 inline constexpr std::uint32_t port_link_active = 1u << 29;  // Data Link Layer Link Active, of Link Status
 
 class pcie_port : public sc_core::sc_module {
@@ -174,6 +197,11 @@ class pcie_port : public sc_core::sc_module {
   void retrain(unsigned generation, unsigned lanes);
   // The next completion with data for the adapter comes poisoned: it must not be used (PCIe 2.7.2).
   void poison_next_read() { ++poison_; }
+  // The next read of memory is answered by Completer Abort.
+  void abort_next_read() { ++abort_; }
+  // The next so many DLLPs of a kind are lost.
+  enum class dllp : std::uint8_t { ack, nak, update_fc };
+  void lose_dllps(dllp kind, std::uint32_t count) { dllps_to_lose_[static_cast<std::size_t>(kind)] += count; }
 
   // Plugged, enabled, and somebody alive at the other end.
   bool link_up() const { return plugged_ && !disabled_ && powered_; }
@@ -191,10 +219,17 @@ class pcie_port : public sc_core::sc_module {
 
   // A direction of the link.
   struct direction {
+    explicit direction(std::uint32_t replay_buffer) : unacknowledged(~0u, replay_buffer) {}
+    void restart(picos now);
     picos busy_until = 0;
     std::uint64_t dllp_due = 0;      // bytes of ACKs and UpdateFCs that wait for the next TLP
     std::uint64_t acknowledged = 0;  // bytes received since the last of them
     uint128 part = 0;                // of a picosecond that the last TLP took, in 1/rate_; ideal links only
+    flow_credits unacknowledged;     // bytes in the replay buffer
+    picos ack_leaves = 0;            // the newest ACK, behind the TLPs that have arrived until then, and
+    picos ack_arrives = 0;           // when the sender has it, or one that came in its place
+    std::uint64_t replayed = 0;      // the TLP that was first in the newest replay, and
+    unsigned replay_num = 0;         // how often in a row
   };
   // A thread inside b_transport, waiting for its reads.
   struct blocking_read {
@@ -223,7 +258,9 @@ class pcie_port : public sc_core::sc_module {
     access kind = access::mmio_write;
     std::uint32_t offset = 0;
     std::uint32_t value = 0;
-    host_ticket ticket;  // not for mmio_write
+    host_ticket ticket;        // not for mmio_write
+    std::uint64_t number = 0;  // of requests at the root port
+    bool posted() const { return kind == access::mmio_write; }
   };
   struct waiting_host {
     host_done done;
@@ -238,7 +275,9 @@ class pcie_port : public sc_core::sc_module {
     std::uint32_t wire = 0;
     picos start = 0, finish = 0, due = 0;
     picos translated = 0;  // reads: the address is known
-    frame_ref frame;       // keeps `bytes` alive
+    bool relaxed = false;
+    bool landed = false;  // relaxed: before its turn
+    frame_ref frame;      // keeps `bytes` alive
     const std::uint8_t* bytes = nullptr;
     dma_read read;
     host_request answered;  // completion: the request, with the value
@@ -262,7 +301,7 @@ class pcie_port : public sc_core::sc_module {
 
   // Upwards. The senders answer when the link takes the next TLP.
   picos send_write(picos earliest, std::uint64_t address, const std::uint8_t* data, std::uint32_t length,
-                   const frame_ref& frame);
+                   const frame_ref& frame, bool relaxed);
   picos send_read(picos earliest, dma_read r);
   picos send_up(picos earliest, up_tlp t, picos handling);
   void announce();
@@ -282,7 +321,9 @@ class pcie_port : public sc_core::sc_module {
   // The host's requests.
   static tlp_type request_type(access kind);
   void start_request(const host_request& r, picos delay);
-  void enter_request(const host_request& r);
+  void enter_request(host_request r);
+  void send_requests();
+  void give_back_credit(bool posted, std::uint64_t epoch);
   void access_registers();
   void answer(host_request r);
   host_ticket open_ticket(host_done done);
@@ -293,7 +334,12 @@ class pcie_port : public sc_core::sc_module {
   struct span {
     picos start, finish;
   };
+  bool lost(dllp kind);
+  picos replay_timer() const;
   picos replays(std::uint32_t wire);
+  void await_ack(direction& d, picos finish, std::uint32_t wire);
+  void expire_replay_timer(direction& d, std::uint64_t number);
+  picos update_arrives(picos at);
   picos wait_for_credits(picos earliest, const up_tlp& t);
   picos time_on_wire(direction& d, bool follows, std::uint64_t bytes) const;
   span occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire);
@@ -310,24 +356,32 @@ class pcie_port : public sc_core::sc_module {
   link_parameters link_;  // as trained
   bits_per_second rate_;
   std::uint64_t dllp_interval_;  // bytes of TLPs received for each ACK and UpdateFC
+  picos ack_latency_;            // from a TLP's arrival to its ACK, at most (PCIe 3.6.3.1)
   agenda agenda_;
   iommu iommu_;
   host_cache cache_;
   flow_credits posted_credits_, nonposted_credits_;
   rng link_errors_;
   bool unfenceable_ = false;
-  std::uint32_t poison_ = 0;
+  std::uint32_t poison_ = 0, abort_ = 0;
+  std::array<std::uint32_t, 3> dllps_to_lose_{};  // by kind
+  rng read_errors_;
   std::uint32_t aer_uncorrectable_ = 0, aer_correctable_ = 0;
 
   bool plugged_ = true, disabled_ = false, powered_ = true;
   direction up_link_, down_link_;
-  picos last_due_ = 0;  // of the newest TLP upwards that is not lost
+  picos last_due_ = 0;  // of the TLPs upwards that are not lost, the latest
 
-  // Each is in order of time; an agenda entry wakes whoever looks at the front.
+  // Each is in order of time (up_ but for `due` of relaxed writes); an agenda entry wakes whoever looks at
+  // the front.
   fifo<up_tlp> up_;
-  std::size_t announced_ = 0;  // of up_, from the front
+  std::uint32_t overtakers_ = 0;  // relaxed writes in up_ that land before their turn
+  std::size_t announced_ = 0;     // of up_, from the front
   fifo<served_read> served_;
   fifo<down_tlp> down_;
+  fifo<host_request> posted_waiting_, nonposted_waiting_;  // at the root port, for the adapter's credits
+  std::uint32_t posted_left_, nonposted_left_;             // of these
+  std::uint64_t request_number_ = 0;
   fifo<host_request> requests_;  // arrived, the adapter's registers being busy
   sc_core::sc_event request_arrived_{"request_arrived"};
   bool accessing_ = false;        // a register access is under way

@@ -37,9 +37,13 @@ adapter_config adapter_of(const scenario& s) {
   c.mutants.data_before_announcement = s.has_mutant("data_before_announcement");
   c.mutants.hold_for_ever = s.has_mutant("hold_for_ever");
   c.mutants.overrun_ring = s.has_mutant("overrun_ring");
+  c.mutants.relaxed_records = s.has_mutant("relaxed_records");
   c.dma.mps = s.pcie.mps;
   c.dma.mrrs = s.pcie.mrrs;
   c.dma.tags = a.dma_tags;
+  c.dma.completion_bytes = static_cast<std::uint32_t>(a.completion_bytes);
+  c.dma.completion_timeout = a.completion_timeout;
+  c.relaxed_ordering = a.relaxed_ordering;
   c.raw_reads = a.raw_reads;
   c.raw_completion_batch = a.raw_completion_batch;
   c.dma.issue_time = a.dma_issue_time;
@@ -93,8 +97,13 @@ pcie_config pcie_of(const scenario& s) {
   c.cache.jitter_p999 = std::max(s.pcie.read_jitter_p95, s.pcie.read_jitter_p999);
   c.translation = {s.pcie.iommu, s.pcie.iommu_entries, static_cast<std::uint32_t>(s.pcie.iommu_page),
                    s.pcie.iommu_walk, s.pcie.iommu_walkers};
-  c.credits = {s.pcie.posted_headers, s.pcie.posted_data, s.pcie.nonposted_headers};
+  c.credits = {s.pcie.posted_headers, s.pcie.posted_data, s.pcie.nonposted_headers,
+               s.pcie.adapter_posted_headers, s.pcie.adapter_nonposted_headers};
   c.lcrc_errors = s.pcie.lcrc_errors;
+  c.dllp_errors = s.pcie.dllp_errors;
+  c.replay_buffer = static_cast<std::uint32_t>(s.pcie.replay_buffer);
+  c.poisoned_reads = s.pcie.poisoned_reads;
+  c.aborted_reads = s.pcie.aborted_reads;
   c.retrain_time = s.pcie.retrain_time;
   c.seed = s.seed;
   c.mutant_interrupt_overtakes = s.has_mutant("interrupt_overtakes");

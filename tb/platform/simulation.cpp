@@ -37,11 +37,17 @@ void add(pcie_counts& sum, const pcie_port& port) {
   sum.bytes_down += c.bytes_down;
   sum.dllps += c.dllps;
   sum.lcrc_errors += c.lcrc_errors;
+  sum.bad_dllps += c.bad_dllps;
   sum.replayed_bytes += c.replayed_bytes;
+  sum.replay_timeouts += c.replay_timeouts;
+  sum.replay_stalls += c.replay_stalls;
   sum.retrains += c.retrains;
   sum.credit_stalls += c.credit_stalls;
   sum.credit_stall_time += c.credit_stall_time;
+  sum.host_stalls += c.host_stalls;
+  sum.overtakings += c.overtakings;
   sum.poisoned += c.poisoned;
+  sum.aborted += c.aborted;
   sum.timeouts += c.timeouts;
   sum.dropped += c.dropped;
   sum.unsupported += c.unsupported;

@@ -33,7 +33,8 @@ constexpr parameter table[] = {
      "reuse_isn|lost_wakeup|shifted_payload|stale_rcv_nxt|ack_regress|ack_fin_early|resend_other_bytes|"
      "ignore_window|write_outside|leak_buffer|cross_connection|skip_record_number|fetch_beyond_tail|"
      "interrupt_overtakes|overrun_ring|lose_retransmit|slow_recovery|trust_index|hoard_window|lose_persist|"
-     "answer_acks|false_alarm|hold_for_ever|touch_lent_memory|lose_group_buffer|data_before_announcement",
+     "answer_acks|false_alarm|hold_for_ever|touch_lent_memory|lose_group_buffer|data_before_announcement|"
+     "relaxed_records",
      "Deliberate defects of adapter or driver, each of which a monitor must catch; such a run is expected to "
      "fail."},
 
@@ -150,6 +151,18 @@ constexpr parameter table[] = {
      "Longest time that send progress waits before a record reports it to the host."},
     {"adapter.dma_tags", integer, AT(adapter.dma_tags), "1", "1024", "",
      "DMA reads outstanding, at most. PCIe 2.2.6.2: 32 with 5-bit, 256 with 8-bit, 768 with 10-bit tags."},
+    {"adapter.completion_bytes", size, AT(adapter.completion_bytes), "4 KiB", "16 MiB", "",
+     "Room in the adapter for the data of outstanding DMA reads (PCIe 2.6.1: who advertises infinite "
+     "completion "
+     "credits reserves it before it asks). 64 KiB holds 1 us of a Gen5 x16 link; an estimate."},
+    {"adapter.completion_timeout", time, AT(adapter.completion_timeout), "50 us", "64 s", "",
+     "A DMA read that is not answered after this has failed. PCIe 2.8: 50 us to 50 ms unless set, 10 ms at "
+     "least "
+     "recommended."},
+    {"adapter.relaxed_ordering", boolean, AT(adapter.relaxed_ordering), "", "", "",
+     "Payload goes to host memory with the Relaxed Ordering attribute (PCIe 2.4.1), if Device Control allows "
+     "it; "
+     "records and interrupts never do."},
     {"adapter.dma_issue_time", time, AT(adapter.dma_issue_time), "0 ps", "1 us", "",
      "What the DMA engine needs to issue a request, at least: two cycles of 500 MHz. The Verilated engine "
      "counts its own cycles."},
@@ -316,8 +329,23 @@ constexpr parameter table[] = {
      "Data credits of 16 bytes for posted TLPs that the root complex advertises; an estimate."},
     {"pcie.nonposted_headers", integer, AT(pcie.nonposted_headers), "1", "127", "",
      "Header credits for reads that the root complex advertises; an estimate."},
+    {"pcie.adapter_posted_headers", integer, AT(pcie.adapter_posted_headers), "1", "127", "",
+     "Credits for register writes, header and data, that the adapter advertises (PCIe 2.6.1); an estimate."},
+    {"pcie.adapter_nonposted_headers", integer, AT(pcie.adapter_nonposted_headers), "1", "127", "",
+     "Credits for register reads and configuration accesses that the adapter advertises; an estimate."},
     {"pcie.lcrc_errors", integer, AT(pcie.lcrc_errors), "0", "500000", "",
      "Of a million TLPs, so many arrive with a wrong LCRC and are replayed (PCIe 3.6)."},
+    {"pcie.dllp_errors", integer, AT(pcie.dllp_errors), "0", "500000", "",
+     "Of a million ACK, NAK and UpdateFC DLLPs, so many are lost: REPLAY_TIMER or the next UpdateFC mends it "
+     "(PCIe 3.6.2, 2.6.1.2)."},
+    {"pcie.replay_buffer", size, AT(pcie.replay_buffer), "4 KiB", "1 MiB", "",
+     "TLPs, in bytes, that each end of the link keeps until they are acknowledged; a full buffer stops it "
+     "(PCIe "
+     "3.6.2.1). An estimate, enough for Gen5 x16."},
+    {"pcie.poisoned_reads", integer, AT(pcie.poisoned_reads), "0", "500000", "",
+     "Of a million DMA reads, so many are answered with poisoned data (PCIe 2.7.2)."},
+    {"pcie.aborted_reads", integer, AT(pcie.aborted_reads), "0", "500000", "",
+     "Of a million DMA reads, so many are answered by Completer Abort (PCIe 2.3.1)."},
     {"pcie.retrain_time", time, AT(pcie.retrain_time), "0 ps", "1 s", "",
      "How long a link that retrains is silent: after four replays in a row, or a downgrade; an estimate."},
 
@@ -469,6 +497,7 @@ constexpr mutant mutant_table[] = {
     {"touch_lent_memory", "The application changes bytes that it has lent to be sent."},
     {"lose_group_buffer", "A buffer that comes back is counted in another group than its own."},
     {"data_before_announcement", "Data of a connection are recorded before the host is told of it."},
+    {"relaxed_records", "Commit records are written with Relaxed Ordering and overtake their payload."},
 };
 
 // Edits (insert, delete, replace) between two words.

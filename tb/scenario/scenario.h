@@ -83,6 +83,9 @@ struct adapter_parameters {
   picos irq_moderation = 10_us;
   picos acked_record_age = 10_us;
   std::uint32_t dma_tags = 64;
+  std::uint64_t completion_bytes = 64 * 1024;
+  picos completion_timeout = 10_ms;
+  bool relaxed_ordering = false;
   picos dma_issue_time = 4_ns;
   std::uint32_t dma_bytes = 32;
   std::uint32_t raw_reads = 16;
@@ -133,7 +136,13 @@ struct pcie_parameters {
   std::uint32_t posted_headers = 112;
   std::uint32_t posted_data = 1792;
   std::uint32_t nonposted_headers = 112;
+  std::uint32_t adapter_posted_headers = 32;
+  std::uint32_t adapter_nonposted_headers = 8;
   std::uint32_t lcrc_errors = 0;
+  std::uint32_t dllp_errors = 0;
+  std::uint64_t replay_buffer = 16 * 1024;
+  std::uint32_t poisoned_reads = 0;
+  std::uint32_t aborted_reads = 0;
   picos retrain_time = 5_us;
 };
 

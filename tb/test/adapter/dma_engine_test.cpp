@@ -23,14 +23,9 @@ struct registers : sc_core::sc_module {
   tlm_utils::simple_target_socket<registers> mmio{"mmio"}, cfg{"cfg"};
 };
 
-class dma_engine_test : public testing::TestWithParam<bool> {
- protected:
-  static dma_config config() {
-    dma_config c;
-    c.rtl = GetParam();
-    return c;
-  }
-  explicit dma_engine_test(const dma_config& c = config()) : engine("engine", c) {
+struct dma_rig {
+  explicit dma_rig(const dma_config& c, const pcie_config& bus = {})
+      : port("port", bus, memory, log, 0), engine("engine", c) {
     engine.socket.bind(checker.target);
     checker.initiator.bind(port.dma);
     port.mmio.bind(card.mmio);
@@ -65,11 +60,22 @@ class dma_engine_test : public testing::TestWithParam<bool> {
   rng random{seed, "test/dma_engine"};
   event_log log;
   host_memory memory;
-  pcie_port port{"port", {}, memory, log, 0};
+  pcie_port port;
   registers card{"card"};
   protocol_checker checker{"checker"};
   dma_engine engine;
   int told = 0, told_ok = 0;
+};
+
+dma_config data_path(bool rtl) {
+  dma_config c;
+  c.rtl = rtl;
+  return c;
+}
+
+class dma_engine_test : public testing::TestWithParam<bool>, protected dma_rig {
+ protected:
+  dma_engine_test() : dma_rig(data_path(GetParam())) {}
 };
 INSTANTIATE_TEST_SUITE_P(data_path, dma_engine_test, testing::Bool(),
                          [](const auto& p) { return p.param ? "rtl" : "twin"; });
@@ -191,6 +197,51 @@ TEST_P(dma_engine_test, failed_completion_fails_its_transfer_alone) {
   expect_every_read_byte_accounted();
 }
 
+TEST_P(dma_engine_test, poison_and_completer_abort_fail_their_transfer_alone) {
+  const auto r = host(8192);
+  frame_ref f = frame(1500);
+  std::vector<tlm::tlm_response_status> errors;
+  engine.on_error([&](tlm::tlm_response_status s) { errors.push_back(s); });
+  bool ok[3] = {true, true, false};
+  port.poison_next_read();
+  engine.read(iova{r.iova}, 500, f.data(), f, count(&ok[0]));
+  run(5_us);
+  port.abort_next_read();
+  engine.read(iova{r.iova}, 500, f.data() + 500, f, count(&ok[1]));
+  run(5_us);
+  engine.read(iova{r.iova}, 500, f.data() + 1000, f, count(&ok[2]));
+  run(5_us);
+  EXPECT_FALSE(ok[0]);
+  EXPECT_FALSE(ok[1]);
+  EXPECT_TRUE(ok[2]);
+  EXPECT_EQ(errors, (std::vector<tlm::tlm_response_status>{tlm::TLM_GENERIC_ERROR_RESPONSE,
+                                                           tlm::TLM_COMMAND_ERROR_RESPONSE}));
+  expect_every_read_byte_accounted();
+}
+
+TEST_P(dma_engine_test, read_that_nobody_answers_fails_after_the_completion_timeout) {
+  const auto r = host(8192);
+  frame_ref f = frame(3000);
+  engine.read(iova{r.iova}, 1500, f.data(), f, count());
+  engine.flush(iova{r.iova}, count());
+  run(100_ns);
+  port.set_link_up(false);
+  port.set_link_up(true);
+  run(dma_config{}.completion_timeout - 1_us);
+  EXPECT_EQ(told, 0);
+  run(2_us);
+  EXPECT_EQ(told, 2);
+  EXPECT_EQ(told_ok, 0);
+  EXPECT_EQ(engine.counters().timeouts, 4u) << "three requests of the read, and the flush";
+  expect_every_read_byte_accounted();
+  engine.read(iova{r.iova}, 1500, f.data() + 1500, f, count());
+  run(10_us);
+  EXPECT_EQ(told_ok, 1);
+  EXPECT_TRUE(std::equal(f.data() + 1500, f.data() + 3000, r.cpu));
+  run(20_ms);
+  EXPECT_EQ(engine.counters().timeouts, 4u);
+}
+
 TEST_P(dma_engine_test, abort_accounts_for_every_byte) {
   const auto r = host(1 << 20);
   frame_ref f = frame(9000);
@@ -257,6 +308,81 @@ TEST_P(dma_engine_test, no_transfer_allocates_in_steady_state) {
   EXPECT_EQ(allocations - before, 0u);
   EXPECT_EQ(told_ok, 70 * 40);
 }
+
+// Answers that come after the completion timeout are dropped.
+TEST(dma_reads, that_are_answered_too_late_have_failed_and_the_answer_is_unexpected) {
+  dma_config c;
+  c.completion_timeout = 50_us;
+  pcie_config bus;
+  bus.read_latency = 80_us;
+  dma_rig g(c, bus);
+  const auto r = g.host(4096);
+  frame_ref f = g.frame(512);
+  g.engine.read(iova{r.iova}, 512, f.data(), f, g.count());
+  g.run(60_us);
+  EXPECT_EQ(g.told, 1);
+  EXPECT_EQ(g.told_ok, 0);
+  g.run(60_us);
+  EXPECT_EQ(g.told, 1);
+  EXPECT_EQ(g.engine.counters().unexpected, 1u);
+  EXPECT_EQ(g.engine.counters().timeouts, 1u);
+}
+
+// Gb/s of `reads` reads of `bytes`, and the time of one alone.
+struct read_rate {
+  double gbps, alone_ns;
+};
+read_rate measure(dma_rig& g, std::uint32_t bytes, int reads) {
+  const auto r = g.host(1 << 20);
+  const frame_ref f = g.frame(4096);
+  const auto until_told = [&](int n) {
+    const picos start = now_ps();
+    while (g.told < n) g.run(10_ns);
+    return static_cast<double>(now_ps() - start) / 1000;
+  };
+  g.engine.read(iova{r.iova}, bytes, const_cast<std::uint8_t*>(f.data()), f, g.count());
+  const double alone = until_told(1);
+  for (int i = 0; i < reads; ++i)
+    g.engine.read(iova{r.iova + static_cast<std::uint64_t>(i % 1024) * 512}, bytes,
+                  const_cast<std::uint8_t*>(f.data()), f, g.count());
+  const double all = until_told(1 + reads);
+  return {8.0 * bytes * reads / all, alone};
+}
+
+// B_read <= tags * min(MRRS, n) * 8 / RTT, with 5-bit, 8-bit and 10-bit tags (PCIe 2.2.6.2). The latency is
+// so long, and the link so fast, that nothing else limits.
+class dma_tags : public testing::TestWithParam<std::uint32_t> {};
+TEST_P(dma_tags, reach_the_ceiling_of_reads_in_flight) {
+  dma_config c;
+  c.tags = GetParam();
+  pcie_config bus;
+  bus.link.generation = 5;
+  bus.link.lanes = 16;
+  bus.read_latency = 5_us;
+  dma_rig g(c, bus);
+  const read_rate m = measure(g, 64, static_cast<int>(40 * GetParam()));
+  const double ceiling = GetParam() * 64 * 8 / m.alone_ns;
+  std::printf("%4u tags: %.2f Gb/s of %.2f\n", GetParam(), m.gbps, ceiling);
+  EXPECT_LE(m.gbps, ceiling * 1.01);
+  EXPECT_GE(m.gbps, ceiling * 0.95);
+}
+INSTANTIATE_TEST_SUITE_P(of_each_width, dma_tags, testing::Values(32u, 256u, 768u));
+
+class dma_completion_buffer : public testing::TestWithParam<bool> {};
+TEST_P(dma_completion_buffer, is_reserved_before_a_read_is_issued) {
+  dma_config c = data_path(GetParam());
+  c.completion_bytes = 4096;
+  pcie_config bus;
+  bus.read_latency = 5_us;
+  dma_rig g(c, bus);
+  const read_rate m = measure(g, 512, 200);
+  const double ceiling = 4096 * 8 / m.alone_ns;
+  std::printf("%.2f Gb/s of %.2f; %.2f with all tags\n", m.gbps, ceiling, 64 * 512 * 8 / m.alone_ns);
+  EXPECT_LE(m.gbps, ceiling * 1.01);
+  EXPECT_GE(m.gbps, ceiling * 0.95);
+}
+INSTANTIATE_TEST_SUITE_P(data_path, dma_completion_buffer, testing::Bool(),
+                         [](const auto& p) { return p.param ? "rtl" : "twin"; });
 
 }  // namespace
 }  // namespace understudy::tb

@@ -1,4 +1,6 @@
 // BAR 0 and configuration space of the adapter, as the bus sees them.
+#include <map>
+
 #include "tb/test/adapter/adapter_rig.h"
 
 namespace understudy::tb {
@@ -146,6 +148,64 @@ TEST(registers, function_level_reset_clears_bus_master_and_the_device) {
   EXPECT_EQ(g.cfg_read(config_space::device_control) & config_space::initiate_flr, 0u);
   EXPECT_EQ(g.read(US_REG_IDT_SIZE), 0u);
   EXPECT_EQ(g.cfg_read(config_space::aer_capability) & 0xffff, 1u) << "Advanced Error Reporting";
+}
+
+// As a driver finds what a function can do: from the pointer at 0x34 through the lists, to their ends.
+TEST(registers, configuration_space_can_be_walked) {
+  adapter_rig g;
+  EXPECT_EQ(g.cfg_read(0x0c) >> 16 & 0x7f, 0u) << "type 0 header";
+  ASSERT_TRUE(g.cfg_read(config_space::command) & 1u << 20) << "there is a capability list";
+  std::map<std::uint32_t, std::uint32_t> found;  // offset by identifier
+  for (std::uint32_t at = g.cfg_read(0x34) & 0xfc; at; at = g.cfg_read(at) >> 8 & 0xfc) {
+    ASSERT_GE(at, 0x40u);
+    ASSERT_TRUE(found.emplace(g.cfg_read(at) & 0xff, at).second) << "a loop";
+  }
+  ASSERT_EQ(found.size(), 2u);
+  const std::uint32_t express = found.at(0x10), msix = found.at(0x11);
+  EXPECT_EQ(g.cfg_read(express) >> 20 & 15, 0u) << "endpoint";
+  EXPECT_TRUE(g.cfg_read(express + 4) & 1u << 28) << "function-level reset";
+  EXPECT_EQ(g.cfg_read(express + 8) >> 5 & 7, 1u) << "MPS 256";
+  EXPECT_EQ(g.cfg_read(express + 8) >> 12 & 7, 2u) << "MRRS 512";
+  EXPECT_TRUE(g.cfg_read(express + 8) & config_space::enable_relaxed_ordering) << "as after power-on";
+  g.cfg_write(express + 8, 0);
+  EXPECT_EQ(g.cfg_read(express + 8), 0u);
+  EXPECT_EQ((g.cfg_read(msix) >> 16 & 0x7ff) + 1, US_MSIX_VECTORS);
+  EXPECT_EQ(g.cfg_read(msix + 4), US_MSIX_TABLE);
+  unsigned extended = 0;
+  for (std::uint32_t at = 0x100; at; at = g.cfg_read(at) >> 20) {
+    EXPECT_EQ(g.cfg_read(at) & 0xffff, 1u) << "Advanced Error Reporting";
+    ++extended;
+  }
+  EXPECT_EQ(extended, 1u);
+  g.cfg_write(0x00, 0x12345678);
+  g.cfg_write(0x34, 0);
+  EXPECT_EQ(g.cfg_read(0) >> 16, US_PCI_DEVICE) << "read-only";
+  EXPECT_NE(g.cfg_read(0x34), 0u);
+}
+
+TEST(registers, say_how_a_read_of_the_adapter_failed) {
+  adapter_rig g;
+  g.bring_up();
+  g.post_address();
+  g.port.poison_next_read();
+  g.ring();
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_poisoned);
+  EXPECT_TRUE(g.read(US_REG_STATUS) & US_STATUS_FATAL) << "descriptors cannot be understood any more";
+  g.cfg_write(config_space::aer_uncorrectable, config_space::aer_poisoned);
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u) << "write 1 to clear";
+}
+
+TEST(registers, tell_completer_abort_from_unsupported_request) {
+  adapter_rig g;
+  g.bring_up();
+  g.post_address();
+  g.port.abort_next_read();
+  g.ring();
+  constexpr std::uint32_t both = config_space::received_target_abort | config_space::received_master_abort;
+  EXPECT_EQ(g.cfg_read(config_space::command) & both, config_space::received_target_abort);
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u);
+  g.cfg_write(config_space::command, 0x6 | both);
+  EXPECT_EQ(g.cfg_read(config_space::command) & (both | 0x6), 0x6u);
 }
 
 TEST(heartbeat, counts_in_host_memory_at_its_period) {

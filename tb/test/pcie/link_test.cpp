@@ -1,4 +1,4 @@
-// What a link does beyond carrying TLPs: credits, replay, retraining, poison, refusal, error reports.
+// What a link does beyond carrying TLPs: credits, replay, retraining, order, poison, refusal, error reports.
 #include <gtest/gtest.h>
 
 #include "tb/test/pcie/card.h"
@@ -235,5 +235,368 @@ TEST(link, an_unfenceable_adapter_answers_nothing_and_its_port_ignores_link_disa
   EXPECT_EQ(m.cpu[0], 7) << "and its bus master goes on";
   EXPECT_TRUE(port_word(b, port_aer_uncorrectable) & aer_completion_timeout);
 }
+
+// ---------------------------------------------------------------- relaxed ordering
+
+// Two writes of which the first waits for a walk of the IOMMU's tables and the second does not. The instants
+// at which each became visible; the second has the attribute or not.
+std::pair<picos, picos> slow_then_fast(bench& b, const host_memory::region& m, bool relaxed) {
+  b.port.translation().map(m.iova, 8192);
+  b.run(0);
+  b.device.fill(m.iova, 1, 64);  // its page is known from here on
+  b.run(5_us);
+  b.record.events.clear();
+  b.device.fill(m.iova + 4096, 2, 64);
+  frame_extension e;
+  e.relaxed = relaxed;
+  auto& o = b.device.take();
+  o.payload.set_extension(&e);
+  b.device.begin(o, tlm::TLM_WRITE_COMMAND, m.iova + 64, 64);
+  o.payload.clear_extension(&e);
+  b.device.fill(m.iova + 128, 3, 64);
+  auto& read = b.device.read(m.iova, 64);
+  b.run(5_us);
+  const auto seen = b.record.of(event_kind::write_visible);
+  EXPECT_EQ(seen.size(), 3u);
+  picos at[3] = {};
+  for (const event& w : seen) at[w.a == m.iova + 4096 ? 0 : w.a == m.iova + 64 ? 1 : 2] = w.at;
+  EXPECT_GE(at[2], at[0]) << "one without the attribute passes nothing";
+  EXPECT_GE(at[2], at[1]) << "not even a relaxed one";
+  EXPECT_GE(read.answered, at[0]) << "a read pushes every write";
+  return {at[0], at[1]};
+}
+
+TEST(link, a_relaxed_write_passes_an_earlier_one_that_waits) {
+  pcie_config c = with_iommu();
+  bench b(c);
+  const auto m = b.memory.allocate(8192, 4096);
+  const auto [slow, fast] = slow_then_fast(b, m, true);
+  EXPECT_LT(fast, slow);
+  EXPECT_EQ(b.port.counters().overtakings, 1u);
+}
+
+TEST(link, without_relaxed_ordering_a_write_passes_nothing) {
+  pcie_config c = with_iommu();
+  bench b(c);
+  const auto m = b.memory.allocate(8192, 4096);
+  const auto [slow, fast] = slow_then_fast(b, m, false);
+  EXPECT_GE(fast, slow);
+  EXPECT_EQ(b.port.counters().overtakings, 0u);
+}
+
+TEST(link, a_relaxed_write_that_has_not_left_when_the_link_goes_down_is_lost_with_the_rest) {
+  bench b(with_iommu());
+  const auto m = b.memory.allocate(8192, 4096);
+  b.port.translation().map(m.iova, 8192);
+  b.run(0);
+  frame_extension e;
+  e.relaxed = true;
+  for (int i = 0; i < 8; ++i) {
+    auto& o = b.device.take();
+    std::memset(o.data, 7, 256);
+    o.payload.set_extension(&e);
+    b.device.begin(o, tlm::TLM_WRITE_COMMAND, m.iova + (i % 2) * 4096u, 256);
+    o.payload.clear_extension(&e);
+  }
+  b.run(3 * b.wire(280));
+  b.port.set_link_up(false);
+  b.run(5_us);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 3u);
+  EXPECT_EQ(b.port.counters().dropped, 5u);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// ---------------------------------------------------------------- lost DLLPs, replay buffer
+
+TEST(link, a_lost_ack_is_made_good_by_the_next_one) {
+  bench b;
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::ack, 1);
+  for (unsigned i = 0; i < 60; ++i) b.device.fill(m.iova + 64 * i, 1, 64);
+  b.run(1_ms);
+  const pcie_counters& k = b.port.counters();
+  EXPECT_EQ(k.bad_dllps, 1u);
+  EXPECT_EQ(k.replay_timeouts, 0u);
+  EXPECT_EQ(k.replayed_bytes, 0u);
+  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_bad_dllp);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 60u);
+}
+
+TEST(link, without_another_ack_REPLAY_TIMER_expires_and_what_arrives_twice_is_written_once) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::ack, 1);
+  b.device.fill(m.iova, 1, 64);
+  b.run(100_us);
+  const pcie_counters& k = b.port.counters();
+  EXPECT_EQ(k.replay_timeouts, 1u);
+  EXPECT_EQ(k.replayed_bytes, 88u);
+  EXPECT_EQ(k.retrains, 0u);
+  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_replay_timeout);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 1u);
+}
+
+TEST(link, a_lost_nak_costs_a_REPLAY_TIMER) {
+  pcie_config c;
+  c.lcrc_errors = 400'000;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::nak, 1);
+  for (unsigned i = 0; i < 20; ++i) b.device.fill(m.iova + 64 * i, 1, 64);
+  const picos busy = b.device.link_free;
+  b.run(1_ms);
+  const pcie_counters& k = b.port.counters();
+  ASSERT_GT(k.lcrc_errors, 1u);
+  ASSERT_EQ(k.retrains, 0u);
+  EXPECT_EQ(k.bad_dllps, 1u);
+  EXPECT_EQ(k.replay_timeouts, 1u);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 20u);
+  const picos timer = 3 * b.wire(ack_limit(c.link) * c.link.lanes) + 2 * c.propagation;
+  const picos all = 20 * b.wire(88), by_nak = 2 * c.propagation + b.wire(8) + b.wire(88);
+  EXPECT_NEAR(static_cast<double>(busy),
+              static_cast<double>(all + timer + b.wire(88) + (k.lcrc_errors - 1) * by_nak),
+              static_cast<double>(b.wire(100)));  // rounding, and the DLLPs of the other direction
+}
+
+TEST(link, four_expiries_in_a_row_retrain_the_link) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::ack, 4);
+  b.device.fill(m.iova, 1, 64);
+  b.run(100_us);
+  const pcie_counters& k = b.port.counters();
+  EXPECT_EQ(k.replay_timeouts, 4u);
+  EXPECT_EQ(k.retrains, 1u);
+  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_replay_rollover);
+  const picos before = now_ps();
+  b.device.fill(m.iova, 2, 64);
+  b.run(5_us);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).back().at - before, b.wire(88) + 180_ns)
+      << "as ever after";
+}
+
+TEST(link, a_lost_UpdateFC_is_repeated_after_30_us) {
+  pcie_config c;
+  c.credits.posted_headers = 1;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::update_fc, 1);
+  b.device.fill(m.iova, 1, 64);
+  b.device.fill(m.iova + 64, 2, 64);
+  b.run(100_us);
+  const auto sent = b.record.of(event_kind::tlp_up);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[1].at - sent[0].at, b.wire(88) + 2 * c.propagation + 30_us);
+  EXPECT_EQ(b.port.counters().bad_dllps, 1u);
+}
+
+TEST(link, a_lost_UpdateFC_is_made_good_by_that_of_the_next_tlp) {
+  pcie_config c;
+  c.credits.posted_headers = 2;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::update_fc, 1);
+  for (unsigned i = 0; i < 3; ++i) b.device.fill(m.iova + 64 * i, 1, 64);
+  b.run(100_us);
+  const auto sent = b.record.of(event_kind::tlp_up);
+  ASSERT_EQ(sent.size(), 3u);
+  EXPECT_EQ(sent[2].at - sent[1].at, b.wire(88) + 2 * c.propagation);
+}
+
+TEST(link, without_an_UpdateFC_for_200_us_the_link_retrains) {
+  pcie_config c;
+  c.credits.posted_headers = 1;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::update_fc, 7);
+  b.device.fill(m.iova, 1, 64);
+  b.device.fill(m.iova + 64, 2, 64);
+  b.run(1_ms);
+  EXPECT_EQ(b.port.counters().retrains, 1u);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 2u);
+}
+
+TEST(link, a_full_replay_buffer_stops_its_end_until_an_ACK) {
+  pcie_config c;
+  c.replay_buffer = 2 * 280;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  for (unsigned i = 0; i < 3; ++i) b.device.fill(m.iova + 256 * i, 1, 256);
+  b.run(10_us);
+  const auto sent = b.record.of(event_kind::tlp_up);
+  ASSERT_EQ(sent.size(), 3u);
+  EXPECT_EQ(sent[1].at - sent[0].at, b.wire(280));
+  const picos latency = b.wire(ack_limit(c.link) * c.link.lanes);
+  EXPECT_EQ(sent[2].at, sent[0].at + b.wire(280) + 2 * c.propagation + latency);
+  EXPECT_EQ(b.port.counters().replay_stalls, 1u);
+}
+
+TEST(link, an_ample_replay_buffer_stops_nobody) {
+  bench b;
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.run(0);
+  for (unsigned i = 0; i < 200; ++i) b.device.fill(m.iova + 256 * i, 1, 256);
+  b.run(50_us);
+  EXPECT_EQ(b.port.counters().replay_stalls, 0u);
+}
+
+TEST(link, that_loses_DLLPs_all_the_time_delivers_everything_once_and_in_order) {
+  pcie_config c;
+  c.dllp_errors = 200'000;
+  c.lcrc_errors = 50'000;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.run(0);
+  constexpr unsigned n = 500;
+  for (unsigned i = 0; i < n; ++i) {
+    b.device.fill(m.iova + 64 * i, static_cast<std::uint8_t>(i), 64);
+    if (i % 7 == 0) b.run(2_us);
+  }
+  b.run(10_ms);
+  const auto seen = b.record.of(event_kind::write_visible);
+  ASSERT_EQ(seen.size(), n);
+  for (unsigned i = 0; i < n; ++i) EXPECT_EQ(seen[i].a, m.iova + 64 * i);
+  EXPECT_GT(b.port.counters().bad_dllps, 20u);
+  EXPECT_GT(b.port.counters().replay_timeouts, 0u);
+}
+
+// ---------------------------------------------------------------- credits towards the adapter
+
+TEST(link, host_writes_wait_for_the_credits_of_the_adapter) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 2;
+  bench b(c);
+  b.run(0);
+  for (std::uint32_t i = 0; i < 5; ++i) b.port.mmio_write(4 * i, i);
+  b.run(5_us);
+  ASSERT_EQ(b.bar.visits.size(), 5u);
+  for (std::uint32_t i = 0; i < 5; ++i) EXPECT_EQ(b.bar.visits[i].offset, 4 * i);
+  EXPECT_EQ(b.port.counters().host_stalls, 3u);
+  // The third leaves when the first has been carried out and its UpdateFC has arrived.
+  const auto sent = b.record.of(event_kind::tlp_down);
+  EXPECT_EQ(sent[2].at, b.bar.visits[0].at + b.bar.access + 2 * c.propagation + b.wire(24));
+}
+
+TEST(link, a_posted_request_of_the_host_passes_reads_without_credits_and_no_read_passes_a_write) {
+  pcie_config c;
+  c.credits.adapter_nonposted_headers = 1;
+  bench b(c);
+  b.bar.access = 1_us;
+  b.run(0);
+  int answered = 0;
+  b.port.mmio_read(0x10, [&](std::uint32_t) { ++answered; });
+  b.port.mmio_read(0x14, [&](std::uint32_t) { ++answered; });
+  b.port.mmio_write(0x18, 1);
+  b.port.mmio_read(0x1c, [&](std::uint32_t) { ++answered; });
+  b.run(20_us);
+  ASSERT_EQ(b.bar.visits.size(), 4u);
+  EXPECT_EQ(b.bar.visits[0].offset, 0x10u);
+  EXPECT_EQ(b.bar.visits[1].offset, 0x18u);
+  EXPECT_EQ(b.bar.visits[2].offset, 0x14u);
+  EXPECT_EQ(b.bar.visits[3].offset, 0x1cu);
+  EXPECT_EQ(answered, 3);
+}
+
+TEST(link, requests_that_wait_for_credits_are_lost_with_the_link_and_the_credits_are_new) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  bench b(c);
+  b.bar.access = 1_us;
+  b.run(0);
+  for (std::uint32_t i = 0; i < 4; ++i) b.port.mmio_write(4 * i, i);
+  b.run(500_ns);
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  b.run(5_us);
+  EXPECT_EQ(b.bar.visits.size(), 1u);
+  b.port.mmio_write(0x20, 1);
+  b.port.mmio_write(0x24, 1);
+  b.run(10_us);
+  EXPECT_EQ(b.bar.visits.size(), 3u);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+TEST(link, completions_for_the_adapter_need_no_credits) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  c.credits.adapter_nonposted_headers = 1;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.bar.access = 10_us;
+  b.run(0);
+  b.port.mmio_write(0, 1);
+  b.port.mmio_write(0, 2);
+  for (unsigned i = 0; i < 16; ++i) b.device.read(m.iova + 512 * i, 512);
+  b.run(4_us);
+  EXPECT_EQ(b.device.answers, 16u);
+}
+
+// ---------------------------------------------------------------- errors of reads, speed, width
+
+TEST(link, a_completer_abort_is_told_from_an_unsupported_request) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.abort_next_read();
+  auto& aborted = b.device.read(m.iova, 64);
+  b.run(2_us);
+  EXPECT_EQ(aborted.payload.get_response_status(), tlm::TLM_COMMAND_ERROR_RESPONSE);
+  EXPECT_EQ(port_word(b, port_aer_uncorrectable), aer_completer_abort);
+  auto& unsupported = b.device.read(0x10, 64);
+  b.run(2_us);
+  EXPECT_EQ(unsupported.payload.get_response_status(), tlm::TLM_ADDRESS_ERROR_RESPONSE);
+  EXPECT_EQ(port_word(b, port_aer_uncorrectable), aer_completer_abort | aer_unsupported_request);
+  EXPECT_EQ(b.port.counters().aborted, 1u);
+}
+
+TEST(link, poison_and_abort_come_at_their_rates) {
+  pcie_config c;
+  c.poisoned_reads = 100'000;
+  c.aborted_reads = 100'000;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  for (int i = 0; i < 1000; ++i) {
+    b.device.read(m.iova, 64);
+    if (i % 50 == 0) b.run(5_us);
+  }
+  b.run(100_us);
+  EXPECT_EQ(b.device.answers, 1000u);
+  EXPECT_NEAR(static_cast<double>(b.port.counters().poisoned), 100.0, 40.0);
+  EXPECT_NEAR(static_cast<double>(b.port.counters().aborted), 90.0, 40.0);
+}
+
+class downgrade : public testing::TestWithParam<std::pair<unsigned, unsigned>> {};
+
+// Speed alone, and width alone.
+TEST_P(downgrade, of_a_link_slows_its_tlps_by_its_factor) {
+  const auto [generation, lanes] = GetParam();
+  bench b;
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.run(0);
+  b.port.retrain(generation, lanes);
+  b.run(10_us);
+  for (unsigned i = 0; i < 2; ++i) b.device.fill(m.iova + 256 * i, 1, 256);
+  b.run(50_us);
+  const auto sent = b.record.of(event_kind::tlp_up);
+  ASSERT_EQ(sent.size(), 2u);
+  link_parameters to;
+  to.generation = generation;
+  to.lanes = lanes;
+  const auto rate = static_cast<bits_per_second>(raw_rate(to) * skp_share() + 0.5);
+  EXPECT_NEAR(static_cast<double>(sent[1].at - sent[0].at), static_cast<double>(wire_time(280, rate)), 2.0);
+  EXPECT_EQ(port_word(b, port_link_control) >> 16 & 0x3ff, generation | lanes << 4);
+}
+INSTANTIATE_TEST_SUITE_P(link, downgrade,
+                         testing::Values(std::pair{2u, 8u}, std::pair{1u, 8u}, std::pair{3u, 4u},
+                                         std::pair{3u, 1u}));
 
 }  // namespace

@@ -49,6 +49,45 @@ TEST(link_fault, broken_tlps_cost_time_and_nothing_else) {
   EXPECT_GT(r.result["pcie"]["lcrc_errors"], 100);
 }
 
+TEST(link_fault, lost_dllps_cost_time_and_nothing_else) {
+  const program_run r =
+      run_program(scenario_file("failover.toml"), {"pcie.dllp_errors=20000", "pcie.lcrc_errors=2000"});
+  expect_held(r, 1);
+  EXPECT_GT(r.result["pcie"]["bad_dllps"], 100);
+  EXPECT_GT(r.result["pcie"]["replay_timeouts"], 0);
+}
+
+TEST(link_fault, reads_that_fail_are_survived) {
+  const program_run r =
+      run_program(scenario_file("hello.toml"),
+                  {"topology.adapters=2", "pcie.poisoned_reads=2000", "pcie.aborted_reads=2000"});
+  EXPECT_GT(r.result["pcie"]["poisoned"].get<int>() + r.result["pcie"]["aborted"].get<int>(), 0);
+  EXPECT_EQ(r.result["bytes"]["delivered"], r.result["bytes"]["expected"]) << r.reasons();
+  for (const auto& m : r.result["monitors"]) EXPECT_EQ(m["violations"], 0) << m.dump();
+}
+
+// Payload overtakes where the IOMMU makes writes wait; commit records do not, and so every monitor is
+// content.
+TEST(relaxed_ordering, of_payload_changes_no_order_that_anybody_relies_on) {
+  const program_run r =
+      run_program(scenario_file("failover.toml"), {"pcie.iommu=true", "adapter.relaxed_ordering=true"});
+  expect_held(r, 1);
+  EXPECT_GT(r.result["pcie"]["overtakings"], 0);
+}
+
+TEST(relaxed_ordering, of_commit_records_is_caught) {
+  const program_run r =
+      run_program(scenario_file("failover.toml"), {"pcie.iommu=true", "mutants=[\"relaxed_records\"]"});
+  EXPECT_GT(r.result["pcie"]["overtakings"], 0);
+  EXPECT_GT(r.monitor("I-RX-2")["violations"], 0);
+}
+
+TEST(relaxed_ordering, is_off_unless_asked_for) {
+  const program_run r = run_program(scenario_file("hello.toml"), {"pcie.iommu=true"});
+  expect_held(r, 0);
+  EXPECT_EQ(r.result["pcie"]["overtakings"], 0);
+}
+
 TEST(iommu_on, every_dma_of_a_run_and_its_failover_lies_in_what_the_driver_mapped) {
   const program_run r = run_program(scenario_file("failover.toml"), {"pcie.iommu=true"});
   expect_held(r, 1);
