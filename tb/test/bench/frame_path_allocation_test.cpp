@@ -35,11 +35,13 @@ namespace {
 // Queues grow to their largest size once: a few of them may do so late.
 constexpr std::uint64_t late_growth = 64;
 
-void expect_no_allocation_in_steady_state(const char* peer, const char* direction) {
-  const scenario s = load_scenario(
-      US_SOURCE_DIR "/traces/scenarios/bulk.toml",
-      {std::string("peer=\"") + peer + "\"", std::string("workload.direction=\"") + direction + "\"",
-       "workload.bytes=\"8 MiB\"", "monitors=\"off\""});
+void expect_no_allocation_in_steady_state(const char* peer, const char* direction,
+                                          const std::vector<std::string>& more = {}) {
+  std::vector<std::string> sets{std::string("peer=\"") + peer + "\"",
+                                std::string("workload.direction=\"") + direction + "\"",
+                                "workload.bytes=\"8 MiB\"", "monitors=\"off\""};
+  sets.insert(sets.end(), more.begin(), more.end());
+  const scenario s = load_scenario(US_SOURCE_DIR "/traces/scenarios/bulk.toml", sets);
   run_options options;
   options.captures = false;
   std::uint64_t early = 0, late = 0;
@@ -75,6 +77,13 @@ TEST(frame_path_allocation_test, an_adapter_sends_to_lwip_without_allocating) {
 
 TEST(frame_path_allocation_test, an_adapter_receives_from_lwip_without_allocating) {
   expect_no_allocation_in_steady_state("lwip", "down");
+}
+
+TEST(frame_path_allocation_test, zero_copy_holds_and_groups_allocate_nothing_either) {
+  expect_no_allocation_in_steady_state(
+      "twin", "both",
+      {"memory.send=zero_copy", "memory.receive=zero_copy", "memory.hold_us=20", "memory.expedite=false",
+       "memory.group=[{match = \"remote 10.0.0.0/8\", buffers = 256, window = 64}]"});
 }
 
 TEST(frame_path_allocation_test, an_allocation_is_counted) {

@@ -175,6 +175,72 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
   for (const auto& c : cases) EXPECT_EQ(error_of_file(c.text), c.error) << c.text;
 }
 
+TEST_F(load, reads_groups_of_receive_buffers_by_words_or_by_a_table) {
+  write("s.toml",
+        "[[memory.group]]\nmatch = \"port 80 remote 10.0.0.0/8\"\nbuffers = 16\nsize = \"4 KiB\"\nborrow = "
+        "true\n"
+        "[[memory.group]]\nmatch = {port = 80}\nwindow = 8\n");
+  const scenario s = load_scenario("s.toml");
+  ASSERT_EQ(s.memory.groups.size(), 2u);
+  EXPECT_EQ(s.memory.groups[0].buffers, 16u);
+  EXPECT_EQ(s.memory.groups[0].bytes, 4096u);
+  EXPECT_TRUE(s.memory.groups[0].borrow);
+  EXPECT_EQ(s.memory.groups[1].match, "port 80");
+  EXPECT_EQ(s.memory.groups[1].least, 16u) << "a quarter";
+  EXPECT_EQ(s.memory.groups[1].most, 128u) << "twice";
+  EXPECT_EQ(load_scenario("", {"memory.group=[{match = \"dscp 46\"}]"}).memory.groups.size(), 1u);
+}
+
+TEST_F(load, group_errors_say_the_line_and_what_is_allowed) {
+  const std::string words =
+      ", allowed: port N, local PREFIX, remote PREFIX, vlan N, dscp N, process N, set N, priority N, "
+      "size_class N";
+  const std::string head = "[[memory.group]]\n";
+  const struct {
+    std::string text, error;
+  } cases[] = {
+      {head + "buffers = 4\n",
+       "s.toml:1: memory.group.match: is missing, allowed: a string such as \"port 80 remote 10.0.0.0/8\""},
+      {head + "match = \"colour red\"\n", "s.toml:2: memory.group.match: \"colour\" is unknown" + words},
+      {head + "match = \"port 70000\"\n",
+       "s.toml:2: memory.group.match: \"70000\" is no value of port" + words},
+      {head + "match = \"remote 10.0.0.0/33\"\n",
+       "s.toml:2: memory.group.match: \"10.0.0.0/33\" is no value of remote" + words},
+      {head + "match = \"port\"\n", "s.toml:2: memory.group.match: \"port\" has no value" + words},
+      {head + "match = \"\"\n", "s.toml:2: memory.group.match: nothing is named" + words},
+      {head + "match = \"port 80 port 81\"\n", "s.toml:2: memory.group.match: port is given twice" + words},
+      {head + "match = 5\n",
+       "s.toml:2: memory.group.match: has the wrong type, allowed: a string such as \"port 80 remote "
+       "10.0.0.0/8\" or a "
+       "table"},
+      {head + "match = \"port 80\"\nsize = \"1500 B\"\n",
+       "s.toml:3: memory.group.size: 1500 is no multiple of 1 KiB, allowed: whole KiB"},
+      {head + "match = \"port 80\"\nsize = \"1 KiB\"\n",
+       "s.toml:1: memory.group.size: 1024 holds less than a segment, allowed: at least adapter.mtu = 1500"},
+      {head + "match = \"port 80\"\nbuffers = 0\n",
+       "s.toml:3: memory.group.buffers: 0 is out of range, allowed: an integer from 1 to 65536"},
+      {head + "match = \"port 80\"\nborow = true\n",
+       "s.toml:3: memory.group.borow: unknown key, nearest allowed: memory.group.borrow"},
+      {head + "match = \"port 80\"\nlow = 9\n",
+       "s.toml:1: memory.group.low: 9 and high 0 are out of order, allowed: low to high to buffers = 64"},
+      {head + "match = \"port 80\"\nleast = 65\n",
+       "s.toml:1: memory.group.least: 65 and most 128 do not enclose buffers = 64, allowed: least to buffers "
+       "to most"},
+      {head + "match = \"port 80\"\n" + head + "match = \"dscp 46\"\n",
+       "s.toml:3: memory.group.match: \"dscp 46\" is ambiguous beside a group before it, allowed: groups of "
+       "which one "
+       "contains the other, or that have no connection in common"},
+      {head + "match = \"local 10.0.0.0/8 remote fd77::/64\"\n",
+       "s.toml:1: memory.group.match: \"local 10.0.0.0/8 remote fd77::/64\" matches nothing, allowed: "
+       "prefixes of one "
+       "family"},
+      {"memory.group = 1\n", "s.toml:1: memory.group: has the wrong type, allowed: [[memory.group]] tables"},
+      {"memory.send = \"borrowed\"\n",
+       "s.toml:1: memory.send: \"borrowed\" is unknown, allowed: \"buffered\" or \"zero_copy\""},
+  };
+  for (const auto& c : cases) EXPECT_EQ(error_of_file(c.text), c.error) << c.text;
+}
+
 TEST_F(load, reports_the_first_wrong_line_of_several) {
   EXPECT_EQ(error_of_file("wire.delay = \"5 us\"\nseed = true\nadapter.nagle = 7\n"),
             "s.toml:2: seed: true has the wrong type, allowed: an integer from 0 to 9223372036854775807");
