@@ -105,12 +105,13 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
       {"adapter.nagle = 1\n", "s.toml:1: adapter.nagle: 1 has the wrong type, allowed: true, false"},
       {"adapter.rtl = \"checksum\"\n",
        "s.toml:1: adapter.rtl: \"checksum\" has the wrong type, allowed: a list of \"checksum\", "
-       "\"dma_engine\""},
+       "\"dma_engine\", \"buffer_allocator\", \"record_coalescer\""},
       {"adapter.rtl = [\"dma\"]\n",
-       "s.toml:1: adapter.rtl: \"dma\" is unknown, allowed: a list of \"checksum\", \"dma_engine\""},
+       "s.toml:1: adapter.rtl: \"dma\" is unknown, allowed: a list of \"checksum\", \"dma_engine\", "
+       "\"buffer_allocator\", \"record_coalescer\""},
       {"adapter.rtl = [1]\n",
        "s.toml:1: adapter.rtl: a list of other things than strings has the wrong type, allowed: a list of "
-       "\"checksum\", \"dma_engine\""},
+       "\"checksum\", \"dma_engine\", \"buffer_allocator\", \"record_coalescer\""},
       {"workload.capture = 4\n",
        "s.toml:1: workload.capture: 4 has the wrong type, allowed: a path or a list of paths"},
       {"workload.capture = \"gone.pcap\"\n",
@@ -236,7 +237,7 @@ TEST_F(load, group_errors_say_the_line_and_what_is_allowed) {
        "family"},
       {"memory.group = 1\n", "s.toml:1: memory.group: has the wrong type, allowed: [[memory.group]] tables"},
       {"memory.send = \"borrowed\"\n",
-       "s.toml:1: memory.send: \"borrowed\" is unknown, allowed: \"buffered\" or \"zero_copy\""},
+       "s.toml:1: memory.send: \"borrowed\" is unknown, allowed: \"buffered\", \"zero_copy\""},
   };
   for (const auto& c : cases) EXPECT_EQ(error_of_file(c.text), c.error) << c.text;
 }
