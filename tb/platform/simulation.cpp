@@ -438,6 +438,9 @@ byte_counts simulation::bytes() const {
       b.lost += given_up ? 0 : t.lost;
       b.duplicated += t.duplicated;
       b.corrupted += t.corrupted;
+      if (e->first_delivery() == never) continue;
+      b.first = std::min(b.first.value_or(never), e->first_delivery());
+      b.last = std::max(b.last.value_or(0), e->last_delivery());
     }
   }
   return b;

@@ -34,6 +34,8 @@ struct byte_counts {
   std::uint64_t lost = 0;
   std::uint64_t duplicated = 0;
   std::uint64_t corrupted = 0;
+  std::optional<picos> first;  // instant at which an application was given the first of them, and the last
+  std::optional<picos> last;
 };
 
 // Durations over connections: from a connection's last byte before the fault to its first byte after.
