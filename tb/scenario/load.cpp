@@ -478,6 +478,27 @@ void check_groups(const reading& r) {
   }
 }
 
+// What the preset says goes for whatever the scenario does not say.
+void apply_preset(reading& r) {
+  struct limits {
+    std::string_view name;
+    std::uint32_t connections;
+    std::uint32_t buffer;  // bytes of one direction; 0: not limited
+  };
+  constexpr limits known[] = {
+      {"tonic", 1024, 0}, {"eth_toe", 10'000, 64 * 1024}, {"flextoe", 16'384, 0}, {"f4t", 65'536, 0}};
+  for (const limits& l : known) {
+    if (l.name != r.values.adapter.preset) continue;
+    const auto set = [&r](const char* key, std::uint32_t& value, std::uint32_t to) {
+      if (!r.from.contains(key)) value = to;
+    };
+    set("adapter.connections", r.values.adapter.tcp.max_connections, l.connections);
+    if (!l.buffer) continue;
+    set("memory.receive_buffer", r.values.memory.receive_buffer, l.buffer);
+    set("memory.send_buffer", r.values.memory.send_buffer, l.buffer);
+  }
+}
+
 void check_order(const checker& c, const char* low, picos low_value, const char* high, picos high_value) {
   if (low_value > high_value)
     c.blame(low, high,
@@ -528,6 +549,10 @@ scenario load_scenario(const std::string& path, const std::vector<std::string>& 
   r.values.path = path;
   if (!path.empty()) read_file(path, r);
   for (const auto& set : sets) apply_set(set, r);
+  apply_preset(r);
+  workload_parameters& w = r.values.workload;
+  if (w.active && w.connections == 0 && w.capture.empty())
+    w.connections = r.values.adapter.tcp.max_connections;
   check_together(r, checks);
   return r.values;
 }

@@ -55,7 +55,8 @@ constexpr parameter table[] = {
      "fast: each side speaks as soon as it has heard what came before; capture: not before the recorded time "
      "either."},
     {"workload.connections", integer, AT(workload.connections), "0", "1048576", "",
-     "Connections at the same time; 0: as many as the capture holds, or one without a capture. More than "
+     "Connections at the same time; 0: as many as the capture holds; without a capture one, or with "
+     "workload.active as many as adapter.connections. More than "
      "captured repeats them."},
     {"workload.active", integer, AT(workload.active), "0", "1048576", "",
      "Made-up streams: of so many connections, chosen at random, bytes are sent once all are open; the "
@@ -121,6 +122,12 @@ constexpr parameter table[] = {
      "checksum|dma_engine|buffer_allocator|record_coalescer",
      "Blocks that run as Verilated RTL in place of their C++ twins; the behaviour is the same, the run "
      "slower."},
+    {"adapter.preset", word, AT(adapter.preset), "", "", "none|tonic|eth_toe|flextoe|f4t",
+     "Limits of a published offload engine, where nothing else is said: tonic (NSDI 2020) 1,024 connections; "
+     "eth_toe "
+     "(ETH's network stack) 10,000 with 64 KiB of buffer a direction; flextoe (NSDI 2022) 16,384; f4t (ISCA "
+     "2023) "
+     "65,536."},
     {"adapter.connections", integer, AT(adapter.tcp.max_connections), "1", "1048576", "",
      "Connections that the adapter's table holds; a connection id has 20 bits for it."},
     {"adapter.mtu", integer, AT(adapter.tcp.mtu), "576", "9000", "",

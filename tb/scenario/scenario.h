@@ -69,6 +69,7 @@ struct switch_parameters {
 
 // tcp apart, members carry the defaults of struct adapter_config (model/adapter).
 struct adapter_parameters {
+  std::string preset = "none";         // "none", "tonic", "eth_toe", "flextoe", "f4t"
   tcp_config tcp;                      // adapter.connections is tcp.max_connections, adapter.mtu is tcp.mtu
   std::string congestion = "newreno";  // "newreno", "cubic": tcp.congestion
   std::vector<std::string> rtl;

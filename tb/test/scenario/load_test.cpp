@@ -192,6 +192,22 @@ TEST_F(load, reads_groups_of_receive_buffers_by_words_or_by_a_table) {
   EXPECT_EQ(load_scenario("", {"memory.group=[{match = \"dscp 46\"}]"}).memory.groups.size(), 1u);
 }
 
+TEST_F(load, presets_give_the_limits_of_published_engines_where_nothing_else_is_said) {
+  const auto with = [](const std::string& name) { return load_scenario("", {"adapter.preset=" + name}); };
+  EXPECT_EQ(with("tonic").adapter.tcp.max_connections, 1024u);
+  EXPECT_EQ(with("flextoe").adapter.tcp.max_connections, 16384u);
+  EXPECT_EQ(with("f4t").adapter.tcp.max_connections, 65536u);
+  const scenario eth = with("eth_toe");
+  EXPECT_EQ(eth.adapter.tcp.max_connections, 10000u);
+  EXPECT_EQ(eth.memory.receive_buffer, 65536u);
+  EXPECT_EQ(eth.memory.send_buffer, 65536u);
+  EXPECT_EQ(load_scenario("", {"adapter.connections=7", "adapter.preset=tonic"}).adapter.tcp.max_connections,
+            7u);
+  EXPECT_EQ(error_of_file("adapter.preset = \"tonic\"\nworkload.connections = 1025\n"),
+            "s.toml:2: workload.connections: 1025 connections do not fit, allowed: at most "
+            "adapter.connections = 1024");
+}
+
 TEST_F(load, group_errors_say_the_line_and_what_is_allowed) {
   const std::string words =
       ", allowed: port N, local PREFIX, remote PREFIX, vlan N, dscp N, process N, set N, priority N, "
