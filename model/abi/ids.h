@@ -20,7 +20,7 @@ struct cid {
   constexpr std::uint32_t index() const { return raw & ((1u << index_bits) - 1); }
   constexpr std::uint32_t generation() const { return raw >> index_bits; }
   constexpr bool valid() const { return raw != none_raw; }
-  constexpr auto operator<=>(const cid&) const = default;
+  constexpr auto operator<=>(const cid&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // An address on the I/O bus of the host, as the adapter uses it for DMA.

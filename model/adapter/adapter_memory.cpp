@@ -29,7 +29,7 @@ void adapter::place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, 
   accepted a{seq, f, offset, length, push, fin, now_ps()};
   if (b.waiting.empty() && give_place(c, b, a, false)) return;
   ++counters_.waits;
-  accepted_store_.push(b.waiting, std::move(a));
+  accepted_store_.push(b.waiting, a);
   agenda_.in(wait_time(), [this, c] { serve_waiting(c, false); });
 }
 
@@ -135,7 +135,7 @@ void adapter::hold_back(cid c, connection_buffers& b, const tcp_view& v, placed 
   const bool window_closes = v.hard.rcv_adv.minus(p.end) < v.hard.mss;
   const bool urgent = (p.flags & US_REC_FLAG_FIN) || window_closes ||
                       ((p.flags & US_REC_FLAG_PUSH) && regs_[US_REG_HOLD_EXPEDITE / 4]);
-  placed_store_.push(h.pieces, std::move(p));
+  placed_store_.push(h.pieces, p);
   if (urgent && !verdict.flush) ++counters_.expedited;
   if ((urgent || verdict.flush) && !config_.mutants.hold_for_ever) {
     hand_over(b.hold);
