@@ -299,9 +299,9 @@ module dma_engine #(
   // ---- 5. Split reads into requests, and the table of their descriptors.
   slot_t                    slot_next_q;
   logic [Slots-1:0]         slot_busy_q, slot_issued_q, slot_failed_q;
-  logic [Slots-1:0][12:0]   slot_open_q;  // requests outstanding
-  logic [Slots-1:0][20:0]   slot_bytes_q;
-  logic [Slots-1:0][15:0]   slot_id_q;
+  logic [12:0]              slot_open_q[Slots];  // requests outstanding
+  logic [20:0]              slot_bytes_q[Slots];
+  logic [15:0]              slot_id_q[Slots];
   logic [20:0]              read_q;  // bytes of the descriptor in front that are asked for
   logic [12:0]              read_n;
   logic                     read_ready, read_last, give_read;
@@ -386,10 +386,10 @@ module dma_engine #(
 
   // ---- 7. Completions: find the request, move the bytes to their lanes.
   logic [Tags-1:0]       tag_busy_q, tag_flush_q;
-  logic [Tags-1:0][31:0] tag_local_q;
-  logic [Tags-1:0][12:0] tag_left_q;
-  slot_t [Tags-1:0]      tag_slot_q;
-  logic [Tags-1:0][15:0] tag_id_q;
+  logic [31:0]           tag_local_q[Tags];
+  logic [12:0]           tag_left_q[Tags];
+  slot_t                 tag_slot_q[Tags];
+  logic [15:0]           tag_id_q[Tags];
 
   typedef struct packed {
     logic        drop;  // nobody asked

@@ -24,7 +24,7 @@ module sync_fifo #(
 
   localparam int unsigned IndexBits = $clog2(Depth);
 
-  logic [Depth-1:0][Width-1:0] word_q;
+  logic [Width-1:0] word_q[Depth];
   logic [IndexBits:0]          put_q, take_q;  // free-running
 
   assign ready_o = put_q - take_q != (IndexBits + 1)'(Depth);
