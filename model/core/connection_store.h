@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/core/secded.h"
+#include "model/core/hsiao.h"
 
 namespace understudy {
 
