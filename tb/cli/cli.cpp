@@ -49,7 +49,9 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
   common_arguments describe;
   std::string topic;
   CLI::App* describe_app = app.add_subcommand("describe", "Every parameter, register, fault or monitor");
-  describe_app->add_option("topic", topic, "What to describe: params, registers, faults or monitors")
+  describe_app
+      ->add_option("topic", topic,
+                   "What to describe: params, registers, faults, monitors or connection_state")
       ->required()
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(describe_topics), std::end(describe_topics))))
       ->type_name("TOPIC");

@@ -86,6 +86,7 @@ int run_command(const run_arguments& a, const cli_environment& env);
 int describe_command(const std::string& topic, const common_arguments& a, const cli_environment& env);
 int version_command(const common_arguments& a, const cli_environment& env);
 
-inline constexpr const char* describe_topics[] = {"params", "registers", "faults", "monitors"};
+inline constexpr const char* describe_topics[] = {"params", "registers", "faults", "monitors",
+                                                  "connection_state"};
 
 }  // namespace understudy::tb

@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "model/abi/understudy_abi.h"
+#include "model/core/tcp_connection.h"
 #include "tb/cli/commands.h"
 #include "tb/report/files.h"
 #include "tb/report/origin.h"
@@ -97,10 +98,34 @@ page monitor_page(std::span<const monitor_row> monitors) {
   return {"monitors.md", text, rows};
 }
 
+page connection_state_page() {
+  json rows = json::array();
+  std::string text =
+      "# State of a connection\n\nPrinted by `understudy describe connection_state`, from "
+      "`model/core/connection_fields.h`. Hard: "
+      "losing it breaks the protocol; soft: it is learnt again. Constant: chosen once; cached: the host owns "
+      "it; delegated: the "
+      "adapter does. The error that a substitute may start with: exact (none), low, high, any.\n\n"
+      "| Field | Bytes | Loss | Holder | Error | |\n|---|---|---|---|---|---|\n";
+  for (const connection_field& f : connection_fields()) {
+    rows.push_back({{"field", f.name},
+                    {"type", f.type},
+                    {"bytes", f.bytes},
+                    {"loss", f.hardness},
+                    {"holder", f.holder},
+                    {"error", f.safe},
+                    {"sentence", f.sentence}});
+    text += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", f.name, f.bytes, f.hardness, f.holder, f.safe,
+                        f.sentence);
+  }
+  return {"connection_state.md", text, rows};
+}
+
 page page_of(const std::string& topic, const cli_environment& env) {
   if (topic == "params") return parameter_page();
   if (topic == "registers") return register_page();
   if (topic == "faults") return fault_page();
+  if (topic == "connection_state") return connection_state_page();
   return monitor_page(env.monitors);
 }
 

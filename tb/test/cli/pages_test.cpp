@@ -31,6 +31,7 @@ TEST_P(page_in_docs, is_current) {
   EXPECT_TRUE(page.str() == now) << "make it new: understudy describe " << topic << " --out docs";
 }
 
-INSTANTIATE_TEST_SUITE_P(generated, page_in_docs, ::testing::Values("registers", "faults", "monitors"));
+INSTANTIATE_TEST_SUITE_P(generated, page_in_docs,
+                         ::testing::Values("registers", "faults", "monitors", "connection_state"));
 
 }  // namespace
