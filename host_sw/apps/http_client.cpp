@@ -1,5 +1,6 @@
 #include "host_sw/apps/http_client.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -29,17 +30,15 @@ std::optional<std::uint32_t> number(std::string_view s, std::uint32_t most) {
   return v;
 }
 
-std::optional<std::uint32_t> ipv4(std::string_view s) {
-  std::uint32_t ip = 0;
-  for (int i = 0; i < 4; ++i) {
-    const std::size_t dot = i < 3 ? s.find('.') : s.size();
-    if (dot == s.npos) return std::nullopt;
-    const auto part = number(s.substr(0, dot), 255);
-    if (!part) return std::nullopt;
-    ip = ip << 8 | *part;
-    s.remove_prefix(i < 3 ? dot + 1 : dot);
-  }
-  return ip;
+// "A.B.C.D" or an IPv6 address in brackets.
+std::optional<socket_address> server_of(std::string_view text) {
+  const bool v6 = text.size() > 2 && text.front() == '[' && text.back() == ']';
+  const std::string ip(v6 ? text.substr(1, text.size() - 2) : text);
+  socket_address a;
+  if (v6) return inet_pton(AF_INET6, ip.c_str(), a.ip) == 1 ? std::optional(a) : std::nullopt;
+  in_addr four;
+  if (inet_pton(AF_INET, ip.c_str(), &four) != 1) return std::nullopt;
+  return ipv4_address(ntohl(four.s_addr), 0);
 }
 
 }  // namespace
@@ -52,13 +51,16 @@ std::optional<http_url> parse_http_url(std::string_view text) {
     if (c <= ' ' || c > '~') return std::nullopt;
   const std::size_t slash = std::min(text.find_first_of("/?#"), text.size());
   const std::string_view authority = text.substr(0, slash);
-  const std::size_t colon = std::min(authority.find(':'), authority.size());
-  const auto ip = ipv4(authority.substr(0, colon));
+  const std::size_t bracket = authority.rfind(']');  // colons before it are the address's
+  const std::size_t colon =
+      std::min(authority.find(':', bracket == authority.npos ? 0 : bracket), authority.size());
+  auto server = server_of(authority.substr(0, colon));
   const auto port = colon == authority.size() ? std::optional<std::uint32_t>(80)
                                               : number(authority.substr(colon + 1), 65535);
-  if (!ip || !port || *port == 0) return std::nullopt;
+  if (!server || !port || *port == 0) return std::nullopt;
   http_url u;
-  u.server = ipv4_address(*ip, static_cast<std::uint16_t>(*port));
+  server->port = static_cast<std::uint16_t>(*port);
+  u.server = *server;
   u.authority = authority;
   const std::string_view target = text.substr(slash, text.find('#') - slash);
   if (target.empty() || target[0] != '/') u.target.push_back('/');

@@ -17,7 +17,8 @@ struct http_url {
   std::string authority;  // for the Host field
   std::string target;     // path and query, "/" at least
 };
-// "http://A.B.C.D[:PORT][/PATH]"; port 80 by default. Names are not resolved.
+// "http://HOST[:PORT][/PATH]", HOST an IPv4 address or an IPv6 address in brackets; port 80 by default. Names
+// are not resolved.
 std::optional<http_url> parse_http_url(std::string_view text);
 
 struct http_fetch {

@@ -130,7 +130,7 @@ picos instant(int64_t t) {
 }
 
 host::socket_option option_of(int option) {
-  wants(option >= 0 && option <= UNDERSTUDY_SO_ERROR, "option: unknown, allowed: UNDERSTUDY_SO_...");
+  wants(option >= 0 && option <= UNDERSTUDY_SO_SPEAKS_FIRST, "option: unknown, allowed: UNDERSTUDY_SO_...");
   return static_cast<host::socket_option>(option);
 }
 
@@ -141,6 +141,12 @@ static_assert(UNDERSTUDY_SO_NODELAY == static_cast<int>(host::socket_option::no_
 static_assert(UNDERSTUDY_SO_KEEPALIVE == static_cast<int>(host::socket_option::keepalive));
 static_assert(UNDERSTUDY_SO_KEEPALIVE_IDLE == static_cast<int>(host::socket_option::keepalive_idle));
 static_assert(UNDERSTUDY_SO_ERROR == static_cast<int>(host::socket_option::error));
+static_assert(UNDERSTUDY_SO_COMMIT == static_cast<int>(host::socket_option::commit));
+static_assert(UNDERSTUDY_SO_URGENT == static_cast<int>(host::socket_option::urgent));
+static_assert(UNDERSTUDY_SO_SPEAKS_FIRST == static_cast<int>(host::socket_option::speaks_first));
+static_assert(UNDERSTUDY_COMMIT_BEFORE_SYNACK == US_COMMIT_BEFORE_SYNACK &&
+              UNDERSTUDY_COMMIT_BEFORE_DATA_ACK == US_COMMIT_BEFORE_DATA_ACK &&
+              UNDERSTUDY_COMMIT_LAZY == US_COMMIT_LAZY);
 static_assert(UNDERSTUDY_READABLE == host::ev_readable && UNDERSTUDY_WRITABLE == host::ev_writable &&
               UNDERSTUDY_ACCEPTABLE == host::ev_acceptable && UNDERSTUDY_CONNECTED == host::ev_connected &&
               UNDERSTUDY_EOF == host::ev_eof && UNDERSTUDY_ERROR == host::ev_error &&
@@ -152,7 +158,7 @@ int station(const understudy::mac_address& mac, const understudy::ip_address& ip
   wants(out, "out: is NULL");
   std::copy(mac.begin(), mac.end(), out->mac);
   std::copy(ip.bytes.begin(), ip.bytes.end(), out->ip);
-  out->prefix = static_cast<std::uint8_t>(v4_prefix + prefix);
+  out->prefix = static_cast<std::uint8_t>(ip.is_v4() ? v4_prefix + prefix : prefix);
   return 0;
 }
 
@@ -384,6 +390,14 @@ int understudy_getsockname(understudy_platform* u, int fd, understudy_address* o
 int understudy_host(understudy_platform* u, understudy_station* out) {
   return with(u, [out](tb::embedded_platform& m) {
     const tb::station_address& a = m.outside().host.front();
+    return station(tb::host_mac, a.ip, a.prefix, out);
+  });
+}
+
+int understudy_host6(understudy_platform* u, understudy_station* out) {
+  return with(u, [out](tb::embedded_platform& m) {
+    if (m.outside().host.size() < 2) throw failure{ENOENT, "the host has no IPv6 address: see live.address6"};
+    const tb::station_address& a = m.outside().host[1];
     return station(tb::host_mac, a.ip, a.prefix, out);
   });
 }

@@ -18,7 +18,10 @@ std::vector<std::string> urls_of(const std::string& words) {
   for (std::string url; in >> url; all.push_back(url))
     if (!host::parse_http_url(url))
       throw scenario_error(
-          fmt::format("app.fetch: \"{}\" cannot be fetched, allowed: http://A.B.C.D[:PORT][/PATH]", url));
+          fmt::format("app.fetch: \"{}\" cannot be fetched, allowed: http://HOST[:PORT][/PATH], HOST an IPv4 "
+                      "address or an "
+                      "IPv6 address in brackets",
+                      url));
   return all;
 }
 

@@ -13,15 +13,16 @@ namespace understudy::tb {
 
 // Connections to HOSTADDR:PORT of this machine reach port `guest_port` behind the adapter.
 struct host_forward {
-  std::string host = "127.0.0.1";  // IPv4
+  std::string host = "127.0.0.1";  // as it was given: IPv4, or IPv6 in brackets
+  ip_address address = ip_address::v4(127, 0, 0, 1);
   std::uint16_t port = 0;
   std::uint16_t guest_port = 0;
 };
 // "[tcp:][HOSTADDR]:PORT-:GUESTPORT". Throws scenario_error.
 host_forward parse_host_forward(const std::string& text);
 
-// The gateway of the host's network is the first address that the host does not have: what it connects to
-// there is the loopback of this machine.
+// The gateway of each of the host's networks is the first address that the host does not have: what it
+// connects to there is the loopback of this machine, 127.0.0.1 or ::1.
 class slirp_network : public far_end {
  public:
   // Throws scenario_error where a forward is not possible.
@@ -40,6 +41,8 @@ class slirp_network : public far_end {
   struct callbacks;
 
  private:
+  // `guest`: the host's address of the forward's family, nullptr: it has none.
+  void forward(const host_forward& f, const station_address* guest);
   void widen_backlogs();
   Slirp* slirp_ = nullptr;
   std::string description_;

@@ -327,9 +327,11 @@ void simulation::run_round() {
   const std::size_t ends = connections_.ends_begun();
   const double expected = static_cast<double>(judged_bytes(s_, flows_, twin_));
   while (connections_.finished() < ends && now_ps() < s_.run.deadline && !stopped()) {
-    sc_core::sc_start(to_sc(slice));
+    sc_core::sc_start(to_sc(std::min(slice, s_.run.deadline - now_ps())));
     if (options_.progress) options_.progress(static_cast<double>(faults_.delivered()) / expected, now_ps());
   }
+  // close_down() lets time pass, in which they may finish: too late.
+  if (connections_.finished() < ends && !stopped()) overdue_ = unfinished();
 }
 
 bool simulation::only_time_wait() const {
@@ -369,11 +371,13 @@ bool simulation::nothing_left() const {
   return platform_.main.driver->shadows().empty();
 }
 
-std::uint64_t simulation::stuck_ends() const {
-  std::uint64_t n = 0;
+simulation::unfinished_ends simulation::unfinished() const {
+  unfinished_ends u;
+  u.at = now_ps();
   for (std::size_t i = 0; i < connections_.size(); ++i)
-    for (const auto& e : connections_.ends(i)) n += !e->finished();
-  return n;
+    for (const auto& e : connections_.ends(i))
+      if (!e->finished() && u.count++ == 0) u.first = e->describe();
+  return u;
 }
 
 void simulation::judge() {
@@ -390,22 +394,19 @@ void simulation::judge() {
   if (c.aborted) why.push_back(plural(c.aborted, "connection") + " aborted");
   if (c.refused) why.push_back(plural(c.refused, "connection") + " refused");
   std::size_t broken = 0;
-  std::size_t stuck = 0;
   std::string first_broken;
-  std::string first_stuck;
   for (std::size_t i = 0; i < connections_.size(); ++i)
     for (const auto& e : connections_.ends(i)) {
       if (e->now_in() == replay_end::state::broken) {
         if (lost_by_choice(i)) continue;
         if (broken++ == 0) first_broken = e->describe();
-      } else if (!e->finished()) {
-        if (stuck++ == 0) first_stuck = e->describe();
       }
     }
   if (broken) why.push_back(plural(broken, "end") + " of connections broken; the first: " + first_broken);
-  if (stuck)
-    why.push_back(plural(stuck, "end") + " of connections not finished at " +
-                  std::to_string(now_ps() / 1_ms) + " ms; the first: " + first_stuck);
+  const unfinished_ends stuck = overdue_.count ? overdue_ : unfinished();
+  if (stuck.count)
+    why.push_back(plural(stuck.count, "end") + " of connections not finished at " +
+                  std::to_string(stuck.at / 1_ms) + " ms; the first: " + stuck.first);
   const host::driver_error condition = platform_.main.driver->condition();
   if (condition == host::driver_error::no_substitute)
     why.push_back("no substitute: the last adapter has failed");
@@ -424,7 +425,7 @@ void simulation::judge() {
       if (m.violations)
         why.push_back(m.id + " violated " + std::to_string(m.violations) +
                       (m.violations == 1 ? " time" : " times") + "; " + m.first);
-  if (!broken && !stuck && condition == host::driver_error::none && !stopped()) {
+  if (!broken && !stuck.count && condition == host::driver_error::none && !stopped()) {
     for (const slot& p : platform_.main.slots)
       if (!p.device->dead() && !p.device->muted() && p.port->link_up() && p.device->engine().connections())
         why.push_back("an adapter still holds " + plural(p.device->engine().connections(), "connection"));
@@ -582,8 +583,8 @@ run_result simulation::run() {
   count();
   if (monitors_) {
     const byte_counts& b = result_.bytes;
-    monitors_->end_of_run(
-        {b.delivered, b.duplicated + b.corrupted, connections_.ends_in_all(), stuck_ends(), result_.stopped});
+    monitors_->end_of_run({b.delivered, b.duplicated + b.corrupted, connections_.ends_in_all(),
+                           unfinished().count, result_.stopped});
     result_.monitors = monitors_->results();
   }
   judge();

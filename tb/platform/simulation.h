@@ -60,7 +60,12 @@ class simulation {
   bool nothing_left() const;
   // An adapter has died, and connection `i` had not asked to be saved.
   bool lost_by_choice(std::size_t i) const { return !marks_.empty() && connections_.lost_by_choice(i); }
-  std::uint64_t stuck_ends() const;
+  struct unfinished_ends {
+    std::uint64_t count = 0;
+    std::string first;  // described
+    picos at = 0;
+  };
+  unfinished_ends unfinished() const;
   void judge();
   void count();
   byte_counts bytes() const;
@@ -103,6 +108,7 @@ class simulation {
     timeout_counts timeouts;
   };
   std::vector<mark> marks_;
+  unfinished_ends overdue_;  // at the deadline
   std::function<void(std::uint32_t)> on_rest_;
   std::function<void()> on_started_;
   std::unique_ptr<phases> phases_;

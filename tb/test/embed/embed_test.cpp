@@ -147,7 +147,7 @@ TEST(embed, arguments_out_of_range_are_refused_and_change_nothing) {
   EXPECT_FAILS(understudy_listen(u, 0, 0), EINVAL);
   EXPECT_FAILS(understudy_read(u, 0, nullptr, 1), EINVAL);
   EXPECT_FAILS(understudy_write(u, 0, nullptr, 1), EINVAL);
-  EXPECT_FAILS(understudy_setsockopt(u, 0, 7, 1), EINVAL);
+  EXPECT_FAILS(understudy_setsockopt(u, 0, UNDERSTUDY_SO_SPEAKS_FIRST + 1, 1), EINVAL);
   EXPECT_FAILS(understudy_setsockopt(u, 0, -1, 1), EINVAL);
   EXPECT_FAILS(understudy_getsockopt(u, 0, UNDERSTUDY_SO_ERROR, nullptr), EINVAL);
   EXPECT_FAILS(understudy_host(u, nullptr), EINVAL);
@@ -246,12 +246,15 @@ TEST(embed, options_are_kept) {
   int value = -1;
   EXPECT_EQ(understudy_getsockopt(u, s, UNDERSTUDY_SO_FAILOVER, &value), 0);
   EXPECT_EQ(value, 1);
-  const std::array<std::array<int, 2>, 6> kept{{{UNDERSTUDY_SO_FAILOVER, 0},
+  const std::array<std::array<int, 2>, 9> kept{{{UNDERSTUDY_SO_FAILOVER, 0},
                                                 {UNDERSTUDY_SO_RCVBUF, 100'000},
                                                 {UNDERSTUDY_SO_SNDBUF, 50'000},
                                                 {UNDERSTUDY_SO_NODELAY, 1},
                                                 {UNDERSTUDY_SO_KEEPALIVE, 1},
-                                                {UNDERSTUDY_SO_KEEPALIVE_IDLE, 77}}};
+                                                {UNDERSTUDY_SO_KEEPALIVE_IDLE, 77},
+                                                {UNDERSTUDY_SO_COMMIT, UNDERSTUDY_COMMIT_LAZY},
+                                                {UNDERSTUDY_SO_URGENT, 1},
+                                                {UNDERSTUDY_SO_SPEAKS_FIRST, 1}}};
   for (const auto& [option, wanted] : kept) {
     EXPECT_EQ(understudy_setsockopt(u, s, option, wanted), 0) << option;
     EXPECT_EQ(understudy_getsockopt(u, s, option, &value), 0) << option;
@@ -259,6 +262,199 @@ TEST(embed, options_are_kept) {
   }
   EXPECT_FAILS(understudy_setsockopt(u, s, UNDERSTUDY_SO_KEEPALIVE_IDLE, 0), EINVAL);
   EXPECT_FAILS(understudy_setsockopt(u, s, UNDERSTUDY_SO_ERROR, 0), EINVAL);
+  EXPECT_FAILS(understudy_setsockopt(u, s, UNDERSTUDY_SO_COMMIT, 3), EINVAL);
+  EXPECT_FAILS(understudy_setsockopt(u, s, UNDERSTUDY_SO_COMMIT, -1), EINVAL);
+  EXPECT_FAILS(understudy_setsockopt(u, s, UNDERSTUDY_SO_SPEAKS_FIRST + 1, 0), EINVAL);
+  const understudy_address local = address_of(host_of(u), 80);
+  ASSERT_EQ(understudy_bind(u, s, &local), 0);
+  ASSERT_EQ(understudy_listen(u, s, 1), 0);
+  for (const int late : {UNDERSTUDY_SO_COMMIT, UNDERSTUDY_SO_URGENT, UNDERSTUDY_SO_SPEAKS_FIRST})
+    EXPECT_FAILS(understudy_setsockopt(u, s, late, 0), EINVAL);
+}
+
+// ---- a peer over IPv6, by hand: fd77::9 at our_mac
+
+const std::uint8_t our_ip6[16] = {0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9};
+
+void put16(bytes& f, std::size_t at, std::uint32_t v) {
+  f[at] = static_cast<std::uint8_t>(v >> 8);
+  f[at + 1] = static_cast<std::uint8_t>(v);
+}
+std::uint32_t get32(const bytes& f, std::size_t at) {
+  return static_cast<std::uint32_t>(f[at]) << 24 | static_cast<std::uint32_t>(f[at + 1]) << 16 |
+         static_cast<std::uint32_t>(f[at + 2]) << 8 | f[at + 3];
+}
+
+// The Internet checksum of what is behind the IPv6 header, with its pseudo-header (RFC 8200 8.1); 0: in
+// order.
+std::uint32_t sum6(const bytes& f) {
+  std::uint32_t s = static_cast<std::uint32_t>(f.size() - 54) + f[20];
+  for (std::size_t i = 22; i < f.size(); ++i) s += i % 2 ? f[i] : static_cast<std::uint32_t>(f[i]) << 8;
+  while (s >> 16) s = (s & 0xffff) + (s >> 16);
+  return ~s & 0xffff;
+}
+
+// From us to the host, `payload` behind the header; its checksum, at `sum_at` of the payload, is put in.
+bytes packet6(const understudy_station& host, std::uint8_t protocol, const bytes& payload,
+              std::size_t sum_at) {
+  bytes f(54 + payload.size());
+  std::copy(std::begin(host.mac), std::end(host.mac), f.begin());
+  std::copy(std::begin(our_mac), std::end(our_mac), f.begin() + 6);
+  put16(f, 12, 0x86dd);
+  f[14] = 0x60;
+  put16(f, 18, static_cast<std::uint32_t>(payload.size()));
+  f[20] = protocol;
+  f[21] = 255;
+  std::copy(std::begin(our_ip6), std::end(our_ip6), f.begin() + 22);
+  std::copy(std::begin(host.ip), std::end(host.ip), f.begin() + 38);
+  std::copy(payload.begin(), payload.end(), f.begin() + 54);
+  put16(f, 54 + sum_at, sum6(f));
+  return f;
+}
+
+// A neighbour solicitation for the host's address that introduces us (RFC 4861 4.3).
+bytes solicitation(const understudy_station& host) {
+  bytes p(32);
+  p[0] = 135;
+  std::copy(std::begin(host.ip), std::end(host.ip), p.begin() + 8);
+  p[24] = p[25] = 1;
+  std::copy(std::begin(our_mac), std::end(our_mac), p.begin() + 26);
+  return packet6(host, 58, p, 2);
+}
+
+constexpr std::uint8_t fin = 1, syn = 2, ack = 16;
+bytes segment6(const understudy_station& host, std::uint16_t port, std::uint32_t seq, std::uint32_t acked,
+               std::uint8_t flags, const std::string& data = {}) {
+  bytes p(20);
+  put16(p, 0, 40'000);
+  put16(p, 2, port);
+  put16(p, 4, seq >> 16);
+  put16(p, 6, seq);
+  put16(p, 8, acked >> 16);
+  put16(p, 10, acked);
+  p[12] = 0x50;
+  p[13] = flags;
+  put16(p, 14, 0xffff);
+  p.insert(p.end(), data.begin(), data.end());
+  return packet6(host, 6, p, 16);
+}
+
+// The next frame of IPv6 with that protocol within 5 ms, its checksum in order.
+std::optional<taken> next6(understudy_platform* u, std::uint8_t protocol) {
+  const int64_t end = understudy_now(u) + 5 * ms;
+  while (understudy_wait(u, end, UNDERSTUDY_WAKE_FRAME) == UNDERSTUDY_WAKE_FRAME)
+    if (auto t = take(u); t && t->data[12] == 0x86 && t->data[13] == 0xdd && t->data[20] == protocol) {
+      EXPECT_EQ(sum6(t->data), 0u);
+      return t;
+    }
+  return std::nullopt;
+}
+void put(understudy_platform* u, const bytes& f) {
+  EXPECT_EQ(understudy_put_frame(u, understudy_now(u), f.data(), f.size()), 0) << understudy_message();
+}
+
+TEST(embed, ipv6_sockets_speak_to_a_peer_made_by_hand_before_and_behind_a_death) {
+  understudy_platform* u = make({"topology.adapters=2"});
+  understudy_station host = {};
+  ASSERT_EQ(understudy_host6(u, &host), 0);
+  EXPECT_EQ(host.prefix, 64);
+  const std::uint8_t wanted[16] = {0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2};
+  EXPECT_TRUE(std::equal(std::begin(wanted), std::end(wanted), host.ip));
+  const int listener = understudy_socket(u);
+  const understudy_address local = address_of(host, 80);
+  ASSERT_EQ(understudy_bind(u, listener, &local), 0);
+  ASSERT_EQ(understudy_listen(u, listener, 4), 0);
+  understudy_advance(u, understudy_now(u) + 200 * us);
+  take_all(u);
+  put(u, solicitation(host));
+  const auto advertised = next6(u, 58);
+  ASSERT_TRUE(advertised);
+  EXPECT_EQ(advertised->data[54], 136);
+  put(u, segment6(host, 80, 1000, 0, syn));
+  const auto answer = next6(u, 6);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->data[54 + 13], syn | ack);
+  EXPECT_EQ(get32(answer->data, 54 + 8), 1001u);
+  EXPECT_TRUE(std::equal(std::begin(our_ip6), std::end(our_ip6), answer->data.begin() + 38));
+  const std::uint32_t theirs = get32(answer->data, 54 + 4) + 1;
+  put(u, segment6(host, 80, 1001, theirs, ack));
+  understudy_advance(u, understudy_now(u) + ms);
+  understudy_address peer = {};
+  const int s = understudy_accept(u, listener, &peer);
+  ASSERT_GE(s, 0) << understudy_message();
+  EXPECT_TRUE(std::equal(std::begin(our_ip6), std::end(our_ip6), peer.ip));
+  EXPECT_EQ(peer.port, 40'000);
+  understudy_address mine = {};
+  EXPECT_EQ(understudy_getsockname(u, s, &mine), 0);
+  EXPECT_TRUE(std::equal(std::begin(host.ip), std::end(host.ip), mine.ip));
+  EXPECT_EQ(understudy_kill(u, -1), 0);
+  understudy_advance(u, understudy_now(u) + 200 * ms);
+  EXPECT_EQ(understudy_active(u), 1);
+  take_all(u);
+  put(u, segment6(host, 80, 1001, theirs, ack | fin, "hello"));
+  understudy_advance(u, understudy_now(u) + ms);
+  char room[16] = "";
+  EXPECT_EQ(understudy_read(u, s, room, sizeof room), 5);
+  EXPECT_STREQ(room, "hello");
+  EXPECT_EQ(understudy_read(u, s, room, sizeof room), 0);
+  EXPECT_EQ(understudy_violations(u), 0) << understudy_violation(u);
+}
+
+TEST(embed, a_host_connects_over_ipv6) {
+  understudy_platform* u = make();
+  understudy_station host = {};
+  ASSERT_EQ(understudy_host6(u, &host), 0);
+  put(u, solicitation(host));
+  understudy_advance(u, understudy_now(u) + ms);
+  take_all(u);
+  const int s = understudy_socket(u);
+  understudy_address peer = {};
+  std::copy(std::begin(our_ip6), std::end(our_ip6), peer.ip);
+  peer.port = 40'000;
+  EXPECT_FAILS(understudy_connect(u, s, &peer), EINPROGRESS);
+  const auto first = next6(u, 6);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->data[54 + 13] & (syn | ack), syn);
+  const auto port = static_cast<std::uint16_t>(first->data[54] << 8 | first->data[55]);
+  put(u, segment6(host, port, 5000, get32(first->data, 54 + 4) + 1, syn | ack));
+  understudy_advance(u, understudy_now(u) + ms);
+  EXPECT_TRUE(understudy_poll(u, s) & UNDERSTUDY_CONNECTED);
+}
+
+TEST(embed, a_host_without_an_ipv6_address_says_so) {
+  understudy_platform* u = make({"live.address6="});
+  understudy_station host = {};
+  EXPECT_FAILS(understudy_host6(u, &host), ENOENT);
+  EXPECT_EQ(understudy_host(u, &host), 0);
+}
+
+// The SYN-ACK of BEFORE_SYNACK waits for the host's memory; that of LAZY does not.
+TEST(embed, the_commit_policy_decides_when_a_handshake_is_answered) {
+  understudy_platform* u = make();
+  understudy_station host = {};
+  ASSERT_EQ(understudy_host6(u, &host), 0);
+  std::array<int64_t, 2> took{};
+  const std::array<int, 2> policies{UNDERSTUDY_COMMIT_BEFORE_SYNACK, UNDERSTUDY_COMMIT_LAZY};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const int s = understudy_socket(u);
+    const understudy_address local = address_of(host, static_cast<std::uint16_t>(80 + i));
+    ASSERT_EQ(understudy_setsockopt(u, s, UNDERSTUDY_SO_COMMIT, policies[i]), 0);
+    ASSERT_EQ(understudy_bind(u, s, &local), 0);
+    ASSERT_EQ(understudy_listen(u, s, 4), 0);
+  }
+  put(u, solicitation(host));
+  understudy_advance(u, understudy_now(u) + ms);
+  for (std::size_t i = 0; i < 2; ++i) {
+    take_all(u);
+    const int64_t before = understudy_now(u);
+    put(u, segment6(host, static_cast<std::uint16_t>(80 + i), 1000, 0, syn));
+    const auto answer = next6(u, 6);
+    ASSERT_TRUE(answer);
+    ASSERT_EQ(answer->data[54 + 13], syn | ack);
+    took[i] = answer->info.at - before;
+    understudy_advance(u, understudy_now(u) + ms);
+  }
+  EXPECT_GT(took[0], took[1]);
 }
 
 TEST(embed, the_peer_beside_refuses_and_echoes) {

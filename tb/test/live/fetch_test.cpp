@@ -27,8 +27,9 @@ class python_server {
 
  private:
   static bool answers(const std::string& address, std::uint16_t port) {
-    return shell("curl -sS -m 1 -o /dev/null http://" + address + ":" + std::to_string(port) + "/").status ==
-           0;
+    const std::string host = address.find(':') == address.npos ? address : "[" + address + "]";
+    return shell("curl -g -sS -m 1 -o /dev/null 'http://" + host + ":" + std::to_string(port) + "/'")
+               .status == 0;
   }
   pid_t pid_;
 };
@@ -52,6 +53,19 @@ TEST_F(live_slirp, the_client_gets_files_from_a_server_of_this_machine_while_ada
   EXPECT_EQ(result["failovers"].size(), 2u);
 }
 
+TEST_F(live_slirp, the_client_gets_a_file_over_ipv6_from_a_server_of_this_machine) {
+  make_file("big", 10 << 20);
+  const std::uint16_t port = free_port(AF_INET6);
+  const python_server server("::1", port, in_folder("www"));
+  const std::string url = "http://[fd77::1]:" + std::to_string(port) + "/big";
+  start({"--set", "app.fetch=" + url, "--kill-after", "100ms"});
+  ASSERT_TRUE(says("fetched " + url + ": status 200, 10485760 bytes", 60s)) << said();
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_TRUE(same("www/big", "out/fetched-1"));
+  EXPECT_EQ(result["failovers"].size(), 1u);
+}
+
 TEST_F(live_slirp, what_cannot_be_fetched_fails_the_run) {
   make_file("a.bin", 1000);
   const std::uint16_t port = free_port();
@@ -67,8 +81,10 @@ TEST_F(live_slirp, what_cannot_be_fetched_fails_the_run) {
 }
 
 TEST_F(live_slirp, urls_that_the_client_does_not_take_are_refused_with_one_line) {
-  for (const char* wrong : {"https://10.77.0.1/", "10.77.0.1/x", "http://localhost/", "http://10.77.0/",
-                            "http://10.77.0.1:0/", "http://10.77.0.1:65536/", "http://10.77.0.256/"}) {
+  for (const char* wrong :
+       {"https://10.77.0.1/", "10.77.0.1/x", "http://localhost/", "http://10.77.0/", "http://10.77.0.1:0/",
+        "http://10.77.0.1:65536/", "http://10.77.0.256/", "http://[fd77::1/", "http://fd77::1/",
+        "http://[10.77.0.1]/", "http://[fd77::1]x/"}) {
     spawn({"--slirp", "--set", std::string("app.fetch=") + wrong});
     EXPECT_EQ(wait_for_end(), 2);
     EXPECT_NE(said().find("app.fetch"), std::string::npos) << said();

@@ -211,16 +211,15 @@ class live_slirp : public live_program {
   }
   std::string base() { return "http://127.0.0.1:" + std::to_string(ports[8080]) + "/"; }
   // A port of loopback that nobody has now.
-  static std::uint16_t free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in a = {};
-    a.sin_family = AF_INET;
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t n = sizeof a;
+  static std::uint16_t free_port(int family = AF_INET) {
+    const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in6 a = {};  // the port is where sockaddr_in has it; zero: any address
+    a.sin6_family = static_cast<sa_family_t>(family);
+    socklen_t n = family == AF_INET ? sizeof(sockaddr_in) : sizeof a;
     EXPECT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&a), n), 0);
     EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&a), &n), 0);
     ::close(fd);
-    return ntohs(a.sin_port);
+    return ntohs(a.sin6_port);
   }
 
   std::map<unsigned, std::uint16_t> ports{{8080, 0}, {7, 0}, {9, 0}, {5001, 0}};

@@ -77,10 +77,11 @@ TEST_F(live_slirp, wrong_forwards_and_far_ends_are_refused_with_one_line) {
     EXPECT_NE(said().find(why), std::string::npos) << said();
     EXPECT_FALSE(std::filesystem::exists(folder / "out" / "result.json"));
   };
-  for (const char* wrong :
-       {"", "8080", "8080-:8080", "udp:127.0.0.1:1-:1", "127.0.0.1:0-:80", "127.0.0.1:80-:0",
-        "127.0.0.1:80-:65536", "localhost:80-:80", "127.0.0.1:80-:80x", "[::1]:80-:80"})
+  for (const char* wrong : {"", "8080", "8080-:8080", "udp:127.0.0.1:1-:1", "127.0.0.1:0-:80",
+                            "127.0.0.1:80-:0", "127.0.0.1:80-:65536", "localhost:80-:80", "127.0.0.1:80-:80x",
+                            "::1:80-:80", "[::1:80-:80", "[127.0.0.1]:80-:80", "[]:80-:80"})
     refused({"--slirp", "--hostfwd", wrong}, "--hostfwd");
+  refused({"--slirp", "--set", "live.address6=", "--hostfwd", "[::1]:1080-:80"}, "has no IPv6 address");
   refused({"--hostfwd", "127.0.0.1:1-:1"}, "--slirp");
   refused({"--slirp", "--tap", "us0"}, "--slirp");
   refused({}, "--slirp");
@@ -91,6 +92,26 @@ TEST_F(live_slirp, wrong_forwards_and_far_ends_are_refused_with_one_line) {
   const std::string all = said();
   EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 1) << all;
   program = first;
+}
+
+TEST_F(live_slirp, ipv6_programs_reach_the_adapter_while_adapters_die) {
+  make_file("big", big);
+  const std::string port = std::to_string(free_port(AF_INET6));
+  start({"--hostfwd", "[::1]:" + port + "-:8080"});
+  const std::string url = "'http://[::1]:" + port + "/";
+  const auto down =
+      shell("curl -g -sS -m 90 --limit-rate 12M -o " + in_folder("got") +
+            " -w '%{http_code} %{num_connects}' " + url + "big' & " + killing(program) + "wait");
+  EXPECT_EQ(down.output, "200 1");
+  EXPECT_TRUE(same("got", "www/big"));
+  EXPECT_EQ(shell("curl -g -sS -m 90 -o /dev/null -w '%{http_code}' -T " + in_folder("www/big") + " " + url +
+                  "copy'")
+                .output,
+            "201");
+  EXPECT_TRUE(same("www/big", "www/copy"));
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["failovers"].size(), deaths);
+  EXPECT_EQ(result["connections"]["reset"], 0);
 }
 
 }  // namespace

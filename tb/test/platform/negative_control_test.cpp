@@ -150,5 +150,19 @@ TEST(negative_control, a_kill_between_an_early_ack_and_its_commit_loses_bytes) {
   EXPECT_GT(lost, 0u);
 }
 
+// Also where they would finish while stock is taken, and where the deadline has passed before they are
+// opened.
+TEST(deadline, a_run_past_it_fails_and_names_the_connections_that_are_stuck) {
+  for (const char* deadline : {"1 us", "1100 us"}) {
+    const program_run r =
+        run_program(scenario_file("hello.toml"), {std::string("run.deadline=\"") + deadline + "\""});
+    EXPECT_EQ(r.status, 1) << deadline;
+    EXPECT_EQ(r.held(), "failed") << deadline;
+    EXPECT_NE(r.reasons().find("2 ends of connections not finished at 1 ms; the first: "), std::string::npos)
+        << r.reasons();
+  }
+  EXPECT_EQ(run_program(scenario_file("hello.toml"), {"run.deadline=\"1 s\""}).status, 0);
+}
+
 }  // namespace
 }  // namespace understudy::tb

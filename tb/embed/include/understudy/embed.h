@@ -50,12 +50,12 @@ UNDERSTUDY_API const char* understudy_message(void);
 
 /* The platform of the scenario in file `scenario` (NULL: all defaults), with each of `count` overrides
  * "KEY=VALUE" applied in order, as --set does. Of a scenario everything counts that describes adapters, bus,
- * host, switch and wire, monitors, and live.address (10.77.0.2/24 unless it says otherwise), the host's
- * address; workload.* and app.* do not, and [[fault]] is refused. embed.peer says who else is on the wire:
- * "none" (default) or "lwip".
- * Returns when the driver has started and the first adapter serves: the clock stands some 100 us after zero,
- * and what the adapter has said so far (its gratuitous ARP) waits to be taken. EINVAL: the file or an
- * override is wrong (the message names file, line and key). EBUSY: this process has, or had, a platform. */
+ * host, switch and wire, monitors, and live.address and live.address6 (10.77.0.2/24 and fd77::2/64 unless it
+ * says otherwise), the host's addresses; workload.* and app.* do not, and [[fault]] is refused. embed.peer
+ * says who else is on the wire: "none" (default) or "lwip". Returns when the driver has started and the first
+ * adapter serves: the clock stands some 100 us after zero, and what the adapter has said so far (its
+ * gratuitous ARP) waits to be taken. EINVAL: the file or an override is wrong (the message names file, line
+ * and key). EBUSY: this process has, or had, a platform. */
 UNDERSTUDY_API understudy_platform* understudy_create(const char* scenario, const char* const* overrides,
                                                       size_t count);
 
@@ -155,6 +155,14 @@ UNDERSTUDY_API int understudy_abort(understudy_platform* u, int fd);
 #define UNDERSTUDY_SO_KEEPALIVE 4      /* a  0 or 1: a silent peer is probed */
 #define UNDERSTUDY_SO_KEEPALIVE_IDLE 5 /* a  seconds, 1 to 65535 */
 #define UNDERSTUDY_SO_ERROR 6          /* -  pending errno, cleared by reading it */
+#define UNDERSTUDY_SO_COMMIT 7         /* f  a listener's UNDERSTUDY_COMMIT_..., with SO_FAILOVER 1 */
+#define UNDERSTUDY_SO_URGENT 8         /* f  0 or 1: the adapter announces its connections at once */
+#define UNDERSTUDY_SO_SPEAKS_FIRST 9   /* f  0 or 1: the server of this listener sends before its peers do */
+
+/* From when on a substitute knows a connection that a protected listener takes. */
+#define UNDERSTUDY_COMMIT_BEFORE_SYNACK 0   /* the SYN-ACK leaves when the host has been told */
+#define UNDERSTUDY_COMMIT_BEFORE_DATA_ACK 1 /* from the peer's next segment; not with SO_SPEAKS_FIRST 1 */
+#define UNDERSTUDY_COMMIT_LAZY 2            /* once it is announced; reset if the adapter dies before */
 UNDERSTUDY_API int understudy_setsockopt(understudy_platform* u, int fd, int option, int value);
 UNDERSTUDY_API int understudy_getsockopt(understudy_platform* u, int fd, int option, int* value);
 
@@ -182,8 +190,10 @@ typedef struct understudy_station {
   uint8_t ip[16];
 } understudy_station;
 
-/* The host behind the adapters. */
+/* The host behind the adapters, by its IPv4 address. */
 UNDERSTUDY_API int understudy_host(understudy_platform* u, understudy_station* out);
+/* The same by its IPv6 address. ENOENT: live.address6 is empty. */
+UNDERSTUDY_API int understudy_host6(understudy_platform* u, understudy_station* out);
 /* The station of embed.peer: lwIP with an echo service on port 7 and discard on 9. ENOENT: there is none. */
 UNDERSTUDY_API int understudy_peer(understudy_platform* u, understudy_station* out);
 
