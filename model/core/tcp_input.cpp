@@ -343,8 +343,7 @@ void tcp_engine::impl::enter_time_wait(picos now, index i) {
 void tcp_engine::impl::text_input(picos now, index i, const segment& s, const frame_ref& f) {
   conn& c = table.at(i);
   if (c.state != US_TCP_ESTABLISHED && c.state != US_TCP_FIN_WAIT_1 && c.state != US_TCP_FIN_WAIT_2) return;
-  payload_slice p{f, s.seq, s.payload_offset, s.payload_length,
-                  (s.flags & (tcp_psh | tcp_urg)) != 0};
+  payload_slice p{f, s.seq, s.payload_offset, s.payload_length, (s.flags & (tcp_psh | tcp_urg)) != 0};
   bool fin = s.flags & tcp_fin;
   if (!p.length && !fin) return;
   c.rcv_mss = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(p.length, c.rcv_mss, 0xffff));
