@@ -445,9 +445,6 @@ byte_counts simulation::bytes() const {
       b.lost += given_up ? 0 : t.lost;
       b.duplicated += t.duplicated;
       b.corrupted += t.corrupted;
-      if (e->first_delivery() == never) continue;
-      b.first = std::min(b.first.value_or(never), e->first_delivery());
-      b.last = std::max(b.last.value_or(0), e->last_delivery());
     }
   }
   return b;
@@ -520,6 +517,12 @@ void simulation::count() {
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
 
+  for (std::size_t i = 0; i < connections_.size(); ++i)
+    for (const auto& e : connections_.ends(i)) {
+      if (e->first_delivery() == never) continue;
+      result_.first_delivery = std::min(result_.first_delivery.value_or(never), e->first_delivery());
+      result_.last_delivery = std::max(result_.last_delivery.value_or(0), e->last_delivery());
+    }
   count_memory(result_.memory, platform_.main, s_);
   if (delivery_latency_) {
     result_.memory.delivery = delivery_latency_->times();

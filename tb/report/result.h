@@ -34,8 +34,6 @@ struct byte_counts {
   std::uint64_t lost = 0;
   std::uint64_t duplicated = 0;
   std::uint64_t corrupted = 0;
-  std::optional<picos> first;  // instant at which an application was given the first of them, and the last
-  std::optional<picos> last;
 };
 
 // Durations over connections: from a connection's last byte before the fault to its first byte after.
@@ -217,6 +215,9 @@ struct run_result {
   std::vector<std::string> peers;  // "lwip", "twin", "responder": those that took part
   connection_counts connections;
   byte_counts bytes;
+  std::optional<picos>
+      first_delivery;  // instants at which an application was given the first of them, and the last
+  std::optional<picos> last_delivery;
   std::vector<failover_result> failovers;
   host_interface_counts host_interface;
   announce_counts announce;

@@ -15,7 +15,9 @@ double gigabits(const std::vector<std::string>& settings) {
   EXPECT_EQ(b["delivered"], 512u * 1024 * 1024);
   EXPECT_EQ(r.result["memory"]["copied_bytes"], 0);
   EXPECT_EQ(r.result["memory"]["fallbacks"], 0);
-  const double seconds = (b["last_ps"].get<double>() - b["first_ps"].get<double>()) / 1e12;
+  const double seconds =
+      (r.result["delivered_ps"]["last"].get<double>() - r.result["delivered_ps"]["first"].get<double>()) /
+      1e12;
   return b["delivered"].get<double>() * 8 / seconds / 1e9;
 }
 

@@ -37,7 +37,7 @@ run_result large() {
   for (int i = 0; i < 9; ++i) r.faults.push_back({1, "kill", "A", true, 5_ms, "recovered"});
   r.reasons = {std::string(150, 'r'), "two\nlines"};
   r.marks = {std::string(150, 'm')};
-  r.bytes = {~0ull, ~0ull, ~0ull, ~0ull, ~0ull, {}, {}};
+  r.bytes = {~0ull, ~0ull, ~0ull, ~0ull, ~0ull};
   return r;
 }
 
