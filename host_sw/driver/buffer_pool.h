@@ -42,11 +42,9 @@ class buffer_pool {
   // Null: no buffer of that name. Any value may be asked for.
   rx_buffer* find(buf_id id);
 
-  std::size_t groups() const { return groups_.size(); }
   std::uint32_t bytes_each(unsigned group) const { return groups_[group].bytes; }
   std::size_t free(unsigned group) const { return groups_[group].free.size(); }
   std::size_t total(unsigned group) const { return groups_[group].total; }
-  bool limited(unsigned group) const { return groups_[group].limited; }
   // Of all groups.
   std::size_t free() const;
   std::size_t total() const;

@@ -8,6 +8,14 @@
 
 namespace understudy::host {
 
+namespace {
+// One piece a send, however many ACKs it took, while the application does not ask.
+void tell_sent(direct_memory& m, const sent_piece& piece) {
+  if (!m.sent.empty() && !m.sent.back().done) m.sent.pop_back();
+  m.sent.push_back(piece);
+}
+}  // namespace
+
 // From now on what arrives is kept in order of the stream, whatever buffer it lies in.
 direct_memory& driver_core::direct_of(connection& c) {
   if (!c.direct) {
@@ -129,7 +137,7 @@ void driver_core::return_sent(connection& c, seq32 below) {
     s.acked = earlier(below, s.end).minus(begin);
     const bool done = s.acked == s.len;
     return_lines(s, done);
-    c.direct->sent.push_back({s.cookie, s.acked, done, true});
+    tell_sent(*c.direct, {s.cookie, s.acked, done, true});
     if (!done) break;
     sends.pop_front();
   }
@@ -157,7 +165,7 @@ void driver_core::return_direct(connection& c) {
     const std::uint32_t acked = s.acked;
     s.acked = s.len;
     return_lines(s, true);
-    if (c.owned) c.direct->sent.push_back({s.cookie, acked, true, false});
+    if (c.owned) tell_sent(*c.direct, {s.cookie, acked, true, false});
   }
 }
 

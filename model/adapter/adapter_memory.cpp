@@ -40,7 +40,7 @@ bool adapter::give_place(cid c, connection_buffers& b, accepted& a, bool at_once
   at_once = at_once || !direct || (b.terms.memory & US_MEM_EXPEDITE) || now_ps() >= a.at + wait_time();
   const tcp_view v = engine_->view(c);
   if (a.length == 0) {  // a FIN alone
-    if (b.hold != no_hold) hand_over(b.hold);
+    if (b.hold != no_hold && !hand_over(b.hold)) return true;
     us_record r = stream_record(c, v, US_REC_DATA);
     r.rcv_nxt = (a.seq + 1).raw;
     r.flags = US_REC_FLAG_FIN;

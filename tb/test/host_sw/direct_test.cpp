@@ -140,6 +140,28 @@ TEST(direct, MM_3_prefixes_of_a_send_complete_as_they_are_acknowledged_and_not_b
   EXPECT_EQ(g.s.deallocate(r), buffer_status::ok);
 }
 
+TEST(direct, an_application_that_does_not_ask_finds_one_piece_a_send_however_many_acks_it_took) {
+  direct_rig g;
+  const int fd = g.open();
+  const dma_region r = g.s.allocate(4096);
+  ASSERT_EQ(g.s.send_from(fd, r.cpu, 1000, 1), buffer_status::ok);
+  ASSERT_EQ(g.s.send_from(fd, r.cpu + 1024, 1000, 2), buffer_status::ok);
+  g.m.run_us(1);
+  for (std::uint32_t una = 102; una <= 1601; ++una) {
+    g.m.a[0].peer_acks(5, una);
+    g.m.run_us(1);
+  }
+  sent_piece p;
+  ASSERT_TRUE(g.s.sent(fd, &p));
+  EXPECT_EQ(p.cookie, 1u);
+  EXPECT_TRUE(p.done);
+  ASSERT_TRUE(g.s.sent(fd, &p));
+  EXPECT_EQ(p.cookie, 2u);
+  EXPECT_EQ(p.bytes, 500u);
+  EXPECT_FALSE(p.done);
+  EXPECT_FALSE(g.s.sent(fd, &p));
+}
+
 TEST(direct, copied_and_lent_sends_of_one_connection_keep_their_order_and_survive_a_failover) {
   direct_rig g(2);
   const int fd = g.open();
