@@ -41,7 +41,10 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   if (abi >> 16 != US_ABI_MAJOR)
     return refuse(driver_error::wrong_abi, number_, "ABI_VERSION", abi, US_ABI_MAJOR << 16 | US_ABI_MINOR);
   const std::uint32_t features = read(US_REG_FEATURES);
-  const std::uint32_t needed = needed_features | (config.heartbeat_us ? US_FEATURE_HEARTBEAT : 0u);
+  const bool tagged = std::any_of(config.addresses.begin(), config.addresses.end(),
+                                  [](const local_address& a) { return a.vlan != 0; });
+  const std::uint32_t needed =
+      needed_features | (config.heartbeat_us ? US_FEATURE_HEARTBEAT : 0u) | (tagged ? US_FEATURE_VLAN : 0u);
   if ((features & needed) != needed)
     return refuse(driver_error::missing_feature, number_, "FEATURES", features, needed);
   can_set_options_ = features & US_FEATURE_SET_OPTIONS;

@@ -42,6 +42,7 @@ struct local_address {
   std::uint8_t prefix_len = 120;  // bits of the 128; IPv4: 96 + length
   std::uint8_t gateway[16] = {};  // all zero: none
   std::uint16_t mtu = 1500;
+  std::uint16_t vlan = 0;  // IEEE 802.1Q, 1 to 4094; 0: untagged
 };
 
 // Deliberate faults of the driver that a test bench must find. All off in use.

@@ -21,6 +21,8 @@ start_result check(const driver_config& c, unsigned adapters) {
   if (c.receive_buffer == 0 || c.receive_buffer > 1u << 30 || c.send_buffer == 0 || c.send_buffer > 1u << 30)
     return bad("receive_buffer and send_buffer: 1 to 2^30");
   if (c.addresses.empty() || c.addresses.size() > US_ADDRESSES) return bad("addresses: 1 to 16");
+  for (const local_address& a : c.addresses)
+    if (a.vlan > 4094) return bad("addresses: vlan: 0 to 4094");
   if (c.active >= adapters) return bad("active: no such adapter");
   if (c.announce_count == 0 || c.announce_count > 1024) return bad("announce_count: 1 to 1024");
   if (c.recovery_poll_us == 0) return bad("recovery_poll_us: at least 1");
@@ -216,6 +218,7 @@ void driver_core::post_addresses(device& d) {
     s.addr_index = static_cast<std::uint8_t>(i);
     s.prefix_len = a.prefix_len;
     s.mtu = a.mtu;
+    s.vlan = a.vlan;
     post(d, e);
   }
 }

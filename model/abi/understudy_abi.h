@@ -33,7 +33,7 @@ extern "C" {
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
 /* Later minors only add. 1: SET_OPTIONS. 2: announcement in bulk. 3: SEND_RAW, DMA_ATOMIC. 4: SET_GROUP,
  * direct receive buffers, HOLD_, WAIT_US. */
-#define US_ABI_MINOR 4u
+#define US_ABI_MINOR 5u
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
 #define US_FEATURE_TCP (1u << 0)
@@ -46,6 +46,7 @@ extern "C" {
 #define US_FEATURE_ANNOUNCE (1u << 7) /* ANNOUNCE_ registers, FLUSH, ACCEPTED, terms of LISTEN */
 #define US_FEATURE_SEND_RAW (1u << 8)
 #define US_FEATURE_MEMORY (1u << 9) /* SET_GROUP, US_RX_DIRECT, HOLD_ registers, WAIT_US, FLUSH of a cid */
+#define US_FEATURE_VLAN (1u << 10)  /* vlan of SET_ADDRESS */
 
 /* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
  * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
@@ -172,7 +173,8 @@ struct us_idt_entry {
       uint8_t ip[16];
       uint8_t gateway[16]; /* all zero: none */
       uint16_t mtu;        /* of IP packets, 576 to 9000 */
-      uint8_t reserved[10];
+      uint16_t vlan;       /* frames of this address carry its tag, 1 to 4094 (IEEE 802.1Q); 0: none */
+      uint8_t reserved[8];
     } set_address;
     struct {
       uint16_t port; /* host byte order of the descriptor: little-endian, as every field */

@@ -40,7 +40,7 @@ struct adapter_counters {
   std::uint64_t dropped_blocked = 0;   // reception is blocked
   std::uint64_t dropped_bad = 0;       // length, header or checksum
   std::uint64_t dropped_overflow = 0;  // rx fifo full
-  std::uint64_t dropped_not_ours = 0;  // address, EtherType or protocol
+  std::uint64_t dropped_not_ours = 0;  // address, VLAN, EtherType or protocol
   std::uint64_t dropped_no_neighbour = 0;
   std::uint64_t descriptors = 0;      // input descriptors executed
   std::uint64_t refused = 0;          // input descriptors refused
@@ -90,6 +90,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
  private:
   struct local_address {
     bool set = false;
+    std::uint16_t vlan = 0;  // in which it lives; 0: untagged
     mac_address mac{};
     ip_address ip;
     ip_address gateway;
@@ -271,7 +272,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   bool dress(out_slot& slot, frame_ref& f);
   out_slot& new_slot(std::uint32_t& index);
   const local_address* address_of(const ip_address& ip) const;
-  const local_address* address_heard_as(const mac_address& mac) const;
+  const local_address* address_heard_as(const mac_address& mac, std::uint16_t vlan) const;
   void announce_addresses();
 
   // Log an event of this adapter. False: an observer has killed the adapter.
@@ -314,8 +315,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint32_t group_bytes_[US_GROUPS] = {};  // smallest buffer posted to each group; 0: none
   group_rules rules_;
   std::map<std::uint32_t, us_memory_terms> listen_terms_;  // by addr_index << 16 | port
-  std::uint16_t arriving_vlan_ = 0;                        // of the frame that the engine looks at
-  std::uint8_t arriving_dscp_ = 0;
+  std::uint8_t arriving_dscp_ = 0;                         // of the frame that the engine looks at
   std::unique_ptr<record_coalescer_unit> holds_;
   list_store<accepted> accepted_store_;
   list_store<placed> placed_store_;
@@ -353,7 +353,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::vector<std::unique_ptr<out_slot>> slots_;
   std::vector<std::uint32_t> free_slots_;
   struct pending_frame {
-    ip_address hop;
+    neighbours::station hop;
     frame_ref frame;
   };
   std::vector<pending_frame> waiting_for_neighbour_;

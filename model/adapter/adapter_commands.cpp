@@ -5,6 +5,7 @@
 
 #include "model/abi/crc32c.h"
 #include "model/adapter/adapter.h"
+#include "model/core/vlan.h"
 
 namespace understudy {
 
@@ -156,11 +157,15 @@ us_status adapter::execute(const us_idt_entry& e) {
 
 us_status adapter::set_address(const us_idt_entry& e) {
   const auto& s = e.u.set_address;
-  if (s.addr_index >= US_ADDRESSES || s.prefix_len > 128) return US_ERR_BAD_ADDRESS;
+  if (s.addr_index >= US_ADDRESSES || s.prefix_len > 128 || s.vlan > most_vlan) return US_ERR_BAD_ADDRESS;
+  const ip_address ip = address_from(s.ip);
+  const local_address* const other = address_of(ip);
+  if (other && other != &addresses_[s.addr_index]) return US_ERR_IN_USE;
   local_address& a = addresses_[s.addr_index];
   a.set = true;
+  a.vlan = s.vlan;
   std::copy(std::begin(s.mac), std::end(s.mac), a.mac.begin());
-  a.ip = address_from(s.ip);
+  a.ip = ip;
   a.gateway = address_from(s.gateway);
   a.prefix_len = s.prefix_len;
   if (control_ & US_CONTROL_RX_ENABLE) announce_addresses();

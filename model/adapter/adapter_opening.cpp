@@ -33,9 +33,9 @@ void adapter::take_pool_buffer(cid c, const tcp_view& v) {
   if (v.hard.conn & US_CONN_PASSIVE) {
     const auto terms = listen_terms_.find(std::uint32_t{v.hard.addr_index} << 16 | traits.local_port);
     if (terms != listen_terms_.end()) b.terms = terms->second;
-    traits.vlan = arriving_vlan_;
     traits.dscp = arriving_dscp_;
   }
+  traits.vlan = addresses_[v.hard.addr_index].vlan;
   traits.terms = b.terms;
   b.group = static_cast<std::uint8_t>(rules_.resolve(traits));
   const taken_buffer taken = pool_->take(b.group);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/adapter/adapter.h"
+#include "model/core/vlan.h"
 
 namespace understudy {
 
@@ -68,7 +69,7 @@ void adapter::process(const received& r) {
       to = address_of(p.target_ip);
       break;
     case frame_class::neighbor_advertisement:
-      to = address_heard_as(p.destination_mac);
+      to = address_heard_as(p.destination_mac, p.vlan);
       break;
     case frame_class::other:
       break;
@@ -81,15 +82,16 @@ void adapter::process(const received& r) {
   const bool may_be_to_all = p.kind == frame_class::arp_request ||
                              p.kind == frame_class::neighbor_solicitation ||
                              p.kind == frame_class::neighbor_advertisement;
-  if (!to || (p.destination_mac != to->mac && !may_be_to_all)) {
+  if (!to || to->vlan != p.vlan || (p.destination_mac != to->mac && !may_be_to_all)) {
     ++counters_.dropped_not_ours;
     return;
   }
-  const auto heard = [this](const ip_address& ip, const mac_address& mac) {
-    neighbours_.learn(ip, mac);
+  const auto heard = [this, &p](const ip_address& ip, const mac_address& mac) {
+    const neighbours::station from{ip, p.vlan};
+    neighbours_.learn(from, mac);
     for (std::size_t i = 0; i < waiting_for_neighbour_.size();) {
       pending_frame& w = waiting_for_neighbour_[i];
-      if (w.hop != ip) {
+      if (!(w.hop == from)) {
         ++i;
         continue;
       }
@@ -104,11 +106,12 @@ void adapter::process(const received& r) {
   switch (p.kind) {
     case frame_class::arp_request:
       heard(p.sender_ip, p.station);
-      send_frame(make_arp_reply(to->mac, to->ip, p.source_mac, p.sender_ip));
+      send_frame(with_vlan_tag(make_arp_reply(to->mac, to->ip, p.source_mac, p.sender_ip), p.vlan));
       break;
     case frame_class::neighbor_solicitation:  // without an address of its own: somebody tests ours (RFC 4862)
       if (p.station != mac_address{} && !p.sender_ip.is_zero()) heard(p.sender_ip, p.station);
-      send_frame(make_neighbor_advertisement(to->mac, to->ip, p.source_mac, p.sender_ip));
+      send_frame(
+          with_vlan_tag(make_neighbor_advertisement(to->mac, to->ip, p.source_mac, p.sender_ip), p.vlan));
       break;
     case frame_class::arp_reply:
       heard(p.sender_ip, p.station);
@@ -117,7 +120,7 @@ void adapter::process(const received& r) {
       if (p.station != mac_address{}) heard(p.sender_ip, p.station);
       break;
     case frame_class::icmp_echo_request:
-      send_frame(make_echo_reply(r.frame, to->mac, to->ip));
+      send_frame(with_vlan_tag(make_echo_reply(without_vlan_tag(r.frame), to->mac, to->ip), p.vlan));
       break;
     default: {
       const auto addr_index = static_cast<std::uint8_t>(to - addresses_);
@@ -139,9 +142,9 @@ const adapter::local_address* adapter::address_of(const ip_address& ip) const {
 }
 
 // The address with that MAC, or any if it is a group's.
-const adapter::local_address* adapter::address_heard_as(const mac_address& mac) const {
+const adapter::local_address* adapter::address_heard_as(const mac_address& mac, std::uint16_t vlan) const {
   for (const local_address& a : addresses_)
-    if (a.set && (a.mac == mac || mac[0] & 1)) return &a;
+    if (a.set && a.vlan == vlan && (a.mac == mac || mac[0] & 1)) return &a;
   return nullptr;
 }
 

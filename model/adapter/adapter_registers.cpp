@@ -99,7 +99,7 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
     case US_REG_FEATURES:
       return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
              US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE | US_FEATURE_SEND_RAW | US_FEATURE_MEMORY |
-             (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
+             US_FEATURE_VLAN | (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
              (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
     case US_REG_STATUS:
       return status_;

@@ -3,11 +3,12 @@
 #include <algorithm>
 
 #include "model/adapter/adapter.h"
+#include "model/core/vlan.h"
 
 namespace understudy {
 
 namespace {
-constexpr std::uint32_t headroom = 14 + 40 + 60;  // Ethernet, IPv6, TCP with every option
+constexpr std::uint32_t headroom = 18 + 40 + 60;  // Ethernet with a tag, IPv6, TCP with every option
 constexpr std::size_t max_waiting_for_neighbour = 1024;
 }  // namespace
 
@@ -147,23 +148,26 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
   frame_ref f =
       slot.is_raw || slot.request.length == 0 ? frame_ref::make(0, headroom) : std::move(slot.frame);
   if (config_.mutants.resend_other_bytes && slot.request.retransmission && f.size()) f.data()[0] ^= 0xff;
-  const ip_address& hop =
-      same_network(from->ip, s.tuple.remote, from->prefix_len) ? s.tuple.remote : from->gateway;
+  const neighbours::station hop{
+      same_network(from->ip, s.tuple.remote, from->prefix_len) ? s.tuple.remote : from->gateway, from->vlan};
   const mac_address* mac = neighbours_.find(hop);
   prepend_headers(f, s, from->mac, mac ? *mac : broadcast_mac, ip_id_++);
+  f = with_vlan_tag(std::move(f), from->vlan);
   if (mac) {
     out = std::move(f);
     return true;
   }
   const bool kick = !slot.is_raw && slot.request.kick && slot.request.length == 0;
-  if ((waiting_for_neighbour_.size() >= max_waiting_for_neighbour && !kick) || hop.is_zero()) {
+  if ((waiting_for_neighbour_.size() >= max_waiting_for_neighbour && !kick) || hop.ip.is_zero()) {
     ++counters_.dropped_no_neighbour;
     return true;
   }
   if (!kick) waiting_for_neighbour_.push_back({hop, std::move(f)});
   if (neighbours_.may_ask(hop, now_ps()))
-    out_frames_.push_back(hop.is_v4() ? make_arp_request(from->mac, from->ip, hop)
-                                      : make_neighbor_solicitation(from->mac, from->ip, hop));
+    out_frames_.push_back(with_vlan_tag(hop.ip.is_v4()
+                                            ? make_arp_request(from->mac, from->ip, hop.ip)
+                                            : make_neighbor_solicitation(from->mac, from->ip, hop.ip),
+                                        from->vlan));
   return !kick;
 }
 
@@ -172,8 +176,9 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
 void adapter::announce_addresses() {
   for (const local_address& a : addresses_)
     if (a.set)
-      out_frames_.push_back(a.ip.is_v4() ? make_arp_request(a.mac, a.ip, a.ip)
-                                         : make_neighbor_advertisement(a.mac, a.ip, {}, {}));
+      out_frames_.push_back(with_vlan_tag(a.ip.is_v4() ? make_arp_request(a.mac, a.ip, a.ip)
+                                                       : make_neighbor_advertisement(a.mac, a.ip, {}, {}),
+                                          a.vlan));
   start_transmit();
 }
 

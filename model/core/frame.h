@@ -108,6 +108,9 @@ class frame_ref {
   std::uint8_t* data() { return b_->bytes() + b_->offset; }
   const std::uint8_t* data() const { return b_->bytes() + b_->offset; }
   std::uint32_t size() const { return b_->length; }
+  std::uint32_t headroom() const { return b_->offset; }
+  // Somebody else holds it too: its bytes are not to be written.
+  bool is_shared() const { return b_->refs > 1; }
   std::span<const std::uint8_t> bytes() const { return {data(), size()}; }
   // Make `n` bytes of headroom part of the frame, in front. `n` is at most the headroom left.
   void extend_front(std::uint32_t n) {

@@ -5,6 +5,7 @@
 
 #include "model/core/checksum.h"
 #include "model/core/ipv6.h"
+#include "model/core/vlan.h"
 #include "model/core/wire_bytes.h"
 
 namespace understudy {
@@ -131,7 +132,7 @@ void parse_ipv4(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
     r.tcp.tuple.local = ip_address::v4(get32(ip + 16));
     r.tcp.ecn = ip[1] & 3;
     r.dscp = ip[1] >> 2;
-    r.tcp.payload_offset = ethernet_bytes + header;
+    r.tcp.payload_offset += header;
     return is(parse_tcp(ip + header, length, verify, verify ? pseudo_header_sum(ip, length) : 0, r.tcp));
   }
   if (ip[9] != protocol_icmp) return;
@@ -157,7 +158,7 @@ void parse_ipv6(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
   std::copy_n(ip + 24, 16, r.tcp.tuple.local.bytes.begin());
   r.tcp.ecn = ip[1] >> 4 & 3;
   r.dscp = static_cast<std::uint8_t>((ip[0] & 15) << 2 | ip[1] >> 6);
-  r.tcp.payload_offset = ethernet_bytes + p.offset;
+  r.tcp.payload_offset += p.offset;
   is(parse_tcp(ip + p.offset, p.length, verify, verify ? pseudo_header6_sum(ip, protocol_tcp, p.length) : 0,
                r.tcp));
 }
@@ -278,10 +279,13 @@ parsed_frame parse_frame(const frame_ref& f, bool verify_checksums) {
   const std::uint8_t* p = f.data();
   std::memcpy(r.destination_mac.data(), p, 6);
   std::memcpy(r.source_mac.data(), p + 6, 6);
-  const std::uint16_t type = get16(p + 12);
-  if (type == type_arp) parse_arp(p + ethernet_bytes, n - ethernet_bytes, r);
-  if (type == type_ipv4) parse_ipv4(p + ethernet_bytes, n - ethernet_bytes, verify_checksums, r);
-  if (type == type_ipv6) parse_ipv6(p + ethernet_bytes, n - ethernet_bytes, verify_checksums, r);
+  r.vlan = vlan_of(f);
+  const std::uint32_t at = ethernet_bytes + (has_vlan_tag(f) ? vlan_tag_bytes : 0);
+  r.tcp.payload_offset = at;
+  const std::uint16_t type = get16(p + at - 2);
+  if (type == type_arp) parse_arp(p + at, n - at, r);
+  if (type == type_ipv4) parse_ipv4(p + at, n - at, verify_checksums, r);
+  if (type == type_ipv6) parse_ipv6(p + at, n - at, verify_checksums, r);
   return r;
 }
 

@@ -73,17 +73,19 @@ struct parsed_frame {
   frame_class kind = frame_class::other;
   mac_address source_mac{};
   mac_address destination_mac{};
-  segment tcp;            // kind tcp
-  std::uint8_t dscp = 0;  // kind tcp: differentiated services (RFC 2474)
-  ip_address sender_ip;   // arp_*, icmp: source; neighbor_advertisement: the address that is advertised
-  ip_address target_ip;   // arp_*, icmp: destination; neighbor_solicitation: the address that is asked for
-  mac_address station{};  // arp_*, neighbor_*: where sender_ip is; zero: the frame does not say
+  std::uint16_t vlan = 0;  // of its IEEE 802.1Q tag; 0: untagged, or tagged with a priority alone
+  segment tcp;             // kind tcp
+  std::uint8_t dscp = 0;   // kind tcp: differentiated services (RFC 2474)
+  ip_address sender_ip;    // arp_*, icmp: source; neighbor_advertisement: the address that is advertised
+  ip_address target_ip;    // arp_*, icmp: destination; neighbor_solicitation: the address that is asked for
+  mac_address station{};   // arp_*, neighbor_*: where sender_ip is; zero: the frame does not say
 };
 
-// Classify and take apart a frame. `verify_checksums` false: sums of IPv4, ICMP and TCP were verified by
-// hardware (or are not to be). IPv6 extension headers are skipped, at most eight. Reads nothing beyond the
-// frame whatever its fields say. Malformed TCP options end the option list (RFC 9293 MUST-7 says to cope), an
-// option of length 0 or 1 or one that overruns the header gives bad_header.
+// Classify and take apart a frame, behind one customer VLAN tag if it has one; behind two it is `other`.
+// `verify_checksums` false: sums of IPv4, ICMP and TCP were verified by hardware (or are not to be). IPv6
+// extension headers are skipped, at most eight. Reads nothing beyond the frame whatever its fields say.
+// Malformed TCP options end the option list (RFC 9293 MUST-7 says to cope), an option of length 0 or 1 or one
+// that overruns the header gives bad_header.
 parsed_frame parse_frame(const frame_ref& f, bool verify_checksums = true);
 
 // Bytes in front of the payload for a segment with these options: Ethernet 14 + IPv4 20 or IPv6 40 + TCP 20

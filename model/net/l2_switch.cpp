@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "model/core/vlan.h"
 #include "model/net/frame_ring.h"
 
 namespace understudy {
@@ -69,8 +70,8 @@ std::uint64_t l2_switch::held_frames() const {
   return n;
 }
 
-int l2_switch::port_of(const mac_address& mac) const {
-  const auto it = table_.find(mac);
+int l2_switch::port_of(const mac_address& mac, std::uint16_t vlan) const {
+  const auto it = table_.find({vlan, mac});
   return it == table_.end() ? -1 : static_cast<int>(it->second);
 }
 
@@ -78,21 +79,30 @@ void l2_switch::arrived(unsigned p, frame_ref f) {
   ++count_.received;
   if (!ports_[p]->up) return lose(count_.down_dropped, f, frame_loss::carrier);
   if (f.size() < 14) return;
+  std::uint16_t vlan = vlan_of(f);
+  if (const std::uint16_t own = access_vlan(p)) {
+    if (vlan != 0 && vlan != own) {
+      ++count_.vlan_dropped;
+      return;
+    }
+    f = with_vlan_tag(without_vlan_tag(f), own);
+    vlan = own;
+  }
   const mac_address source = mac_at(f.data() + 6);
   if (!is_group(source)) {
-    const auto [it, is_new] = table_.try_emplace(source, p);
+    const auto [it, is_new] = table_.try_emplace({vlan, source}, p);
     if (!is_new && it->second != p) {
       ++count_.moved;
       if (!ports_[it->second]->holding) it->second = p;
     }
   }
-  agenda_.in(config_.latency, [this, p, f = std::move(f)] { relay(p, f); });
+  agenda_.in(config_.latency, [this, p, vlan, f = std::move(f)] { relay(p, vlan, f); });
 }
 
-void l2_switch::relay(unsigned from, const frame_ref& f) {
+void l2_switch::relay(unsigned from, std::uint16_t vlan, const frame_ref& f) {
   const mac_address destination = mac_at(f.data());
   if (is_link_local(destination)) return;
-  const int to = is_group(destination) ? -1 : port_of(destination);
+  const int to = is_group(destination) ? -1 : port_of(destination, vlan);
   if (to >= 0) {
     if (static_cast<unsigned>(to) == from) return;
     ++count_.forwarded;
@@ -101,11 +111,12 @@ void l2_switch::relay(unsigned from, const frame_ref& f) {
   }
   ++count_.flooded;
   for (unsigned q = 0; q < config_.ports; ++q)
-    if (q != from) send_to(q, from, f);
+    if (q != from && (access_vlan(q) == 0 || access_vlan(q) == vlan)) send_to(q, from, f);
 }
 
-void l2_switch::send_to(unsigned p, unsigned from, const frame_ref& f) {
+void l2_switch::send_to(unsigned p, unsigned from, const frame_ref& as_it_came) {
   port_state& s = *ports_[p];
+  const frame_ref f = access_vlan(p) ? without_vlan_tag(as_it_came) : as_it_came;
   if (s.holding) {
     hold(p, from, f);
   } else if (!s.up) {
@@ -160,7 +171,7 @@ void l2_switch::release(unsigned from_port, unsigned to_port) {
   if (!from.holding) return;
   from.holding = false;
   if (from_port == to_port) set_up(to_port, true);
-  for (auto& [mac, port] : table_)
+  for (auto& [station, port] : table_)
     if (port == from_port) port = to_port;
   std::deque<held_frame> frames = std::exchange(from.hold, {});
   if (to.holding) {

@@ -20,10 +20,15 @@ struct l2_switch_config {
   std::uint64_t queue_bytes = 2 << 20;  // of each output; a frame that finds no room is dropped
   std::uint64_t hold_bytes =
       16 << 20;  // of all held frames together (failover.hold_bytes); 0: nothing is held
+  // By port, ports that are not listed being 0. 0: a trunk, which passes frames of every VLAN as they are;
+  // 1 to 4094: an access port of that VLAN. Untagged frames of a trunk are a VLAN of their own.
+  std::vector<std::uint16_t> access_vlan = {};
 };
 
-// IEEE 802.1Q relay without VLANs and without ageing: addresses are learnt from the source field and stay
-// until they move. Frames to 01-80-C2-00-00-0X are not relayed (8.6.3).
+// IEEE 802.1Q relay without ageing: addresses are learnt from the source field, in each VLAN for itself, and
+// stay until they move. An access port gives what comes in its tag and takes it from what goes out; a frame
+// that comes there with a tag of another VLAN is dropped (8.6.2). Frames to 01-80-C2-00-00-0X are not relayed
+// (8.6.3).
 class l2_switch : public sc_core::sc_module {
  public:
   l2_switch(const sc_core::sc_module_name& name, const l2_switch_config& config);
@@ -62,6 +67,7 @@ class l2_switch : public sc_core::sc_module {
     std::uint64_t flooded = 0;        // to all others; counted once a frame
     std::uint64_t sent = 0;           // left on some port
     std::uint64_t queue_dropped = 0;  // an output queue was full
+    std::uint64_t vlan_dropped = 0;   // came to an access port in another VLAN
     std::uint64_t down_dropped = 0;   // came from or went to a port that was down
     std::uint64_t held = 0;           // entered a hold
     std::uint64_t hold_dropped = 0;   // found no room in the hold
@@ -72,8 +78,8 @@ class l2_switch : public sc_core::sc_module {
   // What is held now.
   std::uint64_t held_frames() const;
   std::uint64_t held_bytes() const { return held_bytes_; }
-  // The port behind which an address is known, or -1.
-  int port_of(const mac_address& mac) const;
+  // The port behind which an address is known in a VLAN, or -1.
+  int port_of(const mac_address& mac, std::uint16_t vlan = 0) const;
 
  private:
   struct queued_frame {
@@ -87,8 +93,11 @@ class l2_switch : public sc_core::sc_module {
   };
   struct port_state;
   void arrived(unsigned p, frame_ref f);
-  void relay(unsigned from, const frame_ref& f);
-  void send_to(unsigned p, unsigned from, const frame_ref& f);
+  void relay(unsigned from, std::uint16_t vlan, const frame_ref& f);
+  std::uint16_t access_vlan(unsigned p) const {
+    return p < config_.access_vlan.size() ? config_.access_vlan[p] : 0;
+  }
+  void send_to(unsigned p, unsigned from, const frame_ref& as_it_came);
   void hold(unsigned p, unsigned from, const frame_ref& f);
   void pump(unsigned p);
   void stop_holding(port_state& s);
@@ -99,7 +108,12 @@ class l2_switch : public sc_core::sc_module {
   l2_switch_config config_;
   counters count_;
   std::vector<std::unique_ptr<port_state>> ports_;
-  std::map<mac_address, unsigned> table_;
+  struct station {
+    std::uint16_t vlan;
+    mac_address mac;
+    auto operator<=>(const station&) const = default;
+  };
+  std::map<station, unsigned> table_;
   std::uint64_t held_bytes_ = 0;
   std::uint64_t order_ = 0;
   std::function<void(unsigned, bool)> on_port_;

@@ -21,7 +21,7 @@ class event_history {
   std::vector<std::string> lines() const;
 
  private:
-  static constexpr std::uint32_t kept_bytes = 14 + 60 + 60;  // headers of a frame, at most
+  static constexpr std::uint32_t kept_bytes = 18 + 60 + 60;  // headers of a frame, at most
   struct entry {
     event what;
     std::array<std::uint8_t, kept_bytes> data;

@@ -6,7 +6,7 @@
 namespace understudy::tb {
 
 namespace {
-constexpr std::uint16_t type_v4 = 0x0800, type_v6 = 0x86dd;
+constexpr std::uint16_t type_v4 = 0x0800, type_v6 = 0x86dd, type_tag = 0x8100;
 constexpr std::uint8_t tcp = 6;
 
 std::uint16_t be16(const std::uint8_t* p) {
@@ -33,6 +33,11 @@ bool is_all_ones(std::uint64_t sum) {
   return sum == 0xffff;
 }
 
+// Bytes of the Ethernet header, with one IEEE 802.1Q tag or without; the frame has at least 18.
+std::uint32_t ethernet_bytes(const std::uint8_t* frame) {
+  return be16(frame + 12) == type_tag ? 18 : 14;
+}
+
 // Where a segment lies behind the Ethernet header.
 struct place {
   std::uint32_t header = 0;  // bytes of the IP header
@@ -40,18 +45,21 @@ struct place {
 };
 std::optional<place> find_segment(const std::uint8_t* frame, std::uint32_t length) {
   if (length < 14 + 20 + 20) return {};
-  const std::uint8_t* ip = frame + 14;
+  const std::uint32_t ethernet = ethernet_bytes(frame);
+  if (length < ethernet + 20 + 20) return {};
+  const std::uint8_t* ip = frame + ethernet;
+  const std::uint16_t type = be16(ip - 2);
   place p;
-  if (be16(frame + 12) == type_v6) {
+  if (type == type_v6) {
     p = {40, 40u + be16(ip + 4)};
     if (ip[0] >> 4 != 6 || ip[6] != tcp) return {};
-  } else if (be16(frame + 12) == type_v4) {
+  } else if (type == type_v4) {
     p = {(ip[0] & 15u) * 4, be16(ip + 2)};
     if (ip[0] >> 4 != 4 || p.header < 20 || ip[9] != tcp || be16(ip + 6) & 0x3fff) return {};
   } else {
     return {};
   }
-  if (p.total > length - 14 || p.total < p.header + 20) return {};
+  if (p.total > length - ethernet || p.total < p.header + 20) return {};
   return p;
 }
 }  // namespace
@@ -68,8 +76,8 @@ std::size_t wire_connection_hash::operator()(const wire_connection& c) const {
 }
 
 bool checksums_hold(const std::uint8_t* frame) {
-  const std::uint8_t* ip = frame + 14;
-  if (be16(frame + 12) == type_v6)
+  const std::uint8_t* ip = frame + ethernet_bytes(frame);
+  if (be16(ip - 2) == type_v6)
     return is_all_ones(word_sum(ip + 8, 32) + tcp + be16(ip + 4) + word_sum(ip + 40, be16(ip + 4)));
   const std::uint32_t header = (ip[0] & 15u) * 4;
   const std::uint32_t segment = be16(ip + 2) - header;
@@ -80,7 +88,7 @@ bool checksums_hold(const std::uint8_t* frame) {
 std::optional<wire_segment> read_segment(const std::uint8_t* frame, std::uint32_t length) {
   const auto found = find_segment(frame, length);
   if (!found) return {};
-  const std::uint8_t* ip = frame + 14;
+  const std::uint8_t* ip = frame + ethernet_bytes(frame);
   const std::uint32_t ip_header = found->header, total = found->total;
   const std::uint8_t* t = ip + ip_header;
   const std::uint32_t tcp_header = (t[12] >> 4) * 4u;

@@ -196,12 +196,13 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac,
   c.cookies_above = s.establish.cookies_above;
   c.heartbeat_us = static_cast<std::uint32_t>(s.failover.heartbeat / 1_us);
   c.heartbeat_misses = s.failover.misses;
-  for (const auto& [ip, prefix] : addresses) {
+  for (const auto& [ip, prefix, vlan] : addresses) {
     host::local_address a;
     std::copy(mac.begin(), mac.end(), a.mac);
     std::copy(ip.bytes.begin(), ip.bytes.end(), a.ip);
     a.prefix_len = static_cast<std::uint8_t>(ip.is_v4() ? 96 + prefix : prefix);
     a.mtu = s.adapter.tcp.mtu;
+    a.vlan = vlan;
     c.addresses.push_back(a);
   }
   rng key(s.seed, "host/secret/" + std::to_string(addresses.front().ip.v4_value()));

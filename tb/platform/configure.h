@@ -25,6 +25,7 @@ eth_link_config adapter_link_of(const scenario& s);
 struct station_address {
   ip_address ip;
   unsigned prefix;
+  std::uint16_t vlan = 0;  // IEEE 802.1Q; 0: untagged
 };
 // The driver of a host with these addresses, all of them at `mac`. `connections` is how many it will have,
 // for sizes.

@@ -62,6 +62,7 @@ connections::connections(platform& p, const scenario& s, const replay_set& flows
     : platform_(p),
       host_serves_(s.workload.side == "server"),
       family_(s.workload.family),
+      twin_is_apart_(tb::twin_is_apart(s)),
       flows_(flows),
       in_round_(flows.size() / s.workload.rounds),
       is_twin_(std::move(is_twin)),
@@ -245,9 +246,11 @@ void connections::open_one(std::size_t i) {
       }
     });
   };
-  const ip_address host = is_ipv6(i) ? host_ip6 : host_ip;
+  const bool v6 = is_ipv6(i), apart = is_twin_[i] && twin_is_apart_;
+  const ip_address host = apart ? (v6 ? host_twin_ip6 : host_twin_ip) : v6 ? host_ip6 : host_ip;
   if (!host_serves_) {
-    const ip_address lwip = is_ipv6(i) ? lwip_ip6 : lwip_ip, twin = is_ipv6(i) ? twin_ip6 : twin_ip;
+    const ip_address lwip = v6 ? lwip_ip6 : lwip_ip;
+    const ip_address twin = apart ? (v6 ? apart_twin_ip6 : apart_twin_ip) : v6 ? twin_ip6 : twin_ip;
     from_host(platform_.main, is_twin_[i] ? twin : platform_.lwip ? lwip : responder_ip);
   } else if (is_twin_[i]) {
     from_host(*platform_.twin, host);

@@ -109,6 +109,7 @@ class connections {
   platform& platform_;
   bool host_serves_;
   std::string family_;
+  bool twin_is_apart_;  // in a VLAN and networks of its own
   const replay_set& flows_;
   std::size_t in_round_;  // connections of a round
   std::size_t round_ = 0;

@@ -16,7 +16,7 @@ std::optional<station_address> ipv4_host(std::uint32_t value, unsigned prefix) {
   const std::uint32_t host_part = value & (~0u >> prefix);
   const bool special = value >> 28 >= 14 || value >> 24 == 0 || value >> 24 == 127;
   if (special || host_part == 0 || host_part == ~0u >> prefix) return std::nullopt;
-  return station_address{ip_address::v4(value), prefix};
+  return station_address{ip_address::v4(value), prefix, 0};
 }
 
 // Global and unique local unicast (RFC 4291 2.4, RFC 4193).
@@ -25,7 +25,7 @@ std::optional<station_address> ipv6_host(const in6_addr& a, unsigned prefix) {
   std::copy_n(a.s6_addr, 16, ip.bytes.begin());
   const bool unicast = (ip.bytes[0] & 0xe0) == 0x20 || (ip.bytes[0] & 0xfe) == 0xfc;
   if (prefix > 126 || !unicast) return std::nullopt;
-  return station_address{ip, prefix};
+  return station_address{ip, prefix, 0};
 }
 
 }  // namespace
@@ -58,6 +58,7 @@ outside_world outside_of(const scenario& s) {
                     "10.77.0.2/24",
                     s.live.address));
   outside_world w{nullptr, {*a}, {}};
+  w.host.front().vlan = s.live.vlan;
   if (s.live.address6.empty()) return w;
   const auto b = parse_network_address(s.live.address6);
   if (!b || b->ip.is_v4())
@@ -66,6 +67,7 @@ outside_world outside_of(const scenario& s) {
                     "1 to 126 such as fd77::2/64, or nothing",
                     s.live.address6));
   w.host.push_back(*b);
+  w.host.back().vlan = s.live.vlan;
   return w;
 }
 

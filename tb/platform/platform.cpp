@@ -17,25 +17,35 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
                    const std::string& waves_dir, const outside_world* outside)
     : log(l), waves_dir_(waves_dir) {
   const unsigned adapters = s.topology.adapters;
-  fabric = std::make_unique<l2_switch>("switch",
-                                       switch_of(s, adapters + with_peer + with_twin + (outside != nullptr)));
+  const std::uint16_t peer_vlan = outside ? s.live.vlan : s.topology.peer_vlan;
+  const bool apart = with_twin && twin_is_apart(s);
+  l2_switch_config ports = switch_of(s, adapters + with_peer + with_twin + (outside != nullptr));
+  ports.access_vlan.resize(ports.ports);  // adapters and the outside are on trunks
+  if (with_twin) ports.access_vlan[adapters] = s.topology.twin_vlan;
+  if (with_peer) ports.access_vlan[adapters + with_twin] = peer_vlan;
+  fabric = std::make_unique<l2_switch>("switch", ports);
   fabric->on_port([this](unsigned n, bool up) {  // a port that is down gives no carrier
     for (slot& x : main.slots)
       if (x.switch_port == n) x.link->set_up(eth_link::side_b, up);
   });
   unsigned port = adapters;
   add_slots(main, s, "", adapters, 0, 0);
-  const auto station = [ipv6](const ip_address& v4, const ip_address& v6) {
-    std::vector<station_address> a{{v4, 24}};
-    if (ipv6) a.push_back({v6, 64});
+  const auto station = [ipv6](const ip_address& v4, const ip_address& v6, std::uint16_t vlan) {
+    std::vector<station_address> a{{v4, 24, vlan}};
+    if (ipv6) a.push_back({v6, 64, vlan});
     return a;
   };
-  add_host(main, s, "host", host_mac, outside ? outside->host : station(host_ip, host_ip6), connections,
-           watcher, software);
+  std::vector<station_address> own = outside ? outside->host : station(host_ip, host_ip6, peer_vlan);
+  if (apart)
+    for (const station_address& a : station(host_twin_ip, host_twin_ip6, s.topology.twin_vlan))
+      own.push_back(a);
+  add_host(main, s, "host", host_mac, own, connections, watcher, software);
   if (with_twin) {
     twin.emplace();
     add_slots(*twin, s, "twin_", 1, twin_unit, port++);
-    add_host(*twin, s, "twin_host", twin_mac, station(twin_ip, twin_ip6), connections, nullptr, {});
+    add_host(*twin, s, "twin_host", twin_mac,
+             apart ? station(apart_twin_ip, apart_twin_ip6, 0) : station(twin_ip, twin_ip6, 0), connections,
+             nullptr, {});
     expected_starts_ = 2;
   }
   if (with_peer) {

@@ -4,6 +4,8 @@
 //                         (one of each an adapter)                     \ eth_link - adapter of the twin's
 //                         host                                       or the real network (tb/live)
 #pragma once
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,8 +40,17 @@ inline constexpr ip_address responder_ip = ip_address::v4(10, 0, 0, 4);
 inline constexpr ip_address host_ip6 = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 1});
 inline constexpr ip_address lwip_ip6 = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 2});
 inline constexpr ip_address twin_ip6 = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 3});
+// Of the host's second address and of the twin, where the twin has a VLAN of its own.
+inline constexpr ip_address host_twin_ip = ip_address::v4(10, 0, 1, 1);
+inline constexpr ip_address apart_twin_ip = ip_address::v4(10, 0, 1, 3);
+inline constexpr ip_address host_twin_ip6 = ip_address::v6({0xfd00, 0, 0, 1, 0, 0, 0, 1});
+inline constexpr ip_address apart_twin_ip6 = ip_address::v6({0xfd00, 0, 0, 1, 0, 0, 0, 3});
+inline constexpr ip_address host_ips[] = {host_ip, host_ip6, host_twin_ip, host_twin_ip6};
 inline bool is_hosts(const ip_address& ip) {
-  return ip == host_ip || ip == host_ip6;
+  return std::find(std::begin(host_ips), std::end(host_ips), ip) != std::end(host_ips);
+}
+inline bool twin_is_apart(const scenario& s) {
+  return s.topology.twin_vlan != s.topology.peer_vlan;
 }
 
 inline constexpr mac_address host_mac{0x02, 0, 0, 0, 0, 0x01};

@@ -206,7 +206,8 @@ simulation::simulation(const scenario& s, const run_options& options)
   if (s.monitors != "off") {
     monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
                                               static_cast<unsigned>(platform_.main.slots.size()),
-                                              std::vector{host_ip, host_ip6}, s.adapter.tcp.persist_max + 1_s,
+                                              std::vector(std::begin(host_ips), std::end(host_ips)),
+                                              s.adapter.tcp.persist_max + 1_s,
                                               10_ms + (s.memory.hold_us + s.memory.wait_us) * 1_us);
     timeouts_ = std::make_unique<timeout_log>(platform_);
     announce_latency_ =

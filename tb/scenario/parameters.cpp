@@ -42,6 +42,13 @@ constexpr parameter table[] = {
      "Adapters in the host: the first serves, the others wait as its understudies."},
     {"topology.twin_connections", integer, AT(topology.twin_connections), "0", "1048576", "",
      "How many of the connections have a twin as their peer, whatever `peer` says of the others."},
+    {"topology.peer_vlan", integer, AT(topology.peer_vlan), "0", "4094", "",
+     "VLAN of the peer's port at the switch (IEEE 802.1Q): the adapter has an address in it, and its frames "
+     "carry the tag; 0: untagged."},
+    {"topology.twin_vlan", integer, AT(topology.twin_vlan), "0", "4094", "",
+     "The same of the twin's port; where it is another, the adapter has a second address, and the twin a "
+     "network "
+     "of its own."},
 
     {"workload.capture", path_list, AT(workload.capture), "", "", "",
      "Packet captures (pcap or pcapng) whose TCP connections are replayed; none: made-up streams. Relative "
@@ -421,6 +428,8 @@ constexpr parameter table[] = {
      "IPv4 address and prefix length of the host behind the adapter, in `understudy live` and embedded."},
     {"live.address6", text, AT(live.address6), "", "", "",
      "Its IPv6 address and prefix length; empty: it has none."},
+    {"live.vlan", integer, AT(live.vlan), "0", "4094", "",
+     "VLAN of both addresses: frames that cross to the outside carry its tag; 0: untagged."},
     {"embed.peer", word, AT(embed.peer), "", "", "none|lwip",
      "Embedded: who else is on the wire. lwip: a station at the next address after the host's, with echo on "
      "port 7 and discard on port 9."},

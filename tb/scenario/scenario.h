@@ -33,6 +33,8 @@ struct fault_spec {
 struct topology_parameters {
   std::uint32_t adapters = 2;
   std::uint32_t twin_connections = 0;
+  std::uint16_t peer_vlan = 0;  // 0: untagged; 1 to 4094
+  std::uint16_t twin_vlan = 0;
 };
 
 struct workload_parameters {
@@ -200,6 +202,7 @@ struct failover_parameters {
 struct live_parameters {
   std::string address = "10.77.0.2/24";
   std::string address6 = "fd77::2/64";
+  std::uint16_t vlan = 0;  // 0: untagged; 1 to 4094
 };
 
 struct embed_parameters {

@@ -121,7 +121,7 @@ struct adapter_rig {
     port.mmio_write(US_REG_IDT_TAIL, tail);
     run(wait);
   }
-  void post_address() {
+  us_idt_entry address() const {
     us_idt_entry e{};
     e.opcode = US_OP_SET_ADDRESS;
     e.cid = US_NO_CID;
@@ -129,8 +129,9 @@ struct adapter_rig {
     std::copy(adapter_ip.bytes.begin(), adapter_ip.bytes.end(), e.u.set_address.ip);
     e.u.set_address.prefix_len = 120;
     e.u.set_address.mtu = 1500;
-    post(e);
+    return e;
   }
+  void post_address() { post(address()); }
   void post_listen(std::uint16_t port_number) {
     us_idt_entry e{};
     e.opcode = US_OP_LISTEN;

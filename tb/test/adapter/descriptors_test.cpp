@@ -45,6 +45,9 @@ TEST(descriptor, that_is_wrong_is_refused_by_a_record_and_the_next_one_is_execut
   e.u.set_address.addr_index = 0;
   e.u.set_address.prefix_len = 129;
   refused(e, US_ERR_BAD_ADDRESS, "prefix");
+  e = g.address();
+  e.u.set_address.vlan = 4095;
+  refused(e, US_ERR_BAD_ADDRESS, "VLAN");
   e = descriptor(US_OP_CONNECT);
   e.u.connect.addr_index = 3;
   refused(e, US_ERR_BAD_ADDRESS, "address of a CONNECT");
@@ -61,6 +64,10 @@ TEST(descriptor, that_is_wrong_is_refused_by_a_record_and_the_next_one_is_execut
   e = descriptor(US_OP_RESTORE, 0x7fffffff);
   e.u.restore.state = US_TCP_ESTABLISHED;
   refused(e, US_ERR_BAD_CID, "restore beyond the table");
+  g.post(g.address());
+  e = g.address();
+  e.u.set_address.addr_index = 1;
+  refused(e, US_ERR_IN_USE, "address that another index has");
   // Checksum and index are wrong in a way that post() cannot say.
   g.post_address();
   --g.tail;

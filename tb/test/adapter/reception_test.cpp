@@ -1,7 +1,10 @@
 // From the wire to host memory: the life of a received byte, and every frame that is no good.
+#include <algorithm>
 #include <iostream>
 
+#include "model/core/checksum.h"
 #include "model/core/rng.h"
+#include "model/core/vlan.h"
 #include "tb/test/adapter/adapter_rig.h"
 
 namespace understudy::tb {
@@ -248,6 +251,76 @@ TEST(bad_frame, of_a_hundred_thousand_mutations_breaks_nothing) {
   g.ring_odt();
   expect_serving(g, 4000);
   g.expect_no_report();
+}
+
+// The same station in VLAN 42.
+void serve_in_vlan(adapter_rig& g, std::uint16_t vlan) {
+  g.bring_up();
+  us_idt_entry e = g.address();
+  e.u.set_address.vlan = vlan;
+  g.post(e);
+  g.post_listen(http);
+  g.post_pool();
+  g.ring(50_us);
+}
+
+TEST(vlan, an_address_in_one_speaks_and_hears_frames_of_that_alone) {
+  adapter_rig g;
+  serve_in_vlan(g, 42);
+  const auto ask = [&](std::uint16_t vlan) {
+    const std::size_t before = g.wire.arrivals.size();
+    g.wire.send(with_vlan_tag(make_arp_request(peer_mac, peer_ip, adapter_ip), vlan));
+    g.run(20_us);
+    return g.wire.arrivals.size() - before;
+  };
+  const std::uint64_t dropped = g.dev.counters().dropped_not_ours;
+  EXPECT_EQ(ask(0), 0u);
+  EXPECT_EQ(ask(43), 0u);
+  EXPECT_EQ(g.dev.counters().dropped_not_ours, dropped + 2);
+  ASSERT_EQ(ask(42), 1u);
+  EXPECT_EQ(vlan_of(g.wire.arrivals.back().f), 42);
+  EXPECT_EQ(parse_frame(g.wire.arrivals.back().f).kind, frame_class::arp_reply);
+  g.wire.send(with_vlan_tag(g.segment_from_peer(http, 5000, seq32{1}, seq32{0}, tcp_syn), 42));
+  g.run(50_us);
+  const parsed_frame p = parse_frame(g.wire.arrivals.back().f);
+  ASSERT_EQ(p.kind, frame_class::tcp);
+  EXPECT_EQ(p.vlan, 42);
+  EXPECT_EQ(p.tcp.ack, seq32{2});
+  const std::uint64_t segments = g.dev.engine().counters().segments_in;
+  g.wire.send(g.segment_from_peer(http, 5001, seq32{1}, seq32{0}, tcp_syn));
+  g.run(50_us);
+  EXPECT_EQ(g.dev.engine().counters().segments_in, segments) << "untagged: not for this address";
+  g.expect_no_report();
+}
+
+TEST(vlan, what_another_one_says_of_a_neighbour_is_not_believed) {
+  adapter_rig g;
+  serve_in_vlan(g, 42);
+  g.wire.send(make_arp_reply(peer_mac, peer_ip, adapter_mac, adapter_ip));
+  g.wire.send(with_vlan_tag(g.segment_from_peer(http, 5000, seq32{1}, seq32{0}, tcp_syn), 42));
+  g.run(50_us);
+  ASSERT_FALSE(g.wire.arrivals.empty());
+  EXPECT_EQ(parse_frame(g.wire.arrivals.back().f).kind, frame_class::arp_request) << "it asks for itself";
+  EXPECT_EQ(vlan_of(g.wire.arrivals.back().f), 42);
+}
+
+TEST(vlan, an_echo_is_answered_and_an_address_announced_in_it) {
+  adapter_rig g;
+  serve_in_vlan(g, 42);
+  EXPECT_TRUE(std::ranges::all_of(g.wire.arrivals, [](const auto& x) { return vlan_of(x.f) == 42; }));
+  std::uint8_t bytes[14 + 20 + 8] = {0x02, 0, 0,  0,  0, 1, 0x02, 0, 0,    0,    0, 9, 8,  0,  // Ethernet
+                                     0x45, 0, 0,  28, 0, 0, 0x40, 0, 64,   1,    0, 0, 10, 0,
+                                     0,    9, 10, 0,  0, 1, 8,    0, 0xf7, 0xff, 0, 0, 0,  0};
+  const std::uint16_t sum = checksum_finish(checksum_add({bytes + 14, 20}));
+  bytes[24] = static_cast<std::uint8_t>(sum >> 8);
+  bytes[25] = static_cast<std::uint8_t>(sum);
+  const std::size_t before = g.wire.arrivals.size();
+  g.wire.send(with_vlan_tag(frame_ref::copy_of(bytes, sizeof bytes), 42));
+  g.run(20_us);
+  ASSERT_EQ(g.wire.arrivals.size(), before + 1);
+  const frame_ref& answer = g.wire.arrivals.back().f;
+  EXPECT_EQ(vlan_of(answer), 42);
+  EXPECT_EQ(answer.data()[18 + 20], 0) << "echo reply";
 }
 
 }  // namespace

@@ -52,6 +52,7 @@ TEST(bring_up, refuses_a_configuration_out_of_range) {
   EXPECT_EQ(with([](auto& c) { c.odt_entries = 8; }), driver_error::bad_config);
   EXPECT_EQ(with([](auto& c) { c.buffer_bytes = 1000; }), driver_error::bad_config);
   EXPECT_EQ(with([](auto& c) { c.addresses.clear(); }), driver_error::bad_config);
+  EXPECT_EQ(with([](auto& c) { c.addresses[0].vlan = 4095; }), driver_error::bad_config);
   EXPECT_EQ(with([](auto& c) { c.active = 1; }), driver_error::bad_config);
 }
 

@@ -71,6 +71,24 @@ TEST_F(live_kernel, every_congestion_control_at_the_peer_survives_deaths) {
   EXPECT_GE(tried, 1u);
 }
 
+TEST_F(live_kernel, a_peer_in_a_vlan_survives_deaths) {
+  make_file("big", 6 << 20);
+  spawn({"--tap", device, "--set", "live.vlan=10"});
+  ASSERT_TRUE(says("ready")) << said();
+  const auto up = shell(
+      "ip link add link us0 name us0.10 type vlan id 10 && ip addr add 10.77.0.1/24 dev us0.10 && "
+      "ip addr add fd77::1/64 dev us0.10 nodad && ip link set us0 up && ip link set us0.10 up");
+  if (up.status != 0) GTEST_SKIP() << "this kernel has no VLANs: " << up.output;
+  both_ways_survive("VLAN 10");
+  const auto v6 = shell("curl -sS -m 20 -o " + in_folder("got6") + " 'http://[fd77::2]:8080/big'");
+  EXPECT_EQ(v6.output, "");
+  EXPECT_TRUE(same("got6", "www/big"));
+  EXPECT_EQ(stop(), 0) << said();
+  if (!has_tshark()) return;
+  EXPECT_EQ(frames("tcp && !(vlan.id == 10)"), "");
+  EXPECT_NE(frames("tcp && vlan.id == 10"), "");
+}
+
 TEST_F(live_kernel, segmentation_and_receive_offloads_on_and_off_survive_deaths) {
   make_file("big", 6 << 20);
   for (const bool on : {false, true}) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/core/vlan.h"
 #include "model/net/eth_link.h"
 #include "tb/test/net/station.h"
 
@@ -254,6 +255,73 @@ TEST_F(l2_switch_test, a_port_down_without_a_hold_loses_its_frames) {
   run();
   EXPECT_EQ(tags(1), ints{2});
   EXPECT_EQ(sw->count().down_dropped, 1u);
+}
+
+l2_switch_config with_vlans(std::vector<std::uint16_t> access) {
+  l2_switch_config c{4};
+  c.access_vlan = std::move(access);
+  return c;
+}
+
+// Port 0 is a trunk, 1 and 2 are in VLAN 10, 3 is in VLAN 20.
+TEST_F(l2_switch_test, an_access_port_tags_what_comes_and_untags_what_goes_and_floods_stay_in_the_vlan) {
+  build(with_vlans({0, 10, 10, 20}));
+  send(0, 1, broadcast_mac, 1);
+  run();
+  ASSERT_EQ(at(0).arrivals.size(), 1u);
+  EXPECT_EQ(vlan_of(at(0).arrivals[0].f), 10);
+  EXPECT_EQ(at(0).arrivals[0].f.size(), 64u);
+  EXPECT_EQ(tags(2), ints{1}) << "of the same VLAN: as it was sent";
+  EXPECT_EQ(at(2).arrivals[0].f.size(), 60u);
+  EXPECT_EQ(tags(3), ints{}) << "of another VLAN";
+}
+
+TEST_F(l2_switch_test, an_address_is_learnt_in_each_vlan_for_itself) {
+  build(with_vlans({0, 10, 20, 20}));
+  send(0, 1, broadcast_mac, 1);
+  at(2).send_at(10_us, tagged_frame(broadcast_mac, mac_of(1), 2, 60));
+  run();
+  EXPECT_EQ(sw->port_of(mac_of(1), 10), 1);
+  EXPECT_EQ(sw->port_of(mac_of(1), 20), 2);
+  EXPECT_EQ(sw->port_of(mac_of(1)), -1);
+  EXPECT_EQ(sw->count().moved, 0u);
+}
+
+TEST_F(l2_switch_test, a_trunk_reaches_each_vlan_by_the_tag_and_an_access_port_refuses_others) {
+  build(with_vlans({0, 10, 20, 0}));
+  const auto from_trunk = [&](picos t, std::uint16_t vlan, std::uint8_t tag) {
+    at(0).send_at(t, with_vlan_tag(tagged_frame(broadcast_mac, mac_of(0), tag, 60), vlan));
+  };
+  from_trunk(0, 10, 1);
+  from_trunk(1_us, 20, 2);
+  from_trunk(2_us, 0, 3);
+  at(1).send_at(3_us, with_vlan_tag(tagged_frame(broadcast_mac, mac_of(1), 4, 60), 20));
+  at(1).send_at(4_us, with_vlan_tag(tagged_frame(broadcast_mac, mac_of(1), 5, 60), 10));
+  run();
+  EXPECT_EQ(tags(1), ints{1});
+  EXPECT_EQ(tags(2), ints{2});
+  ASSERT_EQ(at(3).arrivals.size(), 4u) << "the other trunk: all but the refused one";
+  EXPECT_EQ(vlan_of(at(3).arrivals[1].f), 20);
+  EXPECT_EQ(vlan_of(at(3).arrivals[2].f), 0);
+  EXPECT_EQ(vlan_of(at(3).arrivals[3].f), 10);
+  EXPECT_EQ(sw->count().vlan_dropped, 1u);
+}
+
+TEST_F(l2_switch_test, what_a_trunk_held_keeps_its_tags) {
+  build(with_vlans({0, 10, 0, 0}));
+  send(0, 0, broadcast_mac, 9);
+  at(0).send_at(1_us, with_vlan_tag(tagged_frame(broadcast_mac, mac_of(0), 8, 60), 10));
+  sc_core::sc_start(to_sc(10_us));
+  for (auto& s : stations) s->arrivals.clear();
+  sw->port_down_and_hold(0);
+  send(20_us, 1, mac_of(0), 1);
+  run();
+  EXPECT_EQ(sw->held_frames(), 1u);
+  sw->release(0, 2);
+  run();
+  ASSERT_EQ(at(2).arrivals.size(), 1u);
+  EXPECT_EQ(vlan_of(at(2).arrivals[0].f), 10);
+  EXPECT_EQ(sw->port_of(mac_of(0), 10), 2);
 }
 
 }  // namespace
