@@ -20,6 +20,7 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
                     ? make_checksum_rtl(config.checksum_bytes)
                     : make_checksum_rtl_traced(config.checksum_vcd, config.checksum_bytes)),
       engine_(new tcp_engine(config.tcp, *this)),
+      lookup_(config.lookup),
       output_(
           config_, dma, agenda_, [this](cid c, seq32 rcv_nxt) { committed(c, rcv_nxt); },
           [this] { raise_interrupt(US_VECTOR_RECORDS); }),
@@ -47,6 +48,18 @@ bool adapter::log(event_kind kind, std::uint64_t a, std::uint64_t b) {
   if (dead_) return false;
   log_.emit({kind, unit_, now_ps(), a, b});
   return !dead_;
+}
+
+bool adapter::upset_store(std::uint64_t n, unsigned bits) {
+  if (dead_ || engine_->connections() == 0) return false;
+  n %= engine_->connections();
+  for (std::uint32_t i = 0; i < connections_.size(); ++i) {
+    const cid c{i, connections_[i].generation};
+    if (!engine_->known(c) || n--) continue;
+    lookup_.upset(engine_->key_of(engine_->view(c).hard.tuple), bits);
+    return true;
+  }
+  return false;
 }
 
 void adapter::expire_time_wait() {

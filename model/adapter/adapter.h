@@ -18,6 +18,7 @@
 #include "model/adapter/adapter_config.h"
 #include "model/adapter/announcer.h"
 #include "model/adapter/config_space.h"
+#include "model/adapter/connection_lookup.h"
 #include "model/adapter/dma_engine.h"
 #include "model/adapter/neighbours.h"
 #include "model/adapter/output_table.h"
@@ -79,11 +80,15 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // Two more records go to the host, numbered and sealed as others are: a refusal of a descriptor that it
   // never wrote, and, if a connection has a buffer, bytes beyond the end of that.
   void write_wild_records();
+  // In the on-chip connection store, `bits` (1 or 2) bits change in each word of a set that a connection
+  // uses: of the `n`-th one, modulo their number. False: there is none.
+  bool upset_store(std::uint64_t n, unsigned bits);
   // TIME_WAITs end now, as if 2 MSL were over (the end of a run).
   void expire_time_wait();
 
   const adapter_counters& counters() const { return counters_; }
   const output_table_counters& record_counters() const { return output_.counters(); }
+  const lookup_counters& lookups() const { return lookup_.counters(); }
   const announce_counters& announcements() const { return announcer_.counters; }
   const tcp_engine& engine() const { return *engine_; }
 
@@ -165,6 +170,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     frame_ref frame;
     bool bad = false;     // as the checksum block judged
     bool judged = false;  // it saw the segment's checksum
+    parsed_frame parsed;  // once it has passed the pipeline, unless it is bad
+    picos ready_at = 0;   // when its connection is found, after that of the frame before it
   };
   struct raw_piece {
     iova at;
@@ -215,6 +222,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
 
   // ---- reception (adapter_receive.cpp)
   picos take(frame_ref f) override;
+  void identify();
   void drain_receive();
   void process(const received& r);
   void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push,
@@ -271,6 +279,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void transmit();
   bool dress(out_slot& slot, frame_ref& f);
   out_slot& new_slot(std::uint32_t& index);
+  const local_address* addressee(const parsed_frame& p) const;
   const local_address* address_of(const ip_address& ip) const;
   const local_address* address_heard_as(const mac_address& mac, std::uint16_t vlan) const;
   void announce_addresses();
@@ -288,6 +297,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   config_space config_space_;
   std::unique_ptr<checksum_unit> checksum_;
   std::unique_ptr<tcp_engine> engine_;
+  connection_lookup lookup_;
   output_table output_;
   announcer announcer_;
 
@@ -343,6 +353,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   fifo<received> rx_fifo_;  // in the order of arrival; rx_at_engine_ of them have passed the pipeline
   std::size_t rx_at_engine_ = 0;
   std::uint64_t rx_fifo_bytes_ = 0;  // bytes of all of them
+  picos rx_ready_ = 0;               // ready_at of the newest of them
   picos rx_pipe_free_ = 0;           // when the checksum block takes the next frame
   bool rx_stalled_ = false;          // waiting for the bus
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "model/adapter/connection_lookup.h"
 #include "model/adapter/dma_engine.h"
 #include "model/core/tcp_engine.h"
 #include "model/core/units.h"
@@ -36,6 +37,7 @@ struct adapter_mutants {
 struct adapter_config {
   tcp_config tcp;
   dma_config dma;
+  lookup_config lookup;
   picos clock_period = 2500_ps;       // 400 MHz, as FPGA offload engines of 100 Gb/s run
   std::uint32_t checksum_bytes = 32;  // of datapath width: 400 MHz * 32 bytes is 102 Gb/s
   bool checksum_rtl = false;          // the Verilated block instead of its C++ twin

@@ -23,19 +23,42 @@ picos adapter::take(frame_ref f) {
   const checksum_result sums = checksum_->check(f);
   counters_.checksum_cycles += sums.cycles;
   const bool bad = sums.is_ip && (!sums.ip_ok || (sums.l4_checked && !sums.l4_ok));
-  rx_fifo_.push_back({std::move(f), bad, sums.l4_checked});
+  received& r = rx_fifo_.extend_back();
+  r.frame = std::move(f);
+  r.bad = bad;
+  r.judged = sums.l4_checked;
   rx_pipe_free_ = std::max(now, rx_pipe_free_) + sums.cycles * config_.clock_period;
-  agenda_.at(rx_pipe_free_ + config_.rx_latency, [this] {
-    ++rx_at_engine_;
-    drain_receive();
-  });
+  agenda_.at(rx_pipe_free_ + config_.rx_latency, [this] { identify(); });
   return now;
+}
+
+// The next frame has passed the pipeline: what it is, and when its connection is found. Accesses to memory
+// overlap; frames stay in order.
+void adapter::identify() {
+  received& r = rx_fifo_[rx_at_engine_++];
+  const picos now = now_ps();
+  r.ready_at = now;
+  if (!r.bad) {
+    r.parsed = parse_frame(r.frame, !r.judged);
+    if (r.parsed.kind == frame_class::tcp && addressee(r.parsed)) {
+      const four_tuple& t = r.parsed.tcp.tuple;
+      const cid c = engine_->find(t);
+      r.ready_at =
+          lookup_.look_up(now, engine_->key_of(t), c.valid() ? c.index() : connection_lookup::unknown);
+    }
+  }
+  rx_ready_ = r.ready_at = std::max(rx_ready_, r.ready_at);
+  if (r.ready_at > now) {
+    agenda_.at(r.ready_at, [this] { drain_receive(); });
+  } else {
+    drain_receive();
+  }
 }
 
 // Give the engine what has passed the pipeline, unless the bus is too far behind: then frames wait, and at
 // last overflow.
 void adapter::drain_receive() {
-  while (rx_at_engine_ && !rx_stalled_ && !dead_) {
+  while (rx_at_engine_ && !rx_stalled_ && !dead_ && rx_fifo_.front().ready_at <= now_ps()) {
     if (dma.queued_write_bytes() >= config_.dma_backlog_bytes) {
       rx_stalled_ = true;
       dma.when_below(config_.dma_backlog_bytes / 2, [this] {
@@ -56,33 +79,14 @@ void adapter::process(const received& r) {
     ++counters_.dropped_bad;
     return;
   }
-  const parsed_frame p = parse_frame(r.frame, !r.judged);
-  const local_address* to = nullptr;
-  switch (p.kind) {
-    case frame_class::tcp:
-      to = address_of(p.tcp.tuple.local);
-      break;
-    case frame_class::arp_request:
-    case frame_class::arp_reply:
-    case frame_class::neighbor_solicitation:
-    case frame_class::icmp_echo_request:
-      to = address_of(p.target_ip);
-      break;
-    case frame_class::neighbor_advertisement:
-      to = address_heard_as(p.destination_mac, p.vlan);
-      break;
-    case frame_class::other:
-      break;
-    case frame_class::bad_length:
-    case frame_class::bad_header:
-    case frame_class::bad_checksum:
-      ++counters_.dropped_bad;
-      return;
+  const parsed_frame& p = r.parsed;
+  if (p.kind == frame_class::bad_length || p.kind == frame_class::bad_header ||
+      p.kind == frame_class::bad_checksum) {
+    ++counters_.dropped_bad;
+    return;
   }
-  const bool may_be_to_all = p.kind == frame_class::arp_request ||
-                             p.kind == frame_class::neighbor_solicitation ||
-                             p.kind == frame_class::neighbor_advertisement;
-  if (!to || to->vlan != p.vlan || (p.destination_mac != to->mac && !may_be_to_all)) {
+  const local_address* const to = addressee(p);
+  if (!to) {
     ++counters_.dropped_not_ours;
     return;
   }
@@ -133,6 +137,34 @@ void adapter::process(const received& r) {
       }
     }
   }
+}
+
+// Whom a frame is for; null: not for us.
+const adapter::local_address* adapter::addressee(const parsed_frame& p) const {
+  const local_address* to = nullptr;
+  bool may_be_to_all = false;
+  switch (p.kind) {
+    case frame_class::tcp:
+      to = address_of(p.tcp.tuple.local);
+      break;
+    case frame_class::arp_request:
+    case frame_class::neighbor_solicitation:
+      may_be_to_all = true;
+      to = address_of(p.target_ip);
+      break;
+    case frame_class::arp_reply:
+    case frame_class::icmp_echo_request:
+      to = address_of(p.target_ip);
+      break;
+    case frame_class::neighbor_advertisement:
+      may_be_to_all = true;
+      to = address_heard_as(p.destination_mac, p.vlan);
+      break;
+    default:
+      break;
+  }
+  const bool ours = to && to->vlan == p.vlan && (p.destination_mac == to->mac || may_be_to_all);
+  return ours ? to : nullptr;
 }
 
 const adapter::local_address* adapter::address_of(const ip_address& ip) const {
@@ -207,6 +239,7 @@ void adapter::changed(cid c, change what, us_status status) {
     case change::aborted:
     case change::closed: {
       hand_over_all(c);
+      lookup_.forget(now_ps(), engine_->key_of(v.hard.tuple));
       const us_record_type type = what == change::closed ? US_REC_CLOSED : US_REC_ABORTED;
       us_record r = stream_record(c, v, type);
       r.u.end.status = status;

@@ -222,6 +222,7 @@ void adapter::reset() {
   agenda_.clear();
   dma.reset();
   engine_.reset(new tcp_engine(config_.tcp, *this));
+  lookup_.reset();
   output_.reset();
   announcer_.clear();
   control_ = 0;
@@ -254,6 +255,7 @@ void adapter::reset() {
   acked_scheduled_ = false;
   rx_fifo_.clear();
   rx_at_engine_ = 0;
+  rx_ready_ = 0;
   rx_fifo_bytes_ = 0;
   rx_stalled_ = false;
   out_frames_.clear();

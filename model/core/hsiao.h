@@ -27,10 +27,19 @@ inline constexpr std::array<std::uint8_t, secded_data_bits> secded_columns = [] 
   return columns;
 }();
 
+// Check bits of each value of each byte of data.
+inline constexpr std::array<std::array<std::uint8_t, 256>, 8> secded_bytes = [] {
+  std::array<std::array<std::uint8_t, 256>, 8> checks{};
+  for (std::uint32_t byte = 0; byte < 8; ++byte)
+    for (std::uint32_t value = 0; value < 256; ++value)
+      for (std::uint32_t bit = 0; bit < 8; ++bit)
+        if (value >> bit & 1) checks[byte][value] ^= secded_columns[byte * 8 + bit];
+  return checks;
+}();
+
 constexpr secded_word secded_encode(std::uint64_t data) {
   secded_word w{data, 0};
-  for (std::uint64_t rest = data; rest; rest &= rest - 1)
-    w.check = static_cast<std::uint8_t>(w.check ^ secded_columns[std::countr_zero(rest)]);
+  for (std::uint32_t byte = 0; byte < 8; ++byte) w.check ^= secded_bytes[byte][data >> (8 * byte) & 255];
   return w;
 }
 

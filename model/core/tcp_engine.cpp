@@ -401,6 +401,10 @@ cid tcp_engine::find(const four_tuple& t) const {
   return i == impl::none ? cid{} : impl_->table.id(i);
 }
 
+std::uint64_t tcp_engine::key_of(const four_tuple& t) const {
+  return impl_->table.hash(t, 0);
+}
+
 std::uint32_t tcp_engine::connections() const {
   return impl_->table.size();
 }

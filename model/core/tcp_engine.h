@@ -241,6 +241,8 @@ class tcp_engine {
   bool known(cid c) const;
   tcp_view view(cid c) const;  // c is known
   cid find(const four_tuple& t) const;
+  // Keyed hash of a tuple, from the host's secret: nobody else can make two that are alike.
+  std::uint64_t key_of(const four_tuple& t) const;
   std::uint32_t connections() const;
   std::uint32_t listeners() const;
   const tcp_counters& counters() const;

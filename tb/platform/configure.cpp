@@ -56,6 +56,15 @@ adapter_config adapter_of(const scenario& s) {
   c.dma.rtl = in_rtl("dma_engine");
   c.buffer_allocator_rtl = in_rtl("buffer_allocator");
   c.record_coalescer_rtl = in_rtl("record_coalescer");
+  c.lookup.rtl = in_rtl("connection_table");
+  c.lookup.sets = a.table_sets;
+  c.lookup.clock_period = a.clock;
+  c.lookup.miss = a.table_miss;
+  c.lookup.access = a.table_access;
+  c.lookup.scrub = a.table_scrub;
+  if (c.lookup.rtl && c.lookup.sets != lookup_config{}.sets)
+    throw scenario_error("adapter.table_sets: " + std::to_string(c.lookup.sets) +
+                         " is out of range, allowed with connection_table in adapter.rtl: 1024");
   c.dma.clock_period = a.clock;
   c.dma.data_bytes = a.dma_bytes;
   c.rx_latency = a.rx_latency;

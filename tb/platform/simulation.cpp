@@ -159,6 +159,18 @@ std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform
   return writer;
 }
 
+void add(table_counts& t, const lookup_counters& c) {
+  t.lookups += c.lookups;
+  t.hits += c.hits;
+  t.strangers += c.strangers;
+  t.mistaken += c.mistaken;
+  t.evictions += c.evictions;
+  t.scrubs += c.scrubs;
+  t.corrected += c.corrected;
+  t.dropped += c.dropped;
+  t.waited += c.waited;
+}
+
 void count_memory(memory_counts& m, const host_side& h, const scenario& s) {
   m.copied_bytes = h.driver->counters().copied_bytes;
   m.fallbacks = h.driver->counters().fallbacks;
@@ -235,6 +247,11 @@ std::string simulation::strike(const fault_spec& f) {
   } else if (f.kind == "wild_record") {
     log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
     platform_.main.slots[target].device->write_wild_records();
+  } else if (f.kind == "bit_flip" || f.kind == "double_bit_flip") {
+    rng which(s_.seed, "fault/" + f.kind);
+    if (!platform_.main.slots[target].device->upset_store(which.next(), f.kind == "bit_flip" ? 1 : 2))
+      return "none";
+    log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
   } else if (f.kind == "link_downgrade") {
     log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
     platform_.main.slots[target].port->retrain(1, 1);
@@ -510,6 +527,7 @@ void simulation::count() {
     an.cookies_taken += tcp.cookies_taken;
     an.refused_syns += tcp.refused_syns;
     add(result_.pcie, *p.port);
+    add(result_.table, p.device->lookups());
     h.dma_operations += p.device->dma.counters().operations;
     h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
     h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;

@@ -108,6 +108,7 @@ std::string to_json(const run_result& r) {
   const auto& a = r.announce;
   const auto& p = r.pcie;
   const auto& m = r.memory;
+  const auto& t = r.table;
   const json j = {
       {"schema", 1},
       {"status", r.held() ? "held" : "failed"},
@@ -155,6 +156,16 @@ std::string to_json(const run_result& r) {
         {"cookies_taken", a.cookies_taken},
         {"refused_syns", a.refused_syns},
         {"latency_ps", {{"p50", a.latency.p50}, {"p99", a.latency.p99}, {"max", a.latency.max}}}}},
+      {"table",
+       {{"lookups", t.lookups},
+        {"hits", t.hits},
+        {"strangers", t.strangers},
+        {"mistaken", t.mistaken},
+        {"evictions", t.evictions},
+        {"scrubs", t.scrubs},
+        {"corrected", t.corrected},
+        {"dropped", t.dropped},
+        {"waited_ps", t.waited}}},
       {"memory",
        {{"copied_bytes", m.copied_bytes},
         {"fallbacks", m.fallbacks},

@@ -107,6 +107,19 @@ struct announce_counts {
   announce_times latency;           // zeros with monitors = "off"
 };
 
+// How received segments found their connections, of all adapters under test.
+struct table_counts {
+  std::uint64_t lookups = 0;
+  std::uint64_t hits = 0;       // in the on-chip store
+  std::uint64_t strangers = 0;  // of no connection
+  std::uint64_t mistaken = 0;   // the store named another connection, which the tuple showed
+  std::uint64_t evictions = 0;
+  std::uint64_t scrubs = 0;     // sets
+  std::uint64_t corrected = 0;  // words of the store with one wrong bit
+  std::uint64_t dropped = 0;    // with more
+  picos waited = 0;             // for the adapter's memory, all segments together
+};
+
 // From the acceptance of received bytes in an adapter to their record in host memory.
 struct delivery_times {
   picos p50 = 0;
@@ -221,6 +234,7 @@ struct run_result {
   std::vector<failover_result> failovers;
   host_interface_counts host_interface;
   announce_counts announce;
+  table_counts table;
   memory_counts memory;
   pcie_counts pcie;
   ack_latency_times ack_latency;

@@ -103,6 +103,17 @@ std::string speed_line(const run_result& r) {
 }
 
 // Told where a scenario asks for any of it.
+void add_table(const table_counts& t, std::vector<std::string>& lines) {
+  if (!t.lookups) return;
+  lines.push_back(labelled(
+      "table", fmt::format("{} look-ups, {:.1f} % found on the chip, {} evicted; {:.1f} us waited for memory",
+                           t.lookups, 100.0 * static_cast<double>(t.hits) / static_cast<double>(t.lookups),
+                           t.evictions, static_cast<double>(t.waited) / 1e6)));
+  if (t.corrected + t.dropped)
+    lines.push_back(
+        labelled("", fmt::format("{} words of the store corrected, {} given up", t.corrected, t.dropped)));
+}
+
 void add_memory(const memory_counts& m, const scenario& s, std::vector<std::string>& lines) {
   const memory_parameters& p = s.memory;
   if (p.send != "buffered" || p.receive != "buffered" || p.hold_us)
@@ -193,6 +204,7 @@ std::string summary_text(const run_result& r, const scenario& s, const std::stri
     lines.push_back(labelled(
         "announced", fmt::format("{} connections in {} bursts, {} interrupts, {} doorbells; {} commit writes",
                                  a.connections, a.bursts, a.interrupts, a.doorbells, a.commit_writes)));
+  add_table(r.table, lines);
   add_memory(r.memory, s, lines);
   add_single_dma(r.single_dma, lines);
   lines.push_back(labelled("monitors", monitors_line(r)));

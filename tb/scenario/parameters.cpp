@@ -126,7 +126,7 @@ constexpr parameter table[] = {
      "Frames that wait at an output port of the switch, at most; more are dropped."},
 
     {"adapter.rtl", word_list, AT(adapter.rtl), "", "",
-     "checksum|dma_engine|buffer_allocator|record_coalescer",
+     "checksum|dma_engine|buffer_allocator|record_coalescer|connection_table",
      "Blocks that run as Verilated RTL in place of their C++ twins; the behaviour is the same, the run "
      "slower."},
     {"adapter.preset", word, AT(adapter.preset), "", "", "none|tonic|eth_toe|flextoe|f4t",
@@ -137,6 +137,20 @@ constexpr parameter table[] = {
      "65,536."},
     {"adapter.connections", integer, AT(adapter.tcp.max_connections), "1", "1048576", "",
      "Connections that the adapter's table holds; a connection id has 20 bits for it."},
+    {"adapter.table_sets", integer, AT(adapter.table_sets), "", "",
+     "1|4|16|64|256|1024|4096|16384|65536|262144",
+     "Sets of four connections in the adapter's on-chip store, which finds a segment's connection without "
+     "its "
+     "memory."},
+    {"adapter.table_miss", time, AT(adapter.table_miss), "0 ps", "1 ms", "",
+     "What a segment waits whose connection is not in the store. 150 ns: a random read of DDR4 behind an "
+     "FPGA's "
+     "controller."},
+    {"adapter.table_access", time, AT(adapter.table_access), "0 ps", "1 us", "",
+     "Between two such reads. 5 ns: one DDR4 channel with 16 banks and a row cycle of 46 ns, most of them "
+     "busy."},
+    {"adapter.table_scrub", time, AT(adapter.table_scrub), "0 ps", "1000 s", "",
+     "In which every set of the store is read, corrected and written back once; 0: never."},
     {"adapter.mtu", integer, AT(adapter.tcp.mtu), "576", "9000", "",
      "Largest IP packet in bytes. 1500: Ethernet; 576 is what every host must take (RFC 1122 3.3.2), 9000 a "
      "jumbo frame."},
@@ -469,6 +483,12 @@ constexpr fault_kind kinds[] = {
      "The adapter's PCI Express link goes down for good: what is on it is lost, registers read all-ones. The "
      "adapter goes on without its host."},
     {"link_downgrade", "The link retrains to generation 1 and one lane: slower, and nothing is lost."},
+    {"bit_flip",
+     "In each word of one set of the on-chip connection store, which a connection uses, the same bit "
+     "changes: the "
+     "store corrects it."},
+    {"double_bit_flip",
+     "The same with two bits: the store notices, gives the words up and fetches their connections again."},
     {"unfenceable",
      "The heartbeat stops, registers and configuration space answer nothing, and the port above ignores Link "
      "Disable; the adapter goes on sending and writing host memory. With pcie.iommu its mappings can be "

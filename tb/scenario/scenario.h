@@ -91,6 +91,10 @@ struct adapter_parameters {
   bool relaxed_ordering = false;
   picos dma_issue_time = 4_ns;
   std::uint32_t dma_bytes = 32;
+  std::uint32_t table_sets = 1024;
+  picos table_miss = 150_ns;
+  picos table_access = 5_ns;
+  picos table_scrub = 1_s;
   std::uint32_t raw_reads = 16;
   std::uint32_t raw_completion_batch = 8;
   std::uint64_t dma_backlog_bytes = 256 * 1024;

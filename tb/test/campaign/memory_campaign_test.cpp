@@ -35,7 +35,8 @@ TEST(memory_campaign, death_hurts_nobody_who_does_both_with_the_longest_holds) {
 }
 TEST(memory_campaign, death_hurts_nobody_with_the_blocks_in_RTL) {
   hurts_nobody("buffered", "buffered",
-               ", \"memory.hold_us=200\", 'adapter.rtl=[\"buffer_allocator\", \"record_coalescer\"]'");
+               ", \"memory.hold_us=200\", 'adapter.rtl=[\"buffer_allocator\", \"record_coalescer\", "
+               "\"connection_table\"]'");
 }
 
 }  // namespace

@@ -72,8 +72,8 @@ TEST(rtl_in_the_loop, runs_the_same_twice) {
 
 TEST(rtl_in_the_loop, survives_a_failover) {
   const program_run twin = run_program(scenario_file("failover.toml"));
-  const program_run rtl =
-      run_program(scenario_file("failover.toml"), {"adapter.rtl=[\"checksum\", \"dma_engine\"]"});
+  const program_run rtl = run_program(scenario_file("failover.toml"),
+                                      {"adapter.rtl=[\"checksum\", \"dma_engine\", \"connection_table\"]"});
   ASSERT_EQ(rtl.status, 0) << rtl.reasons();
   EXPECT_EQ(twin.result["bytes"], rtl.result["bytes"]);
   EXPECT_EQ(twin.result["connections"], rtl.result["connections"]);
