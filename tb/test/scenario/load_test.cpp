@@ -105,13 +105,13 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
       {"adapter.nagle = 1\n", "s.toml:1: adapter.nagle: 1 has the wrong type, allowed: true, false"},
       {"adapter.rtl = \"checksum\"\n",
        "s.toml:1: adapter.rtl: \"checksum\" has the wrong type, allowed: a list of \"checksum\", "
-       "\"dma_engine\", \"buffer_allocator\", \"record_coalescer\""},
+       "\"dma_engine\", \"buffer_allocator\", \"record_coalescer\", \"connection_table\""},
       {"adapter.rtl = [\"dma\"]\n",
        "s.toml:1: adapter.rtl: \"dma\" is unknown, allowed: a list of \"checksum\", \"dma_engine\", "
-       "\"buffer_allocator\", \"record_coalescer\""},
+       "\"buffer_allocator\", \"record_coalescer\", \"connection_table\""},
       {"adapter.rtl = [1]\n",
        "s.toml:1: adapter.rtl: a list of other things than strings has the wrong type, allowed: a list of "
-       "\"checksum\", \"dma_engine\", \"buffer_allocator\", \"record_coalescer\""},
+       "\"checksum\", \"dma_engine\", \"buffer_allocator\", \"record_coalescer\", \"connection_table\""},
       {"workload.capture = 4\n",
        "s.toml:1: workload.capture: 4 has the wrong type, allowed: a path or a list of paths"},
       {"workload.capture = \"gone.pcap\"\n",
