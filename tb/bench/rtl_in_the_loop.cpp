@@ -3,7 +3,8 @@
 //   rtl_in_the_loop SCENARIO [KEY=VALUE ...]
 //
 // The scenario runs once with every input of adapter A's block recorded, not measured, and then as often as
-// said below; bare runs and whole ones alternate. Cycles are those of all adapters.
+// said below; bare runs and whole ones alternate. Cycles are those of all adapters, the
+// twin's too.
 #include <Vdma_engine_32.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,7 +59,9 @@ double in_a_child(F work) {
 
 std::uint64_t cycles_of(platform& p) {
   std::uint64_t n = 0;
-  for (const slot& s : p.main.slots) n += s.device->dma.block()->cycles();
+  for (const host_side* h : {&p.main, p.twin ? &*p.twin : nullptr})
+    if (h)
+      for (const slot& s : h->slots) n += s.device->dma.block()->cycles();
   return n;
 }
 
