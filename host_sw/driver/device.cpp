@@ -50,6 +50,7 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   can_set_options_ = features & US_FEATURE_SET_OPTIONS;
   can_announce_ = features & US_FEATURE_ANNOUNCE;
   can_send_raw_ = features & US_FEATURE_SEND_RAW;
+  can_inline_ = features & US_FEATURE_INLINE;
   has_memory_features_ = features & US_FEATURE_MEMORY;
   max_connections = read(US_REG_MAX_CONNECTIONS);
   constexpr std::uint32_t largest = 1u << cid::index_bits;

@@ -52,6 +52,7 @@ class device {
   void announce_now();
   bool can_set_options() const { return can_set_options_; }
   bool can_send_raw() const { return can_send_raw_; }
+  bool can_inline() const { return can_inline_; }
   bool has_memory_features() const { return has_memory_features_; }
   std::uint32_t pool_posted[US_GROUPS] = {};  // buffers in its pool, by group
   std::uint64_t service_timer = 0;
@@ -61,6 +62,7 @@ class device {
   bool can_set_options_ = false;
   bool can_announce_ = false;
   bool can_send_raw_ = false;
+  bool can_inline_ = false;
   bool has_memory_features_ = false;
   hal& hal_;
   driver_counters& count_;

@@ -118,7 +118,7 @@ send_range driver_core::send_piece(const connection& c, seq32 from, seq32 to) co
       }
       const std::uint32_t offset = from.minus(begin);
       const std::uint32_t len = std::min(to.minus(from), s.len - offset);
-      return {s.iova + offset, len, from + len};
+      return {s.iova + offset, len, from + len, nullptr};
     }
   }
   return c.retained.piece(from, to);

@@ -97,12 +97,13 @@ struct driver_config {
   std::uint32_t receive_buffer = 256 * 1024;  // bytes granted ahead of the reader, default of a connection
   std::uint32_t send_buffer = 256 * 1024;     // bytes kept until acknowledged, default of a connection
   std::vector<group_config> groups;           // beside the default group, which takes what nothing else does
-  std::uint32_t hold_bytes = 0;        // received bytes of a connection handed over together; 0: no limit
-  std::uint32_t hold_count = 0;        // the same in segments
-  std::uint32_t hold_us = 0;           // for so long at most; 0: nothing is held back
-  bool expedite = true;                // pushed and urgent data is not held back
-  std::uint32_t wait_us = 500;         // data waits for a buffer of its application, before it takes another
-  std::uint32_t heartbeat_us = 100;    // 0: no heartbeat, no check
+  std::uint32_t hold_bytes = 0;      // received bytes of a connection handed over together; 0: no limit
+  std::uint32_t hold_count = 0;      // the same in segments
+  std::uint32_t hold_us = 0;         // for so long at most; 0: nothing is held back
+  bool expedite = true;              // pushed and urgent data is not held back
+  std::uint32_t wait_us = 500;       // data waits for a buffer of its application, before it takes another
+  std::uint32_t inline_bytes = 0;    // sends of at most so many go with their descriptor, 0 to US_INLINE_MOST
+  std::uint32_t heartbeat_us = 100;  // 0: no heartbeat, no check
   std::uint32_t heartbeat_misses = 2;  // periods without a beat that mean failure
   std::uint32_t announce_count = 32;   // connections announced together, 1 to 1024
   std::uint32_t announce_age_us = 20;  // an established connection waits for others at most; 0: for ever
@@ -130,6 +131,7 @@ struct driver_counters {
   std::uint64_t late_records = 0;  // dropped: of an older epoch
   std::uint64_t refused = 0;       // descriptors that an adapter refused
   std::uint64_t copied_bytes = 0;  // between applications and DMA memory
+  std::uint64_t inline_sends = 0;  // that went with their descriptor
   std::uint64_t fallbacks = 0;     // times that data of a connection with lent buffers went into another
   std::uint64_t starved = 0;       // times that a connection found no buffer in its group
   std::uint64_t restored = 0;      // connections restored on substitutes

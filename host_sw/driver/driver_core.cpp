@@ -23,6 +23,7 @@ start_result check(const driver_config& c, unsigned adapters) {
   if (c.addresses.empty() || c.addresses.size() > US_ADDRESSES) return bad("addresses: 1 to 16");
   for (const local_address& a : c.addresses)
     if (a.vlan > 4094) return bad("addresses: vlan: 0 to 4094");
+  if (c.inline_bytes > US_INLINE_MOST) return bad("inline_bytes: 0 to 192");
   if (c.active >= adapters) return bad("active: no such adapter");
   if (c.announce_count == 0 || c.announce_count > 1024) return bad("announce_count: 1 to 1024");
   if (c.recovery_poll_us == 0) return bad("recovery_poll_us: at least 1");
@@ -351,9 +352,31 @@ void driver_core::post_send(connection& c, seq32 from, seq32 to) {
   while (from.before(to)) {
     const send_range r = send_piece(c, from, to);
     for (driver_observer* o : observers) o->on_send_posted(c.id, r.end, iova{r.iova}, r.len);
-    post(devices[current], send_descriptor(c, r));
+    device& d = devices[current];
+    if (r.cpu && r.len <= config.inline_bytes && d.can_inline()) {
+      post_inline(d, c, r);
+    } else {
+      post(d, send_descriptor(c, r));
+    }
     from = r.end;
   }
+}
+
+// The bytes go with their descriptor, so that sending them takes no read of their own.
+void driver_core::post_inline(device& d, const connection& c, const send_range& r) {
+  us_idt_entry e = send_descriptor(c, r);
+  e.flags = US_SEND_INLINE;
+  std::uint32_t at = std::min<std::uint32_t>(r.len, sizeof e.u.send.data);
+  std::memcpy(e.u.send.data, r.cpu, at);
+  post(d, e);
+  while (at < r.len) {
+    e = descriptor(US_OP_INLINE, c.id.raw);
+    const auto n = std::min<std::uint32_t>(r.len - at, sizeof e.u.inline_data);
+    std::memcpy(e.u.inline_data, r.cpu + at, n);
+    post(d, e);
+    at += n;
+  }
+  ++count.inline_sends;
 }
 
 void driver_core::post_connect(connection& c) {

@@ -162,6 +162,7 @@ class driver_core {
   void tell_end(connection& c);
 
  private:
+  void post_inline(device& d, const connection& c, const send_range& r);
   send_range send_piece(const connection& c, seq32 from, seq32 to) const;
   void return_sent(connection& c, seq32 below);
   void return_lines(direct_send& s, bool done);

@@ -395,7 +395,7 @@ bool driver_core::on_refused(device& d, const us_record& r) {
     buffers.give_back(id);
     return true;
   }
-  if (n->opcode == US_OP_SET_GROUP) return true;
+  if (n->opcode == US_OP_SET_GROUP || n->opcode == US_OP_INLINE) return true;  // nothing is lost with it
   if (n->opcode == US_OP_CONNECT) {
     const auto it = std::find_if(connecting.begin(), connecting.end(), [&](const auto& p) {
       return table.find(p.second)->connect_index == r.u.end.index;

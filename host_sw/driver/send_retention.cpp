@@ -18,7 +18,7 @@ send_range send_retention::piece(seq32 from, seq32 to) const {
   const std::uint32_t offset = place(from);
   const auto room = static_cast<std::uint32_t>(memory_.bytes) - offset;
   const std::uint32_t len = std::min({to.minus(from), room, longest});
-  return {memory_.iova + offset, len, from + len};
+  return {memory_.iova + offset, len, from + len, memory_.cpu + offset};
 }
 
 dma_region retention_memory::take(std::uint32_t bytes) {

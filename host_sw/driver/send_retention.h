@@ -16,7 +16,8 @@ namespace understudy::host {
 struct send_range {
   std::uint64_t iova = 0;
   std::uint32_t len = 0;
-  seq32 end;  // sequence number after its last byte
+  seq32 end;                          // sequence number after its last byte
+  const std::uint8_t* cpu = nullptr;  // the same in the driver's own memory; null: in an application's
 };
 
 class send_retention {

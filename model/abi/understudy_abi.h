@@ -32,7 +32,7 @@ extern "C" {
 #define US_MAGIC 0x59445355u  /* US_REG_ID: "USDY" */
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
 /* Later minors only add. 1: SET_OPTIONS. 2: announcement in bulk. 3: SEND_RAW, DMA_ATOMIC. 4: SET_GROUP,
- * direct receive buffers, HOLD_, WAIT_US. */
+ * direct receive buffers, HOLD_, WAIT_US. 5: VLANs, INLINE. */
 #define US_ABI_MINOR 5u
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
@@ -45,8 +45,9 @@ extern "C" {
 #define US_FEATURE_SET_OPTIONS (1u << 6)
 #define US_FEATURE_ANNOUNCE (1u << 7) /* ANNOUNCE_ registers, FLUSH, ACCEPTED, terms of LISTEN */
 #define US_FEATURE_SEND_RAW (1u << 8)
-#define US_FEATURE_MEMORY (1u << 9) /* SET_GROUP, US_RX_DIRECT, HOLD_ registers, WAIT_US, FLUSH of a cid */
-#define US_FEATURE_VLAN (1u << 10)  /* vlan of SET_ADDRESS */
+#define US_FEATURE_MEMORY (1u << 9)  /* SET_GROUP, US_RX_DIRECT, HOLD_ registers, WAIT_US, FLUSH of a cid */
+#define US_FEATURE_VLAN (1u << 10)   /* vlan of SET_ADDRESS */
+#define US_FEATURE_INLINE (1u << 11) /* US_SEND_INLINE, INLINE */
 
 /* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
  * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
@@ -146,7 +147,8 @@ enum us_opcode {
   US_OP_ACCEPTED = 13,    /* accept credits of a listener go up. Uses .listen: port, addr_index, credits */
   US_OP_SEND_RAW = 14,    /* a piece of an Ethernet frame that the host has built */
   US_OP_SET_GROUP = 15,   /* which connections begin with the pool buffers of a group */
-  US_OP_OPCODES = 16      /* first value that is not an opcode */
+  US_OP_INLINE = 16,      /* more of the bytes of the SEND before it */
+  US_OP_OPCODES = 17      /* first value that is not an opcode */
 };
 
 /* What a listener or a connect() asks for its connections: attributes by which groups match, and US_MEM_. */
@@ -201,7 +203,7 @@ struct us_idt_entry {
       uint32_t iova_hi;
       uint32_t len;     /* 1 to 2^20 */
       uint32_t seq_end; /* sequence number after the range's last byte */
-      uint8_t reserved[36];
+      uint8_t data[36]; /* US_SEND_INLINE: the first bytes of the range, which lie at iova as well */
     } send; /* CLOSE uses seq_end alone: the number after the FIN. SEND_RAW: cid = US_NO_CID, seq_end unused,
                flags: US_RAW_MORE */
     struct {
@@ -256,12 +258,18 @@ struct us_idt_entry {
       uint16_t
           keepalive_idle_s; /* seconds of silence before the first keep-alive; 0: the adapter's default */
       uint8_t reserved[46];
-    } set_options; /* soft: a substitute is told again */
+    } set_options;           /* soft: a substitute is told again */
+    uint8_t inline_data[52]; /* INLINE: the next bytes of the range */
     uint8_t raw[52];
   } u;
   uint32_t crc; /* CRC-32C (Castagnoli, reflected, init and final xor all-ones) of the first 60 bytes */
 };
 #define US_NO_CID 0xffffffffu
+/* Flag of SEND: up to US_INLINE_MOST bytes stand in it and in the INLINE entries that follow at once, so that
+ * no read is needed to send them. The range at iova stays what is true: it is what another adapter gets, and
+ * what this one reads if an INLINE entry is missing or it has no room. */
+#define US_SEND_INLINE (1u << 0)
+#define US_INLINE_MOST 192u
 #define US_RAW_MORE (1u << 0) /* SEND_RAW: the frame goes on with the next descriptor */
 #define US_RAW_PIECES 4u      /* of a frame, at most */
 #define US_RAW_MIN_BYTES 14u  /* of a frame, without FCS: shorter than 60 is padded with zeros */

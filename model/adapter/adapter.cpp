@@ -95,7 +95,7 @@ adapter::connection_buffers& adapter::buffers(cid c) {
   if (b.generation != c.generation()) {
     receive_store_.clear(b.rx);
     receive_store_.clear(b.direct);
-    send_store_.clear(b.tx);
+    while (!b.tx.empty()) drop_sent(b);
     b.terms = {};
     b.group = 0;
     b.generation = c.generation();

@@ -51,6 +51,8 @@ struct adapter_counters {
   std::uint64_t holds = 0;            // hand-overs of what was held back
   std::uint64_t merged = 0;           // pieces held back that went with the one before, in one DMA and record
   std::uint64_t expedited = 0;        // hand-overs before their time: pushed, urgent, closing, window closed
+  std::uint64_t inline_sends = 0;     // whose bytes came with their descriptor
+  std::uint64_t inline_missed = 0;    // that were said to, and did not, or found no room: read as others are
   std::uint64_t raw_frames = 0;       // built by the host, sent
   std::uint64_t raw_failed = 0;       // not sent: a length or a DMA was bad
   std::uint64_t raw_reads = 0;        // DMA operations for raw frames
@@ -212,7 +214,11 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   us_status set_address(const us_idt_entry& e);
   us_status listen(const us_idt_entry& e);
   us_status connect(const us_idt_entry& e);
-  us_status post_send(const us_idt_entry& e);
+  us_status post_send(const us_idt_entry& e, frame_ref bytes = {});
+  us_status begin_inline(const us_idt_entry& e);
+  us_status take_inline(const us_idt_entry& e);
+  void give_inline_up();
+  void drop_sent(connection_buffers& b);
   us_status post_receive(const us_idt_entry& e);
   us_status restore(const us_idt_entry& e);
   us_status set_group(const us_idt_entry& e);
@@ -339,6 +345,13 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::vector<cid> acked_;
   std::vector<ended_connection> ended_;  // over, but DMA reads of their send ranges are under way
   bool acked_scheduled_ = false;
+
+  cid inline_for_;                   // INLINE entries of that connection may come; invalid: none
+  us_idt_entry inline_send_{};       // of which more bytes are to come
+  std::uint32_t inline_index_ = 0;   // of its descriptor
+  frame_ref inline_bytes_;           // of it; empty: there is none
+  std::uint32_t inline_have_ = 0;    // bytes of it that have come
+  std::uint32_t inline_ranges_ = 0;  // kept with their bytes
 
   raw_piece raw_chain_[US_RAW_PIECES];  // of the frame whose descriptors are being taken
   unsigned raw_chain_pieces_ = 0;       // may count beyond US_RAW_PIECES

@@ -51,15 +51,16 @@ void adapter::execute_fetched(std::uint32_t first, std::uint32_t count) {
       idt_head_ = first + i + 1;
       output_.set_idt_head(idt_head_);
       ++counters_.descriptors;
-      us_status s;
+      us_status s = US_OK;
       if (e.crc != crc32c(&e, offsetof(us_idt_entry, crc))) {
         s = US_ERR_BAD_CRC;
       } else if (e.index16 != static_cast<std::uint16_t>(first + i)) {
         s = US_ERR_BAD_SEQUENCE;
-      } else if (e.opcode == US_OP_SEND_RAW) {
-        s = US_OK;
+      }
+      if (s != US_OK || e.opcode != US_OP_INLINE) give_inline_up();
+      if (s == US_OK && e.opcode == US_OP_SEND_RAW) {
         take_raw_piece(e, first + i);
-      } else {
+      } else if (s == US_OK) {
         s = execute(e);
       }
       if (s != US_OK) refuse(e, first + i, s);
@@ -130,7 +131,9 @@ us_status adapter::execute(const us_idt_entry& e) {
     case US_OP_CONNECT:
       return connect(e);
     case US_OP_SEND:
-      return post_send(e);
+      return e.flags & US_SEND_INLINE ? begin_inline(e) : post_send(e);
+    case US_OP_INLINE:
+      return take_inline(e);
     case US_OP_POST_RX:
     case US_OP_POST_POOL:
       return post_receive(e);
@@ -212,14 +215,73 @@ us_status adapter::connect(const us_idt_entry& e) {
   return US_OK;
 }
 
-us_status adapter::post_send(const us_idt_entry& e) {
+// A SEND whose first bytes stand in it. What does not fit comes in the entries that follow.
+us_status adapter::begin_inline(const us_idt_entry& e) {
+  const auto& d = e.u.send;
+  if (d.len == 0 || d.len > US_INLINE_MOST) return US_ERR_BAD_LENGTH;
+  const bool more = d.len > sizeof d.data;
+  if (more) inline_for_ = cid{e.cid};
+  if (inline_ranges_ >= config_.inline_ranges) {
+    ++counters_.inline_missed;
+    return post_send(e);
+  }
+  frame_ref bytes = frame_ref::make(d.len);
+  const auto here = std::min<std::uint32_t>(d.len, sizeof d.data);
+  std::memcpy(bytes.data(), d.data, here);
+  if (!more) return post_send(e, std::move(bytes));
+  inline_send_ = e;
+  inline_index_ = idt_head_ - 1;
+  inline_bytes_ = std::move(bytes);
+  inline_have_ = here;
+  return US_OK;
+}
+
+us_status adapter::take_inline(const us_idt_entry& e) {
+  if (!inline_for_.valid()) return US_ERR_BAD_STATE;
+  if (cid{e.cid} != inline_for_) {
+    give_inline_up();
+    return US_ERR_BAD_CID;
+  }
+  if (!inline_bytes_) return US_OK;  // there was no room for them
+  const auto n = std::min<std::uint32_t>(inline_bytes_.size() - inline_have_, sizeof e.u.inline_data);
+  std::memcpy(inline_bytes_.data() + inline_have_, e.u.inline_data, n);
+  inline_have_ += n;
+  if (inline_have_ < inline_bytes_.size()) return US_OK;
+  inline_for_ = {};
+  return post_send(inline_send_, std::move(inline_bytes_));
+}
+
+// The rest does not come: the bytes are read from where they lie.
+void adapter::give_inline_up() {
+  inline_for_ = {};
+  if (!inline_bytes_) return;
+  inline_bytes_ = {};
+  ++counters_.inline_missed;
+  if (!engine_->known(cid{inline_send_.cid})) return;
+  if (const us_status s = post_send(inline_send_); s != US_OK) refuse(inline_send_, inline_index_, s);
+}
+
+// The oldest range is acknowledged, or nobody wants it any more.
+void adapter::drop_sent(connection_buffers& b) {
+  send_range& s = send_store_.front(b.tx);
+  if (s.bytes) --inline_ranges_;
+  s.bytes = {};
+  send_store_.pop(b.tx);
+}
+
+us_status adapter::post_send(const us_idt_entry& e, frame_ref bytes) {
   const auto& d = e.u.send;
   if (d.len == 0 || d.len > max_range) return US_ERR_BAD_LENGTH;
   const cid c{e.cid};
   const seq32 end{d.seq_end};
   connection_buffers& b = buffers(c);
   if (!b.tx.empty() && end - d.len != b.tx_end) return US_ERR_BAD_SEQUENCE;
-  send_store_.push(b.tx, {end - d.len, d.len, iova{static_cast<std::uint64_t>(d.iova_hi) << 32 | d.iova_lo}});
+  if (bytes) {
+    ++counters_.inline_sends;
+    ++inline_ranges_;
+  }
+  send_store_.push(b.tx, {end - d.len, d.len, iova{static_cast<std::uint64_t>(d.iova_hi) << 32 | d.iova_lo},
+                          std::move(bytes)});
   b.tx_end = end;
   return engine_->post_send(now_ps(), c, end);
 }

@@ -54,7 +54,8 @@ struct adapter_config {
   std::uint32_t descriptors_a_fetch = 16;  // input descriptors a DMA read fetches, at most
   // Payload goes to host memory with Relaxed Ordering, if Device Control allows it; records never do.
   bool relaxed_ordering = false;
-  std::uint32_t raw_reads = 16;            // reads of raw frames' pieces outstanding, at most
+  std::uint32_t inline_ranges = 4096;  // sends whose bytes came with their descriptor that it keeps, at most
+  std::uint32_t raw_reads = 16;        // reads of raw frames' pieces outstanding, at most
   std::uint32_t raw_completion_batch = 8;  // raw frames that one record reports, at most
   picos interrupt_moderation = 10_us;  // least time between two interrupts, common default range 8 to 50 us
   picos acked_record_age = 10_us;      // send progress is reported after at most this time

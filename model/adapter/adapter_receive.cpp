@@ -228,7 +228,7 @@ void adapter::changed(cid c, change what, us_status status) {
       while (!b.tx.empty()) {
         const send_range& s = send_store_.front(b.tx);
         if ((s.begin + s.length).after(v.hard.snd_una)) break;
-        send_store_.pop(b.tx);
+        drop_sent(b);
       }
       note_acked(c);
       break;
@@ -253,7 +253,7 @@ void adapter::changed(cid c, change what, us_status status) {
       }
       receive_store_.clear(b.rx);
       receive_store_.clear(b.direct);
-      send_store_.clear(b.tx);
+      while (!b.tx.empty()) drop_sent(b);
       b.acked_dirty = false;
       break;
     }

@@ -99,7 +99,7 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
     case US_REG_FEATURES:
       return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
              US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE | US_FEATURE_SEND_RAW | US_FEATURE_MEMORY |
-             US_FEATURE_VLAN | (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
+             US_FEATURE_VLAN | US_FEATURE_INLINE | (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
              (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
     case US_REG_STATUS:
       return status_;
@@ -238,7 +238,7 @@ void adapter::reset() {
   for (auto& b : connections_) {
     receive_store_.clear(b.rx);
     receive_store_.clear(b.direct);
-    send_store_.clear(b.tx);
+    while (!b.tx.empty()) drop_sent(b);
     for (; !b.waiting.empty(); accepted_store_.pop(b.waiting)) accepted_store_.front(b.waiting).frame = {};
     b = connection_buffers{};
   }
@@ -256,6 +256,8 @@ void adapter::reset() {
   rx_fifo_.clear();
   rx_at_engine_ = 0;
   rx_ready_ = 0;
+  inline_for_ = {};
+  inline_bytes_ = {};
   rx_fifo_bytes_ = 0;
   rx_stalled_ = false;
   out_frames_.clear();

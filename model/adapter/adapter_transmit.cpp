@@ -1,6 +1,7 @@
 // From the engine's wish to the MAC: fetch payload, fill in the header at the last moment, find the
 // neighbour.
 #include <algorithm>
+#include <cstring>
 
 #include "model/adapter/adapter.h"
 #include "model/core/vlan.h"
@@ -45,6 +46,12 @@ void adapter::send(const send_request& r) {
     const seq32 end = s.begin + s.length;
     if (at.before(s.begin) || !at.before(end)) return true;
     const std::uint32_t n = std::min(left, end.minus(at));
+    if (s.bytes) {
+      std::memcpy(slot.frame.data() + (r.length - left), s.bytes.data() + at.minus(s.begin), n);
+      at += n;
+      left -= n;
+      return left != 0;
+    }
     ++slot.reads;
     connection_buffers& b = buffers(r.connection);
     if (b.reads++ == 0 || at.before(b.read_floor)) b.read_floor = at;

@@ -6,6 +6,7 @@
 
 #include "model/abi/ids.h"
 #include "model/abi/seq32.h"
+#include "model/core/frame.h"
 
 namespace understudy {
 
@@ -77,6 +78,7 @@ struct send_range {
   seq32 begin;
   std::uint32_t length = 0;
   iova at;
+  frame_ref bytes;  // they came with their descriptor; else empty
 };
 
 }  // namespace understudy

@@ -197,6 +197,7 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac,
   c.hold_us = s.memory.hold_us;
   c.expedite = s.memory.expedite;
   c.wait_us = s.memory.wait_us;
+  c.inline_bytes = s.memory.inline_bytes;
   c.announce_count = s.establish.batch;
   c.announce_age_us = s.establish.age_us;
   c.commit = s.establish.commit == "lazy"              ? US_COMMIT_LAZY

@@ -426,6 +426,10 @@ constexpr parameter table[] = {
      "the "
      "driver's, from where it is copied. 500: some tens of interrupts and system "
      "calls, and nothing beside a delayed ACK."},
+    {"memory.inline_bytes", integer, AT(memory.inline_bytes), "0", "192", "",
+     "Sends of at most so many bytes, copied ones, go with their descriptor: one DMA for both. 36 of them "
+     "fit "
+     "into it, 52 into each further 64 bytes of the table. 0: none."},
     {"memory.record_entries", integer, AT(memory.record_entries), "", "",
      "16|32|64|128|256|512|1024|2048|4096|8192|16384|32768|65536",
      "Entries of the table that an adapter writes commit records into; when it is full, records wait in the "

@@ -193,6 +193,7 @@ struct memory_parameters {
   std::uint32_t receive_buffer = 256 * 1024;
   std::uint32_t send_buffer = 256 * 1024;
   std::uint32_t pool_buffers = 256;
+  std::uint32_t inline_bytes = 0;
   std::uint32_t record_entries = 4096;
 };
 

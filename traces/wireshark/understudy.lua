@@ -52,9 +52,10 @@ end
 local descriptor = Proto("understudy_descriptor", "Understudy descriptor")
 local opcodes = {
   [0] = "NOP", "SET_ADDRESS", "LISTEN", "UNLISTEN", "CONNECT", "SEND", "POST_RX", "POST_POOL", "CLOSE", "ABORT", "RESTORE", "SET_OPTIONS",
+  "FLUSH", "ACCEPTED", "SEND_RAW", "SET_GROUP", "INLINE",
 }
 local records = {
-  [0] = "NONE", "EMBRYO", "ESTABLISHED", "DATA", "ACKED", "ABORTED", "CLOSED", "CREDIT", "REFUSED", "TIME_WAIT",
+  [0] = "NONE", "EMBRYO", "ESTABLISHED", "DATA", "ACKED", "ABORTED", "CLOSED", "CREDIT", "REFUSED", "TIME_WAIT", "RAW",
 }
 local d = {
   ring = ProtoField.string("understudy_descriptor.ring", "Ring"),

@@ -33,6 +33,9 @@ TEST(memory_campaign, death_hurts_nobody_with_the_longest_holds) {
 TEST(memory_campaign, death_hurts_nobody_who_does_both_with_the_longest_holds) {
   hurts_nobody("zero_copy", "zero_copy", ", \"memory.hold_us=20000\"");
 }
+TEST(memory_campaign, death_hurts_nobody_whose_bytes_go_with_their_descriptor) {
+  hurts_nobody("buffered", "buffered", ", \"memory.inline_bytes=192\"");
+}
 TEST(memory_campaign, death_hurts_nobody_with_the_blocks_in_RTL) {
   hurts_nobody("buffered", "buffered",
                ", \"memory.hold_us=200\", 'adapter.rtl=[\"buffer_allocator\", \"record_coalescer\", "

@@ -162,6 +162,34 @@ TEST(direct, an_application_that_does_not_ask_finds_one_piece_a_send_however_man
   EXPECT_FALSE(g.s.sent(fd, &p));
 }
 
+// What a SEND and its INLINE entries carry is what lies at its address.
+TEST(inline_sends, carry_the_bytes_that_lie_at_their_address_and_only_copied_ones) {
+  driver_config c = small_config();
+  c.inline_bytes = 100;
+  direct_rig g(1, c);
+  const int fd = g.open();
+  std::string carried;
+  unsigned plain = 0;
+  g.m.a[0].on_descriptor = [&](const us_idt_entry& e) {
+    const bool inlined = e.flags & US_SEND_INLINE;
+    if (e.opcode == US_OP_SEND && inlined)
+      carried.append(reinterpret_cast<const char*>(e.u.send.data), std::min(36u, e.u.send.len));
+    if (e.opcode == US_OP_SEND && !inlined) ++plain;
+    if (e.opcode == US_OP_INLINE) carried.append(reinterpret_cast<const char*>(e.u.inline_data), 52);
+  };
+  std::string text(88, '?');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i + 1);
+  ASSERT_EQ(g.s.send(fd, text.data(), 88), 88);
+  ASSERT_EQ(g.s.send(fd, text.data(), 5), 5);
+  ASSERT_EQ(g.s.send(fd, std::string(101, 'x').data(), 101), 101);
+  const dma_region r = g.s.allocate(4096);
+  ASSERT_EQ(g.s.send_from(fd, r.cpu, 10, 1), buffer_status::ok);
+  g.m.run_us(1);
+  EXPECT_EQ(carried, text + text.substr(0, 5));
+  EXPECT_EQ(plain, 2u) << "too long, and the application's own";
+  EXPECT_EQ(g.d.counters().inline_sends, 2u);
+}
+
 TEST(direct, copied_and_lent_sends_of_one_connection_keep_their_order_and_survive_a_failover) {
   direct_rig g(2);
   const int fd = g.open();

@@ -50,7 +50,8 @@ class fake_adapter {
   std::uint32_t id = US_MAGIC;
   std::uint32_t abi = US_ABI_MAJOR << 16 | US_ABI_MINOR;
   std::uint32_t features = US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE |
-                           US_FEATURE_HEARTBEAT | US_FEATURE_SET_OPTIONS | US_FEATURE_MEMORY;
+                           US_FEATURE_HEARTBEAT | US_FEATURE_SET_OPTIONS | US_FEATURE_MEMORY |
+                           US_FEATURE_VLAN | US_FEATURE_INLINE;
   std::uint32_t max_connections = 64;
   std::uint8_t group = 0;  // of buffers, that connections opened from now on belong to
   bool pci_answers = true;
