@@ -30,6 +30,12 @@ TEST(memory_campaign, death_hurts_nobody_who_does_both) {
 TEST(memory_campaign, death_hurts_nobody_with_the_longest_holds) {
   hurts_nobody("buffered", "buffered", ", \"memory.hold_us=20000\"");
 }
+TEST(memory_campaign, death_hurts_nobody_who_receives_without_a_copy_with_the_longest_holds) {
+  hurts_nobody("buffered", "zero_copy", ", \"memory.hold_us=20000\"");
+}
+TEST(memory_campaign, death_hurts_nobody_who_sends_without_a_copy_with_the_longest_holds) {
+  hurts_nobody("zero_copy", "buffered", ", \"memory.hold_us=20000\"");
+}
 TEST(memory_campaign, death_hurts_nobody_who_does_both_with_the_longest_holds) {
   hurts_nobody("zero_copy", "zero_copy", ", \"memory.hold_us=20000\"");
 }
