@@ -2,9 +2,10 @@
 //
 //   rtl_in_the_loop SCENARIO [KEY=VALUE ...]
 //
-// The scenario runs once with every input of adapter A's block recorded, not measured, and then as often as
-// said below; bare runs and whole ones alternate. Cycles are those of all adapters, the
-// twin's too.
+// The scenario runs once with the inputs of each block of the main host's adapters recorded, not measured (a
+// twin's block runs, too, and is not counted); then whole runs and bare ones alternate, each in a process of
+// its own. Both evaluate the same cycles, twice each. Wall clock and CPU time of either; the ratios are the
+// medians of the rounds' ratios.
 #include <Vdma_engine_32.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <systemc>
@@ -30,25 +33,43 @@ using top = Vdma_engine_32;
 using pins = dma_inputs<top>;
 constexpr int rounds = 5;
 
-double seconds_since(std::chrono::steady_clock::time_point t) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
+// What a run took, and the cycles in it.
+struct cost {
+  double wall_s = 0, cpu_s = 0;
+  std::uint64_t cycles = 0;
+};
+
+double cpu_seconds() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
-// Run `work`, which returns a figure, in a process of its own (SystemC elaborates once).
+class stopwatch {
+ public:
+  cost stop(std::uint64_t cycles) const {
+    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - wall_;
+    return {wall.count(), cpu_seconds() - cpu_, cycles};
+  }
+
+ private:
+  std::chrono::steady_clock::time_point wall_ = std::chrono::steady_clock::now();
+  double cpu_ = cpu_seconds();
+};
+
+// Run `work`, which returns a cost, in a process of its own (SystemC elaborates once).
 template <class F>
-double in_a_child(F work) {
+cost in_a_child(F work) {
   int ends[2];
   if (pipe(ends) != 0) throw std::runtime_error("cannot make a pipe");
   std::fflush(nullptr);
   const pid_t child = fork();
   if (child < 0) throw std::runtime_error("cannot fork");
   if (child == 0) {
-    const double v = work();
+    const cost v = work();
     const bool written = write(ends[1], &v, sizeof v) == sizeof v;
     _exit(written ? 0 : 1);
   }
   close(ends[1]);
-  double v = 0;
+  cost v;
   const bool answered = read(ends[0], &v, sizeof v) == sizeof v;
   close(ends[0]);
   int status = 0;
@@ -59,38 +80,70 @@ double in_a_child(F work) {
 
 std::uint64_t cycles_of(platform& p) {
   std::uint64_t n = 0;
-  for (const host_side* h : {&p.main, p.twin ? &*p.twin : nullptr})
-    if (h)
-      for (const slot& s : h->slots) n += s.device->dma.block()->cycles();
+  for (const slot& s : p.main.slots) n += s.device->dma.block()->cycles();
   return n;
 }
 
-// Cycles a wall-clock second of a whole simulation.
-double whole(const scenario& s) {
+cost whole(const scenario& s) {
   run_options options;
   options.captures = false;
   simulation sim(s, options);
-  const auto begin = std::chrono::steady_clock::now();
+  const stopwatch watch;
   if (!sim.run().held()) _exit(1);
-  return static_cast<double>(cycles_of(sim.parts())) / seconds_since(begin);
+  return watch.stop(cycles_of(sim.parts()));
+}
+
+// The inputs of each adapter's block, cycle by cycle, to the file, adapter by adapter: a count of bytes
+// first.
+cost recorded(const scenario& s, std::FILE* to) {
+  run_options options;
+  options.captures = false;
+  simulation sim(s, options);
+  std::vector<std::vector<std::uint8_t>> inputs(sim.parts().main.slots.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    sim.parts().main.slots[i].device->dma.block()->record(&inputs[i]);
+  if (!sim.run().held()) _exit(1);
+  for (const auto& block : inputs) {
+    const std::uint64_t bytes = block.size();
+    if (std::fwrite(&bytes, sizeof bytes, 1, to) != 1 || std::fwrite(block.data(), 1, bytes, to) != bytes)
+      _exit(1);
+  }
+  if (std::fflush(to) != 0) _exit(1);
+  return {0, 0, cycles_of(sim.parts())};
+}
+
+std::vector<std::vector<std::uint8_t>> read_back(std::FILE* from) {
+  std::vector<std::vector<std::uint8_t>> inputs;
+  std::rewind(from);
+  for (std::uint64_t bytes; std::fread(&bytes, sizeof bytes, 1, from) == 1;) {
+    inputs.emplace_back(bytes);
+    if (std::fread(inputs.back().data(), 1, bytes, from) != bytes)
+      throw std::runtime_error("cannot read the recorded inputs");
+  }
+  return inputs;
 }
 
 // The same inputs, and nothing else of the harness.
-double bare(const std::vector<std::uint8_t>& inputs) {
-  rtl_harness<top> rtl;
-  idle_dma_pins(rtl.pins(), 256, 512, 64);
-  const std::size_t cycles = inputs.size() / sizeof(pins);
-  pins now;
-  const auto begin = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < cycles; ++i) {
-    std::memcpy(&now, inputs.data() + i * sizeof now, sizeof now);
-    now.give(rtl.pins());
-    rtl.pins().clk_i = 0;
-    rtl.pins().eval();
-    rtl.pins().clk_i = 1;
-    rtl.pins().eval();
+cost bare(const std::vector<std::vector<std::uint8_t>>& inputs, std::uint32_t mps, std::uint32_t mrrs) {
+  cost sum;
+  for (const auto& block : inputs) {
+    rtl_harness<top> rtl;
+    idle_dma_pins(rtl.pins(), mps, mrrs, 64);
+    const std::size_t cycles = block.size() / sizeof(pins);
+    pins now;
+    const stopwatch watch;
+    for (std::size_t i = 0; i < cycles; ++i) {
+      std::memcpy(&now, block.data() + i * sizeof now, sizeof now);
+      now.give(rtl.pins());
+      rtl.pins().clk_i = 0;
+      rtl.pins().eval();
+      rtl.pins().clk_i = 1;
+      rtl.pins().eval();
+    }
+    const cost c = watch.stop(cycles);
+    sum = {sum.wall_s + c.wall_s, sum.cpu_s + c.cpu_s, sum.cycles + c.cycles};
   }
-  return static_cast<double>(cycles) / seconds_since(begin);
+  return sum;
 }
 
 double median(std::vector<double> v) {
@@ -100,18 +153,26 @@ double median(std::vector<double> v) {
 
 int measure(const std::string& file, const std::vector<std::string>& set) {
   const scenario s = load_scenario(file, set);
-  std::vector<double> w, b;
-  for (int i = 0; i < rounds; ++i) w.push_back(in_a_child([&] { return whole(s); }));
-  std::vector<std::uint8_t> inputs;
-  run_options options;
-  options.captures = false;
-  simulation sim(s, options);
-  sim.parts().main.slots[0].device->dma.block()->record(&inputs);
-  if (!sim.run().held()) return 1;
-  for (int i = 0; i < rounds; ++i) b.push_back(bare(inputs));
-  std::printf("%s: %llu cycles; in the loop %.0f cycles/s, bare %.0f cycles/s: %.0f %%\n", file.c_str(),
-              static_cast<unsigned long long>(cycles_of(sim.parts())), median(w), median(b),
-              100 * median(w) / median(b));
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> tape(std::tmpfile(), &std::fclose);
+  if (!tape) throw std::runtime_error("cannot make a temporary file");
+  in_a_child([&] { return recorded(s, tape.get()); });
+  const auto inputs = read_back(tape.get());
+  std::vector<double> loop_rate, bare_rate, wall, cpu;
+  std::uint64_t cycles = 0;
+  for (int i = 0; i < rounds; ++i) {
+    const cost w = in_a_child([&] { return whole(s); });
+    const cost b = in_a_child([&] { return bare(inputs, 256, 512); });
+    const auto loop_cycles = static_cast<double>(w.cycles), bare_cycles = static_cast<double>(b.cycles);
+    cycles = w.cycles;
+    loop_rate.push_back(loop_cycles / w.wall_s);
+    bare_rate.push_back(bare_cycles / b.wall_s);
+    wall.push_back(loop_rate.back() / bare_rate.back());
+    cpu.push_back(loop_cycles / w.cpu_s / (bare_cycles / b.cpu_s));
+  }
+  std::printf(
+      "%s: %llu cycles; in the loop %.0f cycles/s, bare %.0f cycles/s: %.0f %%; of CPU time %.0f %%\n",
+      file.c_str(), static_cast<unsigned long long>(cycles), median(loop_rate), median(bare_rate),
+      100 * median(wall), 100 * median(cpu));
   return 0;
 }
 
