@@ -2,10 +2,9 @@
 //
 //   rtl_in_the_loop SCENARIO [KEY=VALUE ...]
 //
-// The scenario runs once with the inputs of each block of the main host's adapters recorded, not measured (a
-// twin's block runs, too, and is not counted); then whole runs and bare ones alternate, each in a process of
-// its own. Both evaluate the same cycles, twice each. Wall clock and CPU time of either; the ratios are the
-// medians of the rounds' ratios.
+// The scenario runs once with the inputs of each adapter's block recorded, the twin's too, not measured; then
+// whole runs and bare ones alternate, each in a process of its own. Both evaluate the same cycles, twice
+// each. Wall clock and CPU time of either; the ratios are the medians of the rounds' ratios.
 #include <Vdma_engine_32.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,9 +77,17 @@ cost in_a_child(F work) {
   return v;
 }
 
+std::vector<dma_unit*> blocks_of(platform& p) {
+  std::vector<dma_unit*> all;
+  for (const host_side* h : {&p.main, p.twin ? &*p.twin : nullptr})
+    if (h)
+      for (const slot& s : h->slots) all.push_back(s.device->dma.block());
+  return all;
+}
+
 std::uint64_t cycles_of(platform& p) {
   std::uint64_t n = 0;
-  for (const slot& s : p.main.slots) n += s.device->dma.block()->cycles();
+  for (const dma_unit* b : blocks_of(p)) n += b->cycles();
   return n;
 }
 
@@ -99,9 +106,9 @@ cost recorded(const scenario& s, std::FILE* to) {
   run_options options;
   options.captures = false;
   simulation sim(s, options);
-  std::vector<std::vector<std::uint8_t>> inputs(sim.parts().main.slots.size());
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    sim.parts().main.slots[i].device->dma.block()->record(&inputs[i]);
+  const std::vector<dma_unit*> blocks = blocks_of(sim.parts());
+  std::vector<std::vector<std::uint8_t>> inputs(blocks.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) blocks[i]->record(&inputs[i]);
   if (!sim.run().held()) _exit(1);
   for (const auto& block : inputs) {
     const std::uint64_t bytes = block.size();
