@@ -1,5 +1,6 @@
 #include "model/adapter/adapter.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace understudy {
@@ -77,17 +78,25 @@ void adapter::after_engine() {
   }
   for (const cid c : announced_) engine_->announced(c);
   announced_.clear();
-  const picos deadline = engine_->next_deadline();
+  const picos deadline = std::max(engine_->next_deadline(), timer_free_);
   if (deadline < timer_at_) {
     timer_at_ = deadline;
-    agenda_.at(deadline, [this] {
-      timer_at_ = never;
-      const picos now = now_ps();
-      if (engine_->next_deadline() <= now && log(event_kind::timer)) engine_->on_time(now);
-      after_engine();
-    });
+    agenda_.at(deadline, [this] { serve_timer(); });
   }
   start_transmit();
+}
+
+// One entry of the wheel; the unit is busy with it, and others that are due wait.
+void adapter::serve_timer() {
+  timer_at_ = never;
+  const picos now = now_ps();
+  if (engine_->next_deadline() <= now && timer_free_ <= now && log(event_kind::timer)) {
+    const tcp_engine::served_timers served = engine_->on_time(now, 1);
+    counters_.timers += served.entries;
+    counters_.timers_late += served.late;
+    timer_free_ = now + served.entries * config_.timer_time;
+  }
+  after_engine();
 }
 
 adapter::connection_buffers& adapter::buffers(cid c) {

@@ -53,6 +53,8 @@ struct adapter_counters {
   std::uint64_t expedited = 0;        // hand-overs before their time: pushed, urgent, closing, window closed
   std::uint64_t inline_sends = 0;     // whose bytes came with their descriptor
   std::uint64_t inline_missed = 0;    // that were said to, and did not, or found no room: read as others are
+  std::uint64_t timers = 0;           // entries of the wheel served
+  picos timers_late = 0;              // what they waited for the timer unit, all together
   std::uint64_t raw_frames = 0;       // built by the host, sent
   std::uint64_t raw_failed = 0;       // not sent: a length or a DMA was bad
   std::uint64_t raw_reads = 0;        // DMA operations for raw frames
@@ -294,6 +296,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   bool log(event_kind kind, std::uint64_t a = 0, std::uint64_t b = 0);
   // Run after every call into the engine: what it asked for meanwhile, and its timer.
   void after_engine();
+  void serve_timer();
   connection_buffers& buffers(cid c);
 
   adapter_config config_;
@@ -387,6 +390,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint16_t ip_id_ = 0;
 
   picos timer_at_ = never;
+  picos timer_free_ = 0;  // when the timer unit has done with the newest entry
   adapter_counters counters_;
 };
 

@@ -54,6 +54,8 @@ struct adapter_config {
   std::uint32_t descriptors_a_fetch = 16;  // input descriptors a DMA read fetches, at most
   // Payload goes to host memory with Relaxed Ordering, if Device Control allows it; records never do.
   bool relaxed_ordering = false;
+  picos timer_time = 20_ns;  // of the timer unit for an entry of the wheel that is due: eight cycles to take
+                             // it from its list and read its connection
   std::uint32_t inline_ranges = 4096;  // sends whose bytes came with their descriptor that it keeps, at most
   std::uint32_t raw_reads = 16;        // reads of raw frames' pieces outstanding, at most
   std::uint32_t raw_completion_batch = 8;  // raw frames that one record reports, at most

@@ -256,6 +256,7 @@ void adapter::reset() {
   rx_fifo_.clear();
   rx_at_engine_ = 0;
   rx_ready_ = 0;
+  timer_free_ = 0;
   inline_for_ = {};
   inline_bytes_ = {};
   rx_fifo_bytes_ = 0;

@@ -232,7 +232,12 @@ class tcp_engine {
   // An instant at or before the earliest at which on_time() has work; `never` if none. May lie in the past:
   // at once.
   picos next_deadline() const;
-  void on_time(picos now);
+  struct served_timers {
+    std::uint32_t entries = 0;  // of the wheel; one may turn out to be early
+    picos late = 0;             // behind their ticks, all together
+  };
+  // Serves timers that are due, at most `most` entries.
+  served_timers on_time(picos now, std::uint32_t most = 0xffffffff);
   // For tests and the end of a run: instant at which the last TIME_WAIT ends may be skipped: drop all
   // TIME_WAITs as if 2 MSL were over; changed(closed) is called for each.
   void expire_time_wait(picos now);

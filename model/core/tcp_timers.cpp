@@ -121,10 +121,18 @@ picos tcp_engine::next_deadline() const {
   return tick == timer_wheel::no_tick ? never : tick * impl::wheel_tick;
 }
 
-void tcp_engine::on_time(picos now) {
+tcp_engine::served_timers tcp_engine::on_time(picos now, std::uint32_t most) {
   impl_->present(now);
-  for (std::uint32_t i = impl_->wheel.pop(); i != timer_wheel::none; i = impl_->wheel.pop())
+  served_timers served;
+  std::uint64_t tick = 0;
+  while (served.entries < most) {
+    const std::uint32_t i = impl_->wheel.pop(&tick);
+    if (i == timer_wheel::none) break;
+    ++served.entries;
+    served.late += now - tick * impl::wheel_tick;
     impl_->fire(now, i);
+  }
+  return served;
 }
 
 void tcp_engine::expire_time_wait(picos now) {

@@ -94,9 +94,11 @@ void timer_wheel::advance(std::uint64_t tick) {
   }
 }
 
-std::uint32_t timer_wheel::pop() {
+std::uint32_t timer_wheel::pop(std::uint64_t* tick) {
   const std::uint32_t id = lists_[due].head;
-  if (id != none) unlink(id);
+  if (id == none) return none;
+  if (tick) *tick = nodes_[id].tick;
+  unlink(id);
   return id;
 }
 

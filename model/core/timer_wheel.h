@@ -25,8 +25,8 @@ class timer_wheel {
   }
   // Move the present to `tick`; ids due by then wait for pop().
   void advance(std::uint64_t tick);
-  // Take the next due id; `none` if there is none.
-  std::uint32_t pop();
+  // Take the next due id; `none` if there is none. `tick`: where it was armed for.
+  std::uint32_t pop(std::uint64_t* tick = nullptr);
   // A tick at or before the earliest armed one, after the present unless something is due; no_tick: nothing
   // is armed. It is exact for ticks in the present's block of 256.
   std::uint64_t next() const;

@@ -45,6 +45,7 @@ adapter_config adapter_of(const scenario& s) {
   c.dma.completion_timeout = a.completion_timeout;
   c.relaxed_ordering = a.relaxed_ordering;
   c.raw_reads = a.raw_reads;
+  c.timer_time = a.timer_time;
   c.raw_completion_batch = a.raw_completion_batch;
   c.dma.issue_time = a.dma_issue_time;
   c.clock_period = a.clock;

@@ -151,6 +151,10 @@ constexpr parameter table[] = {
      "busy."},
     {"adapter.table_scrub", time, AT(adapter.table_scrub), "0 ps", "1000 s", "",
      "In which every set of the store is read, corrected and written back once; 0: never."},
+    {"adapter.timer_time", time, AT(adapter.timer_time), "0 ps", "1 ms", "",
+     "Of the timer unit for each entry of the wheel that is due; others wait. 20 ns: eight cycles to take it "
+     "from "
+     "its list and read its connection."},
     {"adapter.mtu", integer, AT(adapter.tcp.mtu), "576", "9000", "",
      "Largest IP packet in bytes. 1500: Ethernet; 576 is what every host must take (RFC 1122 3.3.2), 9000 a "
      "jumbo frame."},

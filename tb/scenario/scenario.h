@@ -95,6 +95,7 @@ struct adapter_parameters {
   picos table_miss = 150_ns;
   picos table_access = 5_ns;
   picos table_scrub = 1_s;
+  picos timer_time = 20_ns;
   std::uint32_t raw_reads = 16;
   std::uint32_t raw_completion_batch = 8;
   std::uint64_t dma_backlog_bytes = 256 * 1024;

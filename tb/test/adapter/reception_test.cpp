@@ -253,6 +253,31 @@ TEST(bad_frame, of_a_hundred_thousand_mutations_breaks_nothing) {
   g.expect_no_report();
 }
 
+// Repeated SYN-ACKs of 16 SYNs that came at once: from the first to the last, and what their timers waited.
+void repeat_together(picos timer_time, picos least, picos most) {
+  adapter_config c;
+  c.timer_time = timer_time;
+  adapter_rig g(c);
+  serve(g);
+  for (std::uint16_t p = 0; p < 16; ++p)
+    g.wire.send(g.segment_from_peer(http, static_cast<std::uint16_t>(5000 + p), seq32{1}, seq32{0}, tcp_syn));
+  g.run(100_ms);
+  const std::size_t before = g.wire.arrivals.size();
+  g.run(1_s);
+  ASSERT_EQ(g.wire.arrivals.size(), before + 16);
+  const picos spread = g.wire.arrivals.back().at - g.wire.arrivals[before].at;
+  EXPECT_GE(spread, least);
+  EXPECT_LE(spread, most);
+  EXPECT_GE(g.dev.counters().timers, 16u);
+  EXPECT_GE(g.dev.counters().timers_late, 120 * timer_time) << "1 + 2 + ... + 15";
+}
+TEST(timers, that_are_due_together_wait_for_the_timer_unit) {
+  repeat_together(20_us, 300_us, 350_us);
+}
+TEST(timers, that_take_no_time_leave_the_wire_alone_to_part_them) {
+  repeat_together(0, 0, 10_us);
+}
+
 // The same station in VLAN 42.
 void serve_in_vlan(adapter_rig& g, std::uint16_t vlan) {
   g.bring_up();
