@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <systemc>
+#include <tuple>
 #include <vector>
 
 #include "model/core/inet.h"
@@ -111,7 +112,7 @@ class l2_switch : public sc_core::sc_module {
   struct station {
     std::uint16_t vlan;
     mac_address mac;
-    auto operator<=>(const station&) const = default;
+    bool operator<(const station& o) const { return std::tie(vlan, mac) < std::tie(o.vlan, o.mac); }
   };
   std::map<station, unsigned> table_;
   std::uint64_t held_bytes_ = 0;
