@@ -174,8 +174,10 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     frame_ref frame;
     bool bad = false;     // as the checksum block judged
     bool judged = false;  // it saw the segment's checksum
-    parsed_frame parsed;  // once it has passed the pipeline, unless it is bad
-    picos ready_at = 0;   // when its connection is found, after that of the frame before it
+    // Once it has passed the pipeline, unless it is bad:
+    parsed_frame parsed;
+    const local_address* to = nullptr;  // null: not for us
+    picos ready_at = 0;                 // when its connection is found, after that of the frame before it
   };
   struct raw_piece {
     iova at;

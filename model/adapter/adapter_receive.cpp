@@ -40,11 +40,12 @@ void adapter::identify() {
   r.ready_at = now;
   if (!r.bad) {
     r.parsed = parse_frame(r.frame, !r.judged);
-    if (r.parsed.kind == frame_class::tcp && addressee(r.parsed)) {
+    r.to = addressee(r.parsed);
+    if (r.parsed.kind == frame_class::tcp && r.to) {
       const four_tuple& t = r.parsed.tcp.tuple;
-      const cid c = engine_->find(t);
-      r.ready_at =
-          lookup_.look_up(now, engine_->key_of(t), c.valid() ? c.index() : connection_lookup::unknown);
+      const std::uint64_t key = engine_->key_of(t);
+      const cid c = engine_->find(t, key);
+      r.ready_at = lookup_.look_up(now, key, c.valid() ? c.index() : connection_lookup::unknown);
     }
   }
   rx_ready_ = r.ready_at = std::max(rx_ready_, r.ready_at);
@@ -85,7 +86,7 @@ void adapter::process(const received& r) {
     ++counters_.dropped_bad;
     return;
   }
-  const local_address* const to = addressee(p);
+  const local_address* const to = r.to;
   if (!to) {
     ++counters_.dropped_not_ours;
     return;

@@ -20,9 +20,9 @@ void connection_table::set_key(const sip_key& key) {
   rehash(buckets_.size());
 }
 
-std::uint32_t connection_table::find(const four_tuple& t) const {
+std::uint32_t connection_table::find(const four_tuple& t, std::uint64_t hash) const {
   const std::size_t mask = buckets_.size() - 1;
-  const auto h = static_cast<std::uint32_t>(hash(t, 0));
+  const auto h = static_cast<std::uint32_t>(hash);
   for (std::size_t b = h & mask; buckets_[b] != none; b = (b + 1) & mask) {
     const tcp_connection& c = at(buckets_[b]);
     if (c.hash == h && c.tuple == t) return buckets_[b];

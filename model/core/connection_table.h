@@ -27,7 +27,9 @@ class connection_table {
   std::uint64_t hash(const four_tuple& t, std::uint64_t purpose) const;
 
   // Index of the connection; none: unknown.
-  std::uint32_t find(const four_tuple& t) const;
+  std::uint32_t find(const four_tuple& t) const { return find(t, hash(t, 0)); }
+  // The same with the tuple's hash for purpose 0 at hand.
+  std::uint32_t find(const four_tuple& t, std::uint64_t hash) const;
   std::uint32_t find(cid c) const {
     return c.valid() && c.index() < slots_ && used_[c.index()] && at(c.index()).generation == c.generation()
                ? c.index()

@@ -397,7 +397,11 @@ tcp_view tcp_engine::view(cid id) const {
 }
 
 cid tcp_engine::find(const four_tuple& t) const {
-  const std::uint32_t i = impl_->table.find(t);
+  return find(t, key_of(t));
+}
+
+cid tcp_engine::find(const four_tuple& t, std::uint64_t key) const {
+  const std::uint32_t i = impl_->table.find(t, key);
   return i == impl::none ? cid{} : impl_->table.id(i);
 }
 

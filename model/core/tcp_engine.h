@@ -248,6 +248,8 @@ class tcp_engine {
   cid find(const four_tuple& t) const;
   // Keyed hash of a tuple, from the host's secret: nobody else can make two that are alike.
   std::uint64_t key_of(const four_tuple& t) const;
+  // find() with that key at hand.
+  cid find(const four_tuple& t, std::uint64_t key) const;
   std::uint32_t connections() const;
   std::uint32_t listeners() const;
   const tcp_counters& counters() const;
