@@ -22,7 +22,7 @@ start_result check(const driver_config& c, unsigned adapters) {
     return bad("receive_buffer and send_buffer: 1 to 2^30");
   if (c.addresses.empty() || c.addresses.size() > US_ADDRESSES) return bad("addresses: 1 to 16");
   for (const local_address& a : c.addresses)
-    if (a.vlan > 4094) return bad("addresses: vlan: 0 to 4094");
+    if (a.vlan > US_VLAN_MOST) return bad("addresses: vlan: 0 to 4094");
   if (c.inline_bytes > US_INLINE_MOST) return bad("inline_bytes: 0 to 192");
   if (c.active >= adapters) return bad("active: no such adapter");
   if (c.announce_count == 0 || c.announce_count > 1024) return bad("announce_count: 1 to 1024");

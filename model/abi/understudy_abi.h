@@ -175,7 +175,7 @@ struct us_idt_entry {
       uint8_t ip[16];
       uint8_t gateway[16]; /* all zero: none */
       uint16_t mtu;        /* of IP packets, 576 to 9000 */
-      uint16_t vlan;       /* frames of this address carry its tag, 1 to 4094 (IEEE 802.1Q); 0: none */
+      uint16_t vlan; /* frames of this address carry its tag, 1 to US_VLAN_MOST (IEEE 802.1Q); 0: none */
       uint8_t reserved[8];
     } set_address;
     struct {
@@ -265,6 +265,7 @@ struct us_idt_entry {
   uint32_t crc; /* CRC-32C (Castagnoli, reflected, init and final xor all-ones) of the first 60 bytes */
 };
 #define US_NO_CID 0xffffffffu
+#define US_VLAN_MOST 4094u /* 4095 is reserved (IEEE 802.1Q table 9-2) */
 /* Flag of SEND: up to US_INLINE_MOST bytes stand in it and in the INLINE entries that follow at once, so that
  * no read is needed to send them. The range at iova stays what is true: it is what another adapter gets, and
  * what this one reads if an INLINE entry is missing or it has no room. */

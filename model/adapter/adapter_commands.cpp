@@ -5,7 +5,6 @@
 
 #include "model/abi/crc32c.h"
 #include "model/adapter/adapter.h"
-#include "model/core/vlan.h"
 
 namespace understudy {
 
@@ -160,7 +159,7 @@ us_status adapter::execute(const us_idt_entry& e) {
 
 us_status adapter::set_address(const us_idt_entry& e) {
   const auto& s = e.u.set_address;
-  if (s.addr_index >= US_ADDRESSES || s.prefix_len > 128 || s.vlan > most_vlan) return US_ERR_BAD_ADDRESS;
+  if (s.addr_index >= US_ADDRESSES || s.prefix_len > 128 || s.vlan > US_VLAN_MOST) return US_ERR_BAD_ADDRESS;
   const ip_address ip = address_from(s.ip);
   const local_address* const other = address_of(ip);
   if (other && other != &addresses_[s.addr_index]) return US_ERR_IN_USE;

@@ -87,8 +87,9 @@ bool possible(const group_rule& r) {
 }
 
 us_status group_rules::set(unsigned index, const group_rule& r) {
-  if (index == 0 || index >= US_GROUPS || r.terms == 0 || (r.terms & ~US_TERMS_ALL) || r.vlan > 4094 ||
-      r.dscp > 63 || r.priority > 15 || r.size_class > 15 || r.local_prefix > 128 || r.remote_prefix > 128)
+  if (index == 0 || index >= US_GROUPS || r.terms == 0 || (r.terms & ~US_TERMS_ALL) ||
+      r.vlan > US_VLAN_MOST || r.dscp > 63 || r.priority > 15 || r.size_class > 15 || r.local_prefix > 128 ||
+      r.remote_prefix > 128)
     return US_ERR_BAD_LENGTH;
   if (!possible(r)) return US_ERR_BAD_ADDRESS;
   for (unsigned i = 1; i < US_GROUPS; ++i) {

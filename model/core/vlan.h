@@ -8,7 +8,6 @@ namespace understudy {
 
 inline constexpr std::uint16_t type_vlan = 0x8100;     // of a customer tag (IEEE 802.1Q table 9-1)
 inline constexpr std::uint32_t vlan_tag_bytes = 4;     // between the addresses and the EtherType
-inline constexpr std::uint16_t most_vlan = 4094;       // 4095 is reserved
 inline constexpr std::uint16_t vlan_id_mask = 0x0fff;  // of the tag's second half
 
 // The VLAN that a frame's tag names; 0: it has none, or one that tells a priority alone (VID 0). Of a frame

@@ -16,7 +16,7 @@ std::optional<station_address> ipv4_host(std::uint32_t value, unsigned prefix) {
   const std::uint32_t host_part = value & (~0u >> prefix);
   const bool special = value >> 28 >= 14 || value >> 24 == 0 || value >> 24 == 127;
   if (special || host_part == 0 || host_part == ~0u >> prefix) return std::nullopt;
-  return station_address{ip_address::v4(value), prefix, 0};
+  return station_address{ip_address::v4(value), prefix};
 }
 
 // Global and unique local unicast (RFC 4291 2.4, RFC 4193).
@@ -25,7 +25,7 @@ std::optional<station_address> ipv6_host(const in6_addr& a, unsigned prefix) {
   std::copy_n(a.s6_addr, 16, ip.bytes.begin());
   const bool unicast = (ip.bytes[0] & 0xe0) == 0x20 || (ip.bytes[0] & 0xfe) == 0xfc;
   if (prefix > 126 || !unicast) return std::nullopt;
-  return station_address{ip, prefix, 0};
+  return station_address{ip, prefix};
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ struct number_word {
 constexpr number_word number_words[] = {
     {"port", US_TERM_LOCAL_PORT, 65535,
      [](group_rule& r, std::uint32_t v) { r.local_port = static_cast<std::uint16_t>(v); }},
-    {"vlan", US_TERM_VLAN, 4094,
+    {"vlan", US_TERM_VLAN, US_VLAN_MOST,
      [](group_rule& r, std::uint32_t v) { r.vlan = static_cast<std::uint16_t>(v); }},
     {"dscp", US_TERM_DSCP, 63, [](group_rule& r, std::uint32_t v) { r.dscp = static_cast<std::uint8_t>(v); }},
     {"process", US_TERM_PROCESS, 0xffffffff, [](group_rule& r, std::uint32_t v) { r.process = v; }},
