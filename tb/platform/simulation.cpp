@@ -528,8 +528,8 @@ void simulation::count() {
     an.refused_syns += tcp.refused_syns;
     add(result_.pcie, *p.port);
     add(result_.table, p.device->lookups());
-    result_.table.timers += p.device->counters().timers;
-    result_.table.timers_late += p.device->counters().timers_late;
+    result_.timers.served += p.device->counters().timers;
+    result_.timers.late += p.device->counters().timers_late;
     h.dma_operations += p.device->dma.counters().operations;
     h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
     h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;

@@ -107,7 +107,7 @@ struct announce_counts {
   announce_times latency;           // zeros with monitors = "off"
 };
 
-// How received segments and timers found their connections, of all adapters under test.
+// How received segments found their connections, of all adapters under test.
 struct table_counts {
   std::uint64_t lookups = 0;
   std::uint64_t hits = 0;       // in the on-chip store
@@ -118,8 +118,12 @@ struct table_counts {
   std::uint64_t corrected = 0;  // words of the store with one wrong bit
   std::uint64_t dropped = 0;    // with more
   picos waited = 0;             // for the adapter's memory, all segments together
-  std::uint64_t timers = 0;     // entries of the timer wheel served
-  picos timers_late = 0;        // that they waited for the timer unit, all together
+};
+
+// Entries of the timer wheels of all adapters under test.
+struct timer_counts {
+  std::uint64_t served = 0;
+  picos late = 0;  // behind their ticks, for the timer unit was busy with others; all together
 };
 
 // From the acceptance of received bytes in an adapter to their record in host memory.
@@ -237,6 +241,7 @@ struct run_result {
   host_interface_counts host_interface;
   announce_counts announce;
   table_counts table;
+  timer_counts timers;
   memory_counts memory;
   pcie_counts pcie;
   ack_latency_times ack_latency;
