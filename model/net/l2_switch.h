@@ -92,6 +92,11 @@ class l2_switch : public sc_core::sc_module {
     unsigned from;
     std::uint64_t order;  // of arrival in a hold
   };
+  struct station {
+    std::uint16_t vlan;
+    mac_address mac;
+    bool operator<(const station& o) const { return std::tie(vlan, mac) < std::tie(o.vlan, o.mac); }
+  };
   struct port_state;
   void arrived(unsigned p, frame_ref f);
   void relay(unsigned from, std::uint16_t vlan, const frame_ref& f);
@@ -109,11 +114,6 @@ class l2_switch : public sc_core::sc_module {
   l2_switch_config config_;
   counters count_;
   std::vector<std::unique_ptr<port_state>> ports_;
-  struct station {
-    std::uint16_t vlan;
-    mac_address mac;
-    bool operator<(const station& o) const { return std::tie(vlan, mac) < std::tie(o.vlan, o.mac); }
-  };
   std::map<station, unsigned> table_;
   std::uint64_t held_bytes_ = 0;
   std::uint64_t order_ = 0;

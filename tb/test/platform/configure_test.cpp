@@ -77,6 +77,25 @@ TEST(configure, each_mutant_reaches_the_part_that_has_it) {
   EXPECT_EQ(flags, 0u) << "a defect without a word for it";
 }
 
+TEST(configure, each_word_of_adapter_rtl_reaches_its_block) {
+  scenario s;
+  s.adapter.rtl = {"checksum", "dma_engine", "buffer_allocator", "record_coalescer", "connection_table"};
+  const adapter_config all = adapter_of(s), none = adapter_of(scenario{});
+  EXPECT_TRUE(all.checksum_rtl && all.dma.rtl && all.buffer_allocator_rtl && all.record_coalescer_rtl &&
+              all.lookup.rtl);
+  EXPECT_FALSE(none.checksum_rtl || none.dma.rtl || none.buffer_allocator_rtl || none.record_coalescer_rtl ||
+               none.lookup.rtl);
+}
+
+TEST(configure, the_look_up_and_the_timer_unit_of_a_default_scenario_are_default_ones) {
+  const adapter_config a = adapter_of(scenario{}), d;
+  EXPECT_EQ(a.lookup.sets, d.lookup.sets);
+  EXPECT_EQ(a.lookup.miss, d.lookup.miss);
+  EXPECT_EQ(a.lookup.access, d.lookup.access);
+  EXPECT_EQ(a.lookup.scrub, d.lookup.scrub);
+  EXPECT_EQ(a.timer_time, d.timer_time);
+}
+
 TEST(configure, the_bus_of_a_default_scenario_is_a_default_bus) {
   const pcie_config a = pcie_of(scenario{});
   const pcie_config d;
