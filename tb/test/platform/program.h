@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -82,6 +83,14 @@ inline program_run run_program(const std::string& scenario, const std::vector<st
   program_run r = shell(command + " " + more, errors);
   r.out = out;
   return r;
+}
+
+// Lines of a text file.
+inline std::vector<std::string> lines_of(const std::filesystem::path& file) {
+  std::vector<std::string> all;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) all.push_back(line);
+  return all;
 }
 
 // A [[fault]] list of one for --set.

@@ -45,14 +45,17 @@ TEST(table, in_rtl_gives_the_same_run_event_for_event) {
   }
 }
 
-TEST(table, in_rtl_has_one_size_and_says_so) {
+TEST(table, of_a_size_that_does_not_exist_is_refused_in_one_line) {
   const auto errors = test_folder() / "errors.txt";
   std::filesystem::create_directories(test_folder());
-  EXPECT_EQ(run_program(scenario_file("hello.toml"),
-                        {"adapter.rtl=[\"connection_table\"]", "adapter.table_sets=256"}, "", errors)
-                .status,
-            2);
-  EXPECT_EQ(run_program(scenario_file("hello.toml"), {"adapter.table_sets=3"}, "", errors).status, 2);
+  const std::vector<std::string> wrong[] = {{"adapter.rtl=[\"connection_table\"]", "adapter.table_sets=256"},
+                                            {"adapter.table_sets=3"}};
+  for (const auto& settings : wrong) {
+    const program_run r = run_program(scenario_file("hello.toml"), settings, "", errors);
+    EXPECT_EQ(r.status, 2);
+    EXPECT_EQ(lines_of(errors).size(), 1u);
+    EXPECT_FALSE(std::filesystem::exists(r.out / "result.json"));
+  }
 }
 
 }  // namespace

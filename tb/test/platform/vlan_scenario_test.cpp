@@ -70,6 +70,7 @@ TEST(vlan_scenario, a_vlan_beyond_the_range_is_refused_in_one_line) {
       const program_run r =
           run_program(scenario_file("hello.toml"), {std::string(key) + "=" + value}, "", errors);
       EXPECT_EQ(r.status, 2);
+      EXPECT_EQ(lines_of(errors).size(), 1u);
       EXPECT_FALSE(std::filesystem::exists(r.out / "result.json"));
     }
 }
