@@ -32,7 +32,7 @@
 
 module buffer_allocator #(
   parameter int unsigned Entries = 4096,  // words, 2 to 2^20 - 1
-  parameter int unsigned IdBits = 16      // 6 to 20: ids whose low 20 bits are below 2^IdBits
+  parameter int unsigned IdBits = 16      // 6 to 21: ids whose low 21 bits are below 2^IdBits
 ) (
   input  wire logic        clk_i,
   input  wire logic        rst_ni,  // synchronous, active low
@@ -68,8 +68,8 @@ module buffer_allocator #(
   if (Entries < 2 || Entries >= 2 ** 20) begin : gen_bad_entries
     $fatal(1, "buffer_allocator: Entries must be 2 to 2^20 - 1");
   end
-  if (IdBits < 6 || IdBits > 20) begin : gen_bad_id_bits
-    $fatal(1, "buffer_allocator: IdBits must be 6 to 20");
+  if (IdBits < 6 || IdBits > 21) begin : gen_bad_id_bits
+    $fatal(1, "buffer_allocator: IdBits must be 6 to 21");
   end
 
   localparam int unsigned Groups = 16;
@@ -179,24 +179,24 @@ module buffer_allocator #(
 
   // ---- The map: one read port, one write port with a mask of bits.
   logic [MapBits-1:0]      map_q [MapWords];
-  logic [19:0]             map_id;
+  logic [20:0]             map_id;
   logic [5:0]              map_bit_q;
   logic                    map_inside_q;
   logic [MapBits-1:0]      map_word_q;
   logic                    marked;
   logic                    mark, unmark;
-  logic [19:0]             mark_id;
+  logic [20:0]             mark_id;
 
   // The word of the map that holds an id's bit. All bits of the index, and none above, where IdBits is 6.
-  function automatic logic [MapIndexBits-1:0] map_index(logic [19:0] id);
-    return MapIndexBits'(26'(id) >> 6) & MapIndexBits'(MapWords - 1);
+  function automatic logic [MapIndexBits-1:0] map_index(logic [20:0] id);
+    return MapIndexBits'(27'(id) >> 6) & MapIndexBits'(MapWords - 1);
   endfunction
 
-  assign map_id = state_q == Idle ? cmd_id_i[19:0] : read_buffer.id[19:0];
+  assign map_id = state_q == Idle ? cmd_id_i[20:0] : read_buffer.id[20:0];
   always_ff @(posedge clk_i) begin
     map_word_q <= map_q[map_index(map_id)];
     map_bit_q <= map_id[5:0];
-    map_inside_q <= 21'(map_id) < 21'(2 ** IdBits);
+    map_inside_q <= 22'(map_id) < 22'(2 ** IdBits);
     if (state_q == Sweep) map_q[sweep_q] <= '0;
     else if (mark || unmark) map_q[map_index(mark_id)][mark_id[5:0]] <= mark;
   end
@@ -333,7 +333,7 @@ module buffer_allocator #(
 
   assign mark = state_q == Act && op_q != OpTake && !cut_q;
   assign unmark = state_q == Act && op_q == OpTake && take_ok;
-  assign mark_id = op_q == OpTake ? taken_q.id[19:0] : buffer_q.id[19:0];
+  assign mark_id = op_q == OpTake ? taken_q.id[20:0] : buffer_q.id[20:0];
 
   // ---- States
   always_comb begin

@@ -52,7 +52,7 @@ class buffer_pool {
   std::vector<buf_id> in_pool_of(unsigned adapter) const;
 
  private:
-  static constexpr std::uint32_t index_bits = 20;
+  static constexpr std::uint32_t index_bits = 21;
   static constexpr std::uint32_t slab_buffers = 32;
   static constexpr std::uint32_t max_buffers = (1u << index_bits) - 1;
   struct group {

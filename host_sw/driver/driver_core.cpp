@@ -47,7 +47,13 @@ constexpr std::uint16_t first_epoch = 1;
 }  // namespace
 
 driver_core::driver_core(hal& h, driver_config c)
-    : hw(h), config(std::move(c)), memory(h), retention(h), epoch(first_epoch), recovery(*this) {
+    : hw(h),
+      config(std::move(c)),
+      memory(h),
+      retention(h),
+      table(config.secret),
+      epoch(first_epoch),
+      recovery(*this) {
   for (unsigned a = 0; a < h.adapters(); ++a) {
     devices.emplace_back(h, count, a);
     contexts_.push_back({this, a});

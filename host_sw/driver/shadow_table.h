@@ -1,12 +1,13 @@
 // What the host knows of every connection: its hard state (what a substitute needs to go on), the bytes
 // it keeps, and who uses it.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
+#include <unordered_set>
 #include <vector>
 
 #include "host_sw/driver/direct_memory.h"
@@ -51,6 +52,7 @@ struct connection {
   tuple_key key;
   connection_options options;
   int listener = -1;
+  int user_number = -1;
   bool opened_here = false;  // by connect()
   bool owned = false;        // a user holds the handle
   bool on_adapter = false;   // the current adapter has been told of it: descriptors may follow
@@ -95,7 +97,14 @@ struct connection {
 
 class shadow_table {
  public:
-  // A free slot with a new handle; null if 2^20 - 1 are in use.
+  // `secret` keys the hash of tuples: peers choose parts of them.
+  explicit shadow_table(const std::uint32_t (&secret)[4]) : by_tuple_(64, by_tuple{this}, by_tuple{this}) {
+    std::copy_n(secret, 4, secret_);
+  }
+  shadow_table(const shadow_table&) = delete;
+  shadow_table& operator=(const shadow_table&) = delete;
+
+  // A free slot with a new handle, for a tuple that no connection has; null if 2^20 are in use.
   connection* create(const tuple_key& key);
   void erase(connection& c);
   connection* find(conn handle);
@@ -116,11 +125,23 @@ class shadow_table {
   }
 
  private:
-  static constexpr std::uint32_t slot_bits = 20;
+  static constexpr std::uint32_t slot_bits = 20;  // of a handle; the generation is above
+  static std::uint32_t slot_of(conn handle) { return handle & ((1u << slot_bits) - 1); }
   std::deque<connection> slots_;
   std::vector<std::uint32_t> free_;
   std::vector<conn> by_index_;  // cid index -> handle
-  std::map<tuple_key, conn> by_tuple_;
+  // Slots by the tuples of their connections: both may be looked for.
+  struct by_tuple {
+    using is_transparent = void;
+    const shadow_table* table;
+    const tuple_key& key(std::uint32_t slot) const { return table->slots_[slot].key; }
+    static const tuple_key& key(const tuple_key& k) { return k; }
+    std::size_t operator()(const auto& x) const noexcept { return table->hash(key(x)); }
+    bool operator()(const auto& a, const auto& b) const { return key(a) == key(b); }
+  };
+  std::size_t hash(const tuple_key& k) const;
+  std::uint32_t secret_[4];
+  std::unordered_set<std::uint32_t, by_tuple, by_tuple> by_tuple_;
   std::size_t used_ = 0;
 };
 

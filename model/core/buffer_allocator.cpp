@@ -5,7 +5,7 @@
 namespace understudy {
 
 namespace {
-constexpr std::uint32_t index_mask = (1u << 20) - 1;
+constexpr std::uint32_t index_mask = (1u << 21) - 1;
 constexpr std::uint32_t longest = 1u << 20;
 }  // namespace
 

@@ -25,7 +25,7 @@ enum class alloc_status : std::uint8_t {
   ok,
   bad_group,
   bad_length,
-  bad_id,         // its low 20 bits are beyond the presence map
+  bad_id,         // its low 21 bits are beyond the presence map
   full,           // no word is free, but for those that are kept for buffers that are out
   double_free,    // the buffer is in a list already
   empty,          // neither the group nor its lender has one
@@ -71,8 +71,8 @@ class buffer_allocator {
   // For flip(): the list of words that hold no buffer, the latest first.
   static constexpr unsigned unused_words = US_GROUPS;
 
-  // `entries` words, 1 to 2^20 - 1; ids whose low 20 bits are below 2^id_bits.
-  explicit buffer_allocator(std::uint32_t entries = 65536, unsigned id_bits = 20);
+  // `entries` words, 1 to 2^20 - 1; ids whose low 21 bits are below 2^id_bits, 6 to 21.
+  explicit buffer_allocator(std::uint32_t entries = 65536, unsigned id_bits = 21);
 
   std::uint32_t entries() const { return entries_; }
   // Buffers of `group` that may be out (0: no limit), and the group that it takes from when it has none left

@@ -109,7 +109,8 @@ void connection_table::release(std::uint32_t index) {
   }
   buckets_[hole] = none;
   tcp_connection& c = at(index);
-  c.generation = static_cast<std::uint16_t>((c.generation + 1u) & ((1u << (32 - cid::index_bits)) - 1));
+  const cid next{index, c.generation + 1u};
+  c.generation = static_cast<std::uint16_t>(next.valid() ? next.generation() : 0);
   used_[index] = 0;
   --size_;
   link_free(index);

@@ -17,7 +17,7 @@ class connection_table {
  public:
   static constexpr std::uint32_t none = 0xffffffff;
 
-  // `capacity` at most 2^20 - 1.
+  // `capacity` at most 2^20.
   explicit connection_table(std::uint32_t capacity) : capacity_(capacity), buckets_(64, none) {}
 
   // Change the hash key; connections stay findable.

@@ -140,7 +140,7 @@ std::unique_ptr<buffer_allocator_unit> make_buffer_allocator_twin(std::uint32_t 
 }
 
 std::unique_ptr<buffer_allocator_unit> make_buffer_allocator_rtl(std::uint32_t entries, unsigned id_bits) {
-  if (entries == 65536 && id_bits == 20) return std::make_unique<rtl<Vbuffer_allocator_65536>>();
+  if (entries == 65536 && id_bits == 21) return std::make_unique<rtl<Vbuffer_allocator_65536>>();
   if (entries == 16 && id_bits == 6) return std::make_unique<rtl<Vbuffer_allocator_16>>();
   throw std::invalid_argument("buffer_allocator: there is no RTL of " + std::to_string(entries) +
                               " entries and " + std::to_string(id_bits) +

@@ -26,11 +26,11 @@ class buffer_allocator_unit {
   virtual std::uint64_t cycles() const = 0;
 };
 
-// The RTL is there with 65536 entries and 20 id bits, and with 16 and 6, for tests; anything else throws
+// The RTL is there with 65536 entries and 21 id bits, and with 16 and 6, for tests; anything else throws
 // std::invalid_argument.
 std::unique_ptr<buffer_allocator_unit> make_buffer_allocator_twin(std::uint32_t entries = 65536,
-                                                                  unsigned id_bits = 20);
+                                                                  unsigned id_bits = 21);
 std::unique_ptr<buffer_allocator_unit> make_buffer_allocator_rtl(std::uint32_t entries = 65536,
-                                                                 unsigned id_bits = 20);
+                                                                 unsigned id_bits = 21);
 
 }  // namespace understudy

@@ -132,7 +132,7 @@ TEST(buffer_allocator, another_generation_of_a_buffer_in_a_list_is_the_same_buff
   buffer_allocator a(8);
   a.put(0, buffer(5));
   pool_buffer later = buffer(5);
-  later.id.raw |= 3u << 20;
+  later.id.raw |= 3u << 21;
   EXPECT_EQ(a.put(0, later).status, alloc_status::double_free);
   a.take(0);
   EXPECT_EQ(a.put(0, later).status, alloc_status::ok);
@@ -255,7 +255,7 @@ TEST(buffer_allocator, no_number_of_wrong_bits_hands_a_buffer_out_twice) {
       case 3: {
         const taken_buffer t = a.take(g);
         if (t.status == alloc_status::ok) {
-          ASSERT_EQ(in_list.erase(t.buffer.id.raw & 0xfffff), 1u) << i;
+          ASSERT_EQ(in_list.erase(t.buffer.id.raw & 0x1fffff), 1u) << i;
           ++taken;
           a.settle(g);
         }

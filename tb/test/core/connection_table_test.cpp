@@ -45,6 +45,32 @@ TEST(ConnectionTable, AReleasedIndexComesBackWithAnotherGeneration) {
   EXPECT_EQ(t.id(i).generation(), first.generation() + 1);
 }
 
+TEST(ConnectionTable, TakesAsManyAsIndexesHaveNamesAndNotOneMore) {
+  constexpr std::uint32_t most = 1u << cid::index_bits;
+  connection_table t(most);
+  for (std::uint32_t n = 0; n < most; ++n) ASSERT_EQ(t.take(tuple(n)), n);
+  EXPECT_TRUE(t.full());
+  EXPECT_EQ(t.take(tuple(most)), connection_table::none);
+  EXPECT_EQ(t.find(tuple(most - 1)), most - 1);
+  EXPECT_EQ(t.find(t.id(most - 1)), most - 1);
+}
+
+// The last index's last generation would spell the id that names nothing.
+TEST(ConnectionTable, NoIdEverIsTheOneThatNamesNothing) {
+  constexpr std::uint32_t last = (1u << cid::index_bits) - 1;
+  connection_table t(last + 1);
+  ASSERT_EQ(t.take(tuple(1), cid{last, 0xffe}), last);
+  t.release(last);
+  ASSERT_EQ(t.take(tuple(1), cid{last, 0}), last);
+  t.release(last);
+  ASSERT_EQ(t.take(tuple(1), cid{last, 0xffe}), last);
+  t.release(last);
+  for (std::uint32_t n = 0; n < last; ++n) t.take(tuple(n));
+  ASSERT_EQ(t.take(tuple(last)), last);
+  EXPECT_EQ(t.id(last), (cid{last, 0}));
+  EXPECT_TRUE(t.id(last).valid());
+}
+
 TEST(ConnectionTable, AGivenIdIsInstalledOnce) {
   connection_table t(1000);
   EXPECT_EQ(t.take(tuple(1), cid{500, 9}), 500u);

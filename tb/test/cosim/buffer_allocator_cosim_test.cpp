@@ -74,7 +74,7 @@ TEST(buffer_allocator_cosim, each_status_of_each_command_agrees) {
   run(put(0, {iova{1}, buf_id{1}, 0xffffffff}), s::bad_length);
   run(put(0, {iova{1}, buf_id{64}, 1}), s::bad_id);
   run(put(0, {iova{1}, buf_id{}, 1}), s::bad_id);
-  run(put(0, {iova{~std::uint64_t{0}}, buf_id{0xfff00000 | 63}, 1u << 20}), s::ok);
+  run(put(0, {iova{~std::uint64_t{0}}, buf_id{0xffe00000 | 63}, 1u << 20}), s::ok);
   run(put(1, {iova{1}, buf_id{63}, 1}), s::double_free);
   run(take(16), s::bad_group);
   run(take(1), s::empty);
@@ -85,7 +85,7 @@ TEST(buffer_allocator_cosim, each_status_of_each_command_agrees) {
   run(take(1), s::ok);
   EXPECT_EQ(both.answer.from, 0);
   const pool_buffer taken = both.answer.buffer;
-  EXPECT_EQ(taken.id.raw, 0xfff0003f);
+  EXPECT_EQ(taken.id.raw, 0xffe0003f);
   run(take(1), s::over_quota);
   run(settle(16), s::bad_group);
   run(settle(0), s::bad_state);
@@ -254,23 +254,23 @@ TEST(buffer_allocator_cosim, random_commands_agree) {
 }
 
 TEST(buffer_allocator_cosim, the_size_that_the_adapter_uses_agrees) {
-  pair both(65536, 20);
+  pair both(65536, 21);
   rng random(seed, "test/buffer_allocator_cosim/large");
   std::map<alloc_status, int> seen;
-  random_commands(both, 15000, 0.02, 1u << 20, random, seen);
+  random_commands(both, 15000, 0.02, 1u << 21, random, seen);
   EXPECT_GT(both.twin->counters().corrected, 20u);
   EXPECT_GT(both.twin->counters().takes, 1000u);
 }
 
 TEST(buffer_allocator_cosim, a_full_memory_of_that_size_agrees) {
-  pair both(65536, 20);
+  pair both(65536, 21);
   for (std::uint32_t i = 0; i < 65536; ++i) {
-    const pool_buffer b = buffer(i * 16 + i % 16);
+    const pool_buffer b = buffer(i * 32 + i % 32);
     ASSERT_EQ(both.rtl->put(i % 16, b).status, alloc_status::ok);
     ASSERT_EQ(both.twin->put(i % 16, b).status, alloc_status::ok);
   }
-  both(put(0, buffer(0xfffff)), alloc_status::double_free);
-  both(put(0, buffer(0xffffe)), alloc_status::full);
+  both(put(0, buffer(0x1fffff)), alloc_status::double_free);
+  both(put(0, buffer(0x1ffffe)), alloc_status::full);
   for (std::uint32_t i = 0; i < 65536; ++i) {
     const taken_buffer r = both.rtl->take(i % 16), t = both.twin->take(i % 16);
     ASSERT_EQ(r.status, alloc_status::ok);
