@@ -166,6 +166,12 @@ void driver::close_listener(int number) {
   });
 }
 
+void driver::tune_listener(int number, const connection_tuning& t) {
+  listener& l = impl_->listeners[static_cast<std::size_t>(number)];
+  l.options.tuned = true;
+  l.options.tuning = t;
+}
+
 void driver::accepted(int number) {
   impl_->accepted(number);
 }
@@ -358,9 +364,24 @@ void driver::release(conn handle) {
   connection* c = d.table.find(handle);
   if (!c) return;
   c->owned = false;
+  c->user_number = -1;
   d.discard_unread(*c);
   if (c->phase != conn_phase::gone) return d.finish(*c);
   d.table.erase(*c);
+}
+
+void driver::set_user_number(conn handle, int number) {
+  if (connection* c = impl_->table.find(handle)) c->user_number = number;
+}
+
+int driver::user_number(conn handle) const {
+  const connection* c = impl_->table.find(handle);
+  return c ? c->user_number : -1;
+}
+
+connection_options driver::options(conn handle) const {
+  const connection* c = impl_->table.find(handle);
+  return c ? c->options : connection_options{};
 }
 
 endpoint driver::local(conn handle) const {

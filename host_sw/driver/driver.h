@@ -338,6 +338,8 @@ class driver : public any_driver {
   // `backlog` connections wait for accepted(); the adapter holds as many more back.
   int listen(const endpoint& local, unsigned backlog, const connection_options& o);
   void close_listener(int listener);
+  // For connections that it accepts from now on; it is open.
+  void tune_listener(int listener, const connection_tuning& t);
   // The application has taken one of those that on_accepted() told of.
   void accepted(int listener);
   // The host has nothing to do: connections that were gathered are announced now.
@@ -376,6 +378,10 @@ class driver : public any_driver {
   bool take_sent(conn c, sent_piece* out);
   // The user forgets it: unread bytes are dropped, and more of them reset the connection.
   void release(conn c);
+  // A number of the user's own, -1 until it sets one; -1 as well once the connection is released.
+  void set_user_number(conn c, int number);
+  int user_number(conn c) const;
+  connection_options options(conn c) const;  // sizes and policy as they came out; all defaults: no such one
   endpoint local(conn c) const;
   endpoint peer(conn c) const;
   cid id(conn c) const;  // invalid before the handshake is complete; stays after the end

@@ -29,7 +29,7 @@ class ring_queue {
 
  private:
   void grow() {
-    std::vector<T> bigger(store_.empty() ? 8 : store_.size() * 2);
+    std::vector<T> bigger(store_.empty() ? 1 : store_.size() * 2);
     for (std::size_t i = 0; i < size_; ++i) bigger[i] = std::move((*this)[i]);
     store_ = std::move(bigger);
     first_ = 0;

@@ -16,21 +16,26 @@ namespace {
 
 enum class kind : std::uint8_t { unused, fresh, listening, connecting, stream };
 
-struct entry {
-  kind k = kind::unused;
-  conn c = no_conn;
-  int listener = -1;
-  unsigned backlog = 0;
+// What a socket has until it is one end of a connection; of that the driver knows it.
+struct beginning {
   endpoint local;
   connection_options options;
-  ring_queue<int> accepted;  // listening: descriptors that wait for accept()
-  bool shown = false;        // the application knows the descriptor
-  bool shut = false;         // shutdown() was called
-  bool aborted = false;      // abort() was called
-  bool ended = false;        // nothing more will happen
-  bool eof_told = false;     // ev_eof was notified
-  int error = 0;             // pending
-  unsigned pending = 0;      // events not yet notified
+  int listener = -1;  // listening, as the next two
+  unsigned backlog = 0;
+  ring_queue<int> accepted;  // descriptors that wait for accept()
+};
+
+struct entry {
+  kind k = kind::unused;
+  bool shown = false;     // the application knows the descriptor
+  bool shut = false;      // shutdown() was called
+  bool aborted = false;   // abort() was called
+  bool ended = false;     // nothing more will happen
+  bool eof_told = false;  // ev_eof was notified
+  int error = 0;          // pending
+  unsigned pending = 0;   // events not yet notified
+  conn c = no_conn;
+  std::unique_ptr<beginning> first;  // fresh and listening
 };
 
 endpoint to_endpoint(const socket_address& a) {
@@ -63,7 +68,6 @@ struct sockets::impl final : driver_user {
   void* tell_context = nullptr;
   std::vector<entry> table;
   std::priority_queue<int, std::vector<int>, std::greater<>> free;  // lowest first, as POSIX wants
-  std::unordered_map<conn, int> by_conn;                            // looked up, never walked
   std::unordered_map<int, int> by_listener;
   std::vector<int> noted;  // descriptors with pending events, in order
   std::vector<int> delivering;
@@ -78,9 +82,7 @@ struct sockets::impl final : driver_user {
     return e.k == kind::unused ? nullptr : &e;
   }
   entry* find_conn(conn c, int* fd) {
-    const auto it = by_conn.find(c);
-    if (it == by_conn.end()) return nullptr;
-    *fd = it->second;
+    *fd = d.user_number(c);
     return find(*fd);
   }
   int take() {
@@ -92,17 +94,16 @@ struct sockets::impl final : driver_user {
       fd = free.top();
       free.pop();
     }
-    table[static_cast<std::size_t>(fd)].k = kind::fresh;
     return fd;
   }
   void drop(int fd) {
     entry& e = table[static_cast<std::size_t>(fd)];
-    if (e.c != no_conn) {
-      by_conn.erase(e.c);
-      d.release(e.c);
-    }
+    if (e.c != no_conn) d.release(e.c);
     e = entry{};
     free.push(fd);
+  }
+  connection_options options(const entry& e) const {
+    return e.c == no_conn ? e.first->options : d.options(e.c);
   }
   void call() { d.machine().spend(work::socket_call, 1); }
 
@@ -142,7 +143,7 @@ struct sockets::impl final : driver_user {
   }
 
   unsigned holds(const entry& e) const {
-    if (e.k == kind::listening) return e.accepted.empty() ? 0u : static_cast<unsigned>(ev_acceptable);
+    if (e.k == kind::listening) return e.first->accepted.empty() ? 0u : static_cast<unsigned>(ev_acceptable);
     if (e.k == kind::fresh) return 0;
     unsigned r = 0;
     if (d.readable(e.c) || d.at_end(e.c)) r |= ev_readable;
@@ -160,7 +161,8 @@ struct sockets::impl final : driver_user {
   void on_accepted(int listener, conn c) override {
     in_driver = true;
     const auto it = by_listener.find(listener);
-    if (it == by_listener.end() || find(it->second)->accepted.size() >= find(it->second)->backlog) {
+    beginning* of = it == by_listener.end() ? nullptr : find(it->second)->first.get();
+    if (!of || of->accepted.size() >= of->backlog) {
       overflow.push_back(c);
       return;
     }
@@ -168,9 +170,8 @@ struct sockets::impl final : driver_user {
     entry& e = table[static_cast<std::size_t>(fd)];
     e.k = kind::stream;
     e.c = c;
-    by_conn[c] = fd;
-    find(fd)->options = find(it->second)->options;
-    find(it->second)->accepted.push_back(fd);
+    d.set_user_number(c, fd);
+    of->accepted.push_back(fd);
     note(it->second, ev_acceptable);
   }
   void on_connected(conn c) override {
@@ -238,7 +239,10 @@ void sockets::set_notifier(notifier n, void* context) {
 int sockets::socket() {
   impl_->call();
   const int fd = impl_->take();
-  impl_->table[static_cast<std::size_t>(fd)].shown = true;
+  entry& e = impl_->table[static_cast<std::size_t>(fd)];
+  e.k = kind::fresh;
+  e.shown = true;
+  e.first = std::make_unique<beginning>();
   return fd;
 }
 
@@ -247,7 +251,7 @@ int sockets::bind(int fd, const socket_address& local) {
   entry* e = impl_->find(fd);
   if (!e) return -EBADF;
   if (e->k != kind::fresh) return -EINVAL;
-  e->local = to_endpoint(local);
+  e->first->local = to_endpoint(local);
   return 0;
 }
 
@@ -256,19 +260,20 @@ int sockets::listen(int fd, unsigned backlog) {
   entry* e = impl_->find(fd);
   if (!e) return -EBADF;
   if (e->k != kind::fresh) return -EINVAL;
-  e->backlog = std::max(backlog, 1u);
+  beginning& b = *e->first;
+  b.backlog = std::max(backlog, 1u);
   int r = -EADDRINUSE;
-  if (e->local.port) {
-    r = impl_->d.listen(e->local, e->backlog, e->options);
+  if (b.local.port) {
+    r = impl_->d.listen(b.local, b.backlog, b.options);
   } else {
     for (std::uint32_t port = first_ephemeral; port <= 0xffff && r == -EADDRINUSE; ++port) {
-      e->local.port = static_cast<std::uint16_t>(port);
-      r = impl_->d.listen(e->local, e->backlog, e->options);
+      b.local.port = static_cast<std::uint16_t>(port);
+      r = impl_->d.listen(b.local, b.backlog, b.options);
     }
   }
   if (r < 0) return r;
   e->k = kind::listening;
-  e->listener = r;
+  b.listener = r;
   impl_->by_listener[r] = fd;
   return 0;
 }
@@ -278,10 +283,11 @@ int sockets::accept(int fd, socket_address* peer) {
   entry* e = impl_->find(fd);
   if (!e) return -EBADF;
   if (e->k != kind::listening) return -EINVAL;
-  if (e->accepted.empty()) return -EAGAIN;
-  const int got = e->accepted.front();
-  e->accepted.pop_front();
-  impl_->d.accepted(e->listener);
+  beginning& b = *e->first;
+  if (b.accepted.empty()) return -EAGAIN;
+  const int got = b.accepted.front();
+  b.accepted.pop_front();
+  impl_->d.accepted(b.listener);
   entry& a = impl_->table[static_cast<std::size_t>(got)];
   a.shown = true;
   if (peer) peer_address(got, peer);
@@ -301,10 +307,11 @@ int sockets::connect(int fd, const socket_address& peer) {
   if (!e) return -EBADF;
   if (e->k == kind::connecting) return -EALREADY;
   if (e->k != kind::fresh) return -EISCONN;
-  const int r = impl_->d.connect(e->local, to_endpoint(peer), e->options, &e->c);
+  const int r = impl_->d.connect(e->first->local, to_endpoint(peer), e->first->options, &e->c);
   if (r < 0) return r;
   e->k = kind::connecting;
-  impl_->by_conn[e->c] = fd;
+  e->first.reset();
+  impl_->d.set_user_number(e->c, fd);
   return -EINPROGRESS;
 }
 
@@ -405,11 +412,12 @@ int sockets::close(int fd) {
   entry* e = impl_->find(fd);
   if (!e) return -EBADF;
   if (e->k == kind::listening) {
-    impl_->d.close_listener(e->listener);
-    impl_->by_listener.erase(e->listener);
-    for (std::size_t i = 0; i < e->accepted.size(); ++i) {
-      impl_->d.abort(impl_->table[static_cast<std::size_t>(e->accepted[i])].c);
-      impl_->drop(e->accepted[i]);
+    const beginning& b = *e->first;
+    impl_->d.close_listener(b.listener);
+    impl_->by_listener.erase(b.listener);
+    for (std::size_t i = 0; i < b.accepted.size(); ++i) {
+      impl_->d.abort(impl_->table[static_cast<std::size_t>(b.accepted[i])].c);
+      impl_->drop(b.accepted[i]);
     }
   } else if (e->c != no_conn && !e->ended && impl_->d.readable(e->c)) {
     impl_->d.abort(e->c);
@@ -431,7 +439,8 @@ int sockets::setsockopt(int fd, socket_option o, int value) {
   impl_->call();
   entry* e = impl_->find(fd);
   if (!e) return -EBADF;
-  connection_tuning& tuning = e->options.tuning;
+  connection_options options = impl_->options(*e);
+  connection_tuning& tuning = options.tuning;
   switch (o) {
     case socket_option::no_delay:
     case socket_option::keepalive:
@@ -442,108 +451,116 @@ int sockets::setsockopt(int fd, socket_option o, int value) {
         if (value < 1 || value > 65535) return -EINVAL;
         tuning.keepalive_idle_s = static_cast<std::uint16_t>(value);
       }
-      e->options.tuned = true;
-      return e->c == no_conn ? 0 : impl_->d.tune(e->c, tuning);
+      if (e->c != no_conn) return impl_->d.tune(e->c, tuning);
+      if (e->k == kind::listening) impl_->d.tune_listener(e->first->listener, tuning);
+      options.tuned = true;
+      break;
     default:
       if (e->k != kind::fresh) return -EINVAL;
   }
   switch (o) {
     case socket_option::failover:
-      e->options.failover = value != 0;
-      return 0;
+      options.failover = value != 0;
+      break;
     case socket_option::urgent:
-      e->options.urgent = value != 0;
-      return 0;
+      options.urgent = value != 0;
+      break;
     case socket_option::speaks_first:
-      e->options.speaks_first = value != 0;
-      return 0;
+      options.speaks_first = value != 0;
+      break;
     case socket_option::direct_receive:
-      e->options.direct_receive = value != 0;
-      return 0;
+      options.direct_receive = value != 0;
+      break;
     case socket_option::expedite:
-      e->options.expedite = value != 0;
-      return 0;
+      options.expedite = value != 0;
+      break;
     case socket_option::process:
-      e->options.process = static_cast<std::uint32_t>(value);
-      return 0;
+      options.process = static_cast<std::uint32_t>(value);
+      break;
     case socket_option::connection_set:
       if (value < 0 || value > 65535) return -EINVAL;
-      e->options.set = static_cast<std::uint16_t>(value);
-      return 0;
+      options.set = static_cast<std::uint16_t>(value);
+      break;
     case socket_option::priority:
     case socket_option::size_class:
       if (value < 0 || value > 15) return -EINVAL;
-      (o == socket_option::priority ? e->options.priority : e->options.size_class) =
+      (o == socket_option::priority ? options.priority : options.size_class) =
           static_cast<std::uint8_t>(value);
-      return 0;
+      break;
     case socket_option::commit:
       if (value < US_COMMIT_BEFORE_SYNACK || value > US_COMMIT_LAZY) return -EINVAL;
-      e->options.commit = static_cast<us_commit_policy>(value);
-      return 0;
+      options.commit = static_cast<us_commit_policy>(value);
+      break;
     case socket_option::receive_buffer:
     case socket_option::send_buffer:
       if (value <= 0) return -EINVAL;
-      (o == socket_option::receive_buffer ? e->options.receive_buffer : e->options.send_buffer) =
+      (o == socket_option::receive_buffer ? options.receive_buffer : options.send_buffer) =
           static_cast<std::uint32_t>(value);
-      return 0;
-    default:
       break;
+    case socket_option::no_delay:
+    case socket_option::keepalive:
+    case socket_option::keepalive_idle:
+      break;
+    case socket_option::error:
+      return -EINVAL;
   }
-  return -EINVAL;
+  e->first->options = options;
+  return 0;
 }
 
 int sockets::getsockopt(int fd, socket_option o, int* value) {
   impl_->call();
   entry* e = impl_->find(fd);
   if (!e) return -EBADF;
+  const connection_options options = impl_->options(*e);
   const auto size = [](std::uint32_t own, std::uint32_t common) {
     return static_cast<int>(own ? own : common);
   };
   switch (o) {
     case socket_option::failover:
-      *value = e->options.failover;
+      *value = options.failover;
       break;
     case socket_option::receive_buffer:
-      *value = size(e->options.receive_buffer, impl_->d.config().receive_buffer);
+      *value = size(options.receive_buffer, impl_->d.config().receive_buffer);
       break;
     case socket_option::send_buffer:
-      *value = size(e->options.send_buffer, impl_->d.config().send_buffer);
+      *value = size(options.send_buffer, impl_->d.config().send_buffer);
       break;
     case socket_option::no_delay:
-      *value = !e->options.tuning.nagle;
+      *value = !options.tuning.nagle;
       break;
     case socket_option::keepalive:
-      *value = e->options.tuning.keepalive;
+      *value = options.tuning.keepalive;
       break;
     case socket_option::keepalive_idle:
-      *value = e->options.tuning.keepalive_idle_s;
+      *value = options.tuning.keepalive_idle_s;
       break;
     case socket_option::urgent:
-      *value = e->options.urgent;
+      *value = options.urgent;
       break;
     case socket_option::speaks_first:
-      *value = e->options.speaks_first;
+      *value = options.speaks_first;
       break;
     case socket_option::commit:
-      *value = e->options.commit.value_or(impl_->d.config().commit);
+      *value = options.commit.value_or(impl_->d.config().commit);
       break;
     case socket_option::direct_receive:
-      *value = e->options.direct_receive;
+      *value = options.direct_receive;
       break;
     case socket_option::expedite:
-      *value = e->options.expedite;
+      *value = options.expedite;
       break;
     case socket_option::process:
-      *value = static_cast<int>(e->options.process);
+      *value = static_cast<int>(options.process);
       break;
     case socket_option::connection_set:
-      *value = e->options.set;
+      *value = options.set;
       break;
     case socket_option::priority:
-      *value = e->options.priority;
+      *value = options.priority;
       break;
     case socket_option::size_class:
-      *value = e->options.size_class;
+      *value = options.size_class;
       break;
     case socket_option::error:
       *value = std::exchange(e->error, 0);
@@ -568,7 +585,7 @@ int sockets::peer_address(int fd, socket_address* out) const {
 int sockets::local_address(int fd, socket_address* out) const {
   const entry* e = impl_->find(fd);
   if (!e) return -EBADF;
-  *out = to_address(e->c == no_conn ? e->local : impl_->d.local(e->c));
+  *out = to_address(e->c == no_conn ? e->first->local : impl_->d.local(e->c));
   return 0;
 }
 

@@ -355,6 +355,23 @@ TEST(sockets, tell_their_connection_what_it_is_asked_for) {
   EXPECT_EQ(v, 0);
 }
 
+TEST(sockets, hand_the_options_of_a_listener_to_those_it_accepts_from_then_on) {
+  socket_rig g;
+  g.start();
+  const int l = g.listening();
+  const int before = g.accepted(l, 5, 1000);
+  EXPECT_EQ(g.s.setsockopt(l, socket_option::no_delay, 0), 0);
+  const int after = g.accepted(l, 6, 1001);
+  int v = 0;
+  EXPECT_EQ(g.s.getsockopt(before, socket_option::no_delay, &v), 0);
+  EXPECT_EQ(v, 1);
+  EXPECT_EQ(g.s.getsockopt(after, socket_option::no_delay, &v), 0);
+  EXPECT_EQ(v, 0);
+  const auto seen = g.m.a[0].seen_of(US_OP_SET_OPTIONS);
+  ASSERT_EQ(seen.size(), 1u) << "the adapter is told of the second";
+  EXPECT_EQ(seen[0].u.set_options.options, US_OPT_NAGLE);
+}
+
 TEST(sockets, keep_their_options) {
   socket_rig g;
   g.start();
