@@ -404,8 +404,10 @@ int understudy_host6(understudy_platform* u, understudy_station* out) {
 
 int understudy_peer(understudy_platform* u, understudy_station* out) {
   return with(u, [out](tb::embedded_platform& m) {
-    if (!m.parts().lwip) throw failure{ENOENT, "there is no peer: see embed.peer"};
-    return station(tb::lwip_mac, m.outside().peer, m.outside().host.front().prefix, out);
+    const tb::platform& p = m.parts();
+    if (!p.lwip && !p.responder) throw failure{ENOENT, "there is no peer: see embed.peer"};
+    return station(p.lwip ? tb::lwip_mac : tb::responder_mac, m.outside().peer,
+                   m.outside().host.front().prefix, out);
   });
 }
 

@@ -28,9 +28,9 @@ outside_world world_of(const scenario& s, eth_socket& ethernet) {
   return w;
 }
 
-// The peer beside the program is lwIP, whoever the scenario's workload would meet.
-scenario with_lwip(scenario s) {
-  s.peer = "lwip";
+// The peer beside the program is embed.peer, whoever the scenario's workload would meet.
+scenario with_own_peer(scenario s) {
+  s.peer = s.embed.peer == "responder" ? "responder" : "lwip";
   return s;
 }
 
@@ -44,12 +44,12 @@ void check_embedded(const scenario& s) {
 }
 
 embedded_platform::embedded_platform(scenario s)
-    : s_(with_lwip(std::move(s))),
+    : s_(with_own_peer(std::move(s))),
       failovers_(log_, [this] { return driver_->connections(); }),
       port_("outside", [](const frame_ref&) {}),
       outside_(world_of(s_, port_.ethernet())),
       platform_(
-          s_, log_, usual_connections, false, s_.embed.peer == "lwip", false, &failovers_,
+          s_, log_, usual_connections, false, s_.embed.peer != "none", false, &failovers_,
           [this](host::hal& machine, const host::driver_config& config) {
             auto d = std::make_unique<host::driver>(machine, config);
             driver_ = d.get();

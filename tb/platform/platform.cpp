@@ -9,7 +9,6 @@ namespace understudy::tb {
 
 namespace {
 constexpr mac_address twin_mac{0x02, 0, 0, 0, 0, 0x03};
-constexpr mac_address responder_mac{0x02, 0, 0, 0, 0, 0x04};
 }  // namespace
 
 platform::platform(const scenario& s, event_log& l, std::uint32_t connections, bool ipv6, bool with_peer,
@@ -67,7 +66,7 @@ platform::platform(const scenario& s, event_log& l, std::uint32_t connections, b
     } else {
       responder_config c;
       c.mac = responder_mac;
-      c.ip = responder_ip;
+      c.ip = outside ? outside->peer : responder_ip;
       c.mss = static_cast<std::uint16_t>(s.adapter.tcp.mtu - 40);
       responder = std::make_unique<responder_peer>("responder", c, s.seed);
       responder->eth().bind(peer_link->b);

@@ -55,6 +55,7 @@ inline bool twin_is_apart(const scenario& s) {
 
 inline constexpr mac_address host_mac{0x02, 0, 0, 0, 0, 0x01};
 inline constexpr mac_address lwip_mac{0x02, 0, 0, 0, 0, 0x02};
+inline constexpr mac_address responder_mac{0x02, 0, 0, 0, 0, 0x04};
 
 // An adapter in its slot: the bus above it and the cable behind it.
 struct slot {

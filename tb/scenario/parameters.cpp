@@ -452,9 +452,10 @@ constexpr parameter table[] = {
      "Its IPv6 address and prefix length; empty: it has none."},
     {"live.vlan", integer, AT(live.vlan), "0", "4094", "",
      "VLAN of both addresses: frames that cross to the outside carry its tag; 0: untagged."},
-    {"embed.peer", word, AT(embed.peer), "", "", "none|lwip",
-     "Embedded: who else is on the wire. lwip: a station at the next address after the host's, with echo on "
-     "port 7 and discard on port 9."},
+    {"embed.peer", word, AT(embed.peer), "", "", "none|lwip|responder",
+     "Embedded: who else is on the wire, at the next address after the host's. lwip: a station with echo on "
+     "port 7 and discard on port 9. responder: one that takes every connection and echoes by arithmetic on "
+     "each segment, for very many of them; IPv4 only."},
     {"app.root", text, AT(app.root), "", "", "",
      "Folder of the HTTP server in `understudy live`: GET reads what is below it, PUT writes there; empty: "
      "no "

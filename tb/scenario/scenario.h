@@ -212,7 +212,7 @@ struct live_parameters {
 };
 
 struct embed_parameters {
-  std::string peer = "none";  // "none", "lwip"
+  std::string peer = "none";  // "none", "lwip", "responder"
 };
 
 struct app_parameters {

@@ -40,6 +40,7 @@ extern "C" {
 /* The UNDERSTUDY_EMBED_ABI that the library was built with. */
 UNDERSTUDY_API int understudy_embed_abi(void);
 
+/* NOLINTBEGIN(modernize-use-using): this is C, too. */
 typedef struct understudy_platform understudy_platform;
 
 /* Of the call that failed last; 0 and "" before the first failure. The text stays until the next failure. */
@@ -52,10 +53,10 @@ UNDERSTUDY_API const char* understudy_message(void);
  * "KEY=VALUE" applied in order, as --set does. Of a scenario everything counts that describes adapters, bus,
  * host, switch and wire, monitors, and live.address and live.address6 (10.77.0.2/24 and fd77::2/64 unless it
  * says otherwise), the host's addresses; workload.* and app.* do not, and [[fault]] is refused. embed.peer
- * says who else is on the wire: "none" (default) or "lwip". Returns when the driver has started and the first
- * adapter serves: the clock stands some 100 us after zero, and what the adapter has said so far (its
- * gratuitous ARP) waits to be taken. EINVAL: the file or an override is wrong (the message names file, line
- * and key). EBUSY: this process has, or had, a platform. */
+ * says who else is on the wire: "none" (default), "lwip" or "responder". Returns when the driver has started
+ * and the first adapter serves: the clock stands some 100 us after zero, and what the adapter has said so far
+ * (its gratuitous ARP) waits to be taken. EINVAL: the file or an override is wrong (the message names file,
+ * line and key). EBUSY: this process has, or had, a platform. */
 UNDERSTUDY_API understudy_platform* understudy_create(const char* scenario, const char* const* overrides,
                                                       size_t count);
 
@@ -194,7 +195,8 @@ typedef struct understudy_station {
 UNDERSTUDY_API int understudy_host(understudy_platform* u, understudy_station* out);
 /* The same by its IPv6 address. ENOENT: live.address6 is empty. */
 UNDERSTUDY_API int understudy_host6(understudy_platform* u, understudy_station* out);
-/* The station of embed.peer: lwIP with an echo service on port 7 and discard on 9. ENOENT: there is none. */
+/* The station of embed.peer: lwIP with an echo service on port 7 and discard on 9, or a responder, which
+ * takes every connection and sends back what comes. ENOENT: there is none. */
 UNDERSTUDY_API int understudy_peer(understudy_platform* u, understudy_station* out);
 
 /* The adapter that serves: 0, 1, ...; EAGAIN: a substitute is taking over; ENODEV: none is left. */
@@ -213,6 +215,7 @@ UNDERSTUDY_API const char* understudy_violation(understudy_platform* u);
 /* Hash over everything that has happened: equal runs have equal ones. 0 on failure. */
 UNDERSTUDY_API uint64_t understudy_hash(understudy_platform* u);
 
+/* NOLINTEND(modernize-use-using) */
 #ifdef __cplusplus
 }
 #endif
