@@ -136,7 +136,8 @@ class shadow_table {
     const shadow_table* table;
     const tuple_key& key(std::uint32_t slot) const { return table->slots_[slot].key; }
     static const tuple_key& key(const tuple_key& k) { return k; }
-    std::size_t operator()(const auto& x) const noexcept { return table->hash(key(x)); }
+    // Not noexcept, so that the set keeps hashes: comparing keys costs a cache line each.
+    std::size_t operator()(const auto& x) const { return table->hash(key(x)); }
     bool operator()(const auto& a, const auto& b) const { return key(a) == key(b); }
   };
   std::size_t hash(const tuple_key& k) const;
