@@ -1,6 +1,5 @@
 // The pins of rtl/dma_engine.sv as C++ values, at any width of the data.
 #pragma once
-#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -35,10 +34,13 @@ void drive_dma_completion(Top& top, std::uint32_t tag, bool ok, const std::uint8
   top.cpl_ok_i = ok;
   top.cpl_tag_i = static_cast<std::uint8_t>(tag);
   top.cpl_length_i = static_cast<std::uint16_t>(length);
-  std::array<std::uint8_t, width> beat;
-  beat.fill(0);
-  if (n) std::memcpy(beat.data(), bytes + at, n);
-  std::memcpy(&top.cpl_data_i, beat.data(), width);
+  auto* beat = reinterpret_cast<std::uint8_t*>(&top.cpl_data_i);
+  if (n == width) {
+    std::memcpy(beat, bytes + at, width);
+    return;
+  }
+  std::memset(beat, 0, width);
+  if (n) std::memcpy(beat, bytes + at, n);
 }
 
 // Every input idle, limits set. `Top`: a Verilated dma_engine.

@@ -123,7 +123,11 @@ class dma_rtl final : public dma_unit {
     top_.ram_rd_data_valid_i = fetching_[0].valid;
     if (fetching_[0].valid) {
       const part p = part_of(fetching_[0].address);
-      std::memcpy(reinterpret_cast<std::uint8_t*>(&top_.ram_rd_data_i) + p.first, p.bytes, p.end - p.first);
+      auto* beat = reinterpret_cast<std::uint8_t*>(&top_.ram_rd_data_i);
+      if (p.end - p.first == width)
+        std::memcpy(beat, p.bytes, width);
+      else
+        std::memcpy(beat + p.first, p.bytes, p.end - p.first);
     }
     if (record_) {
       dma_inputs<Top> now;
@@ -136,14 +140,17 @@ class dma_rtl final : public dma_unit {
     fetching_[1] = {top_.ram_rd_valid_o != 0, top_.ram_rd_address_o};
     if (top_.ram_wr_valid_o) {
       const part p = part_of(top_.ram_wr_address_o);
+      const auto* beat = reinterpret_cast<const std::uint8_t*>(&top_.ram_wr_data_o);
       std::uint64_t strobe = 0;
       std::memcpy(&strobe, &top_.ram_wr_strobe_o, sizeof(top_.ram_wr_strobe_o));
       const auto first = static_cast<std::uint32_t>(std::countr_zero(strobe));
       const auto count = static_cast<std::uint32_t>(std::countr_one(strobe >> first));
       if (first < p.first || first + count > p.end || (first + count < 64 && strobe >> (first + count)))
         throw std::logic_error("rtl/dma_engine.sv: a write beside its transfer");
-      std::memcpy(p.bytes + (first - p.first),
-                  reinterpret_cast<const std::uint8_t*>(&top_.ram_wr_data_o) + first, count);
+      if (count == width)
+        std::memcpy(p.bytes, beat, width);
+      else
+        std::memcpy(p.bytes + (first - p.first), beat + first, count);
     }
     if (top_.done_valid_o) {
       report_ = {transfer_[top_.done_id_o].cookie, static_cast<dma_status>(top_.done_status_o),

@@ -10,6 +10,8 @@
 #include <tlm>
 #include <vector>
 
+#include "model/sim/agenda_queue.h"
+
 namespace understudy {
 
 class protocol_checker : public sc_core::sc_module {
@@ -36,7 +38,7 @@ class protocol_checker : public sc_core::sc_module {
   struct transaction {
     payload* p;
     stage at;
-    sc_core::sc_time when;  // effective time of its last phase
+    picos when;  // effective time of its last phase
     tlm::tlm_command command;
     unsigned char* data;
     unsigned length;
@@ -45,7 +47,7 @@ class protocol_checker : public sc_core::sc_module {
   static void breach(const std::string& clause, const std::string& what) {
     SC_REPORT_ERROR(report_id, ("IEEE 1666 " + clause + ": " + what).c_str());
   }
-  static sc_core::sc_time effective(const sc_core::sc_time& t) { return sc_core::sc_time_stamp() + t; }
+  static picos effective(const sc_core::sc_time& t) { return now_ps() + t.value(); }
 
   std::vector<transaction>::iterator find(const payload& p) {
     return std::find_if(open_.begin(), open_.end(), [&](const transaction& x) { return x.p == &p; });
@@ -180,7 +182,7 @@ class protocol_checker : public sc_core::sc_module {
     if (sc_core::sc_get_current_process_handle().proc_kind() == sc_core::SC_METHOD_PROC_)
       breach("11.1.1.4 b", "b_transport from a method process");
     check_attributes(p);
-    const sc_core::sc_time before = effective(t);
+    const picos before = effective(t);
     initiator->b_transport(p, t);
     check_answered(p);
     if (effective(t) < before) breach("11.1.1", "b_transport has dropped annotated delay");
@@ -190,7 +192,7 @@ class protocol_checker : public sc_core::sc_module {
   std::vector<transaction> open_;
   payload* request_open_ = nullptr;
   payload* response_open_ = nullptr;
-  sc_core::sc_time request_free_, response_free_;
+  picos request_free_ = 0, response_free_ = 0;
   std::uint64_t calls_ = 0;
 };
 

@@ -15,8 +15,10 @@ namespace understudy {
 class agenda;
 
 // Simulated time now, as plain picoseconds (every platform keeps SystemC's default resolution of 1 ps).
+// As sc_time_stamp(), without a call into the library: the clock stays where it is for the life of a process.
 inline picos now_ps() {
-  return sc_core::sc_time_stamp().value();
+  static const sc_core::sc_time& clock = sc_core::sc_get_curr_simcontext()->time_stamp();
+  return clock.value();
 }
 inline sc_core::sc_time to_sc(picos t) {
   return sc_core::sc_time::from_value(t);

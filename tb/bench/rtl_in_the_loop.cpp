@@ -31,7 +31,7 @@ namespace {
 
 using top = Vdma_engine_32;
 using pins = dma_inputs<top>;
-constexpr int rounds = 5;
+constexpr int rounds = 21;
 
 // What a run took, and the cycles in it.
 struct cost {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <utility>
 
 namespace understudy::tb {
 
@@ -33,7 +34,8 @@ const memory_watch::lent_send* memory_watch::lent_to_send(std::uint64_t at, std:
 }
 
 void memory_watch::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
-  on_take_back(b);
+  const auto [posted, fresh] = posted_at_.try_emplace(b.raw, at.raw);
+  if (!fresh) writable_.erase(std::exchange(posted->second, at.raw));
   if (const auto* other = overlapping(writable_, at.raw, length)) {
     dma6_.violated(history_.count(), history_.now(),
                    fmt::format("buffer {:#x} of adapter {} at {:#x} overlaps buffer {:#x}", b.raw, adapter,
@@ -45,7 +47,6 @@ void memory_watch::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint
     dma6_.checked();
   }
   writable_[at.raw] = {length, b.raw};
-  posted_at_[b.raw] = at.raw;
 }
 
 void memory_watch::on_take_back(buf_id b) {
@@ -60,12 +61,12 @@ void memory_watch::on_record(const us_record& r) {
   const auto posted = posted_at_.find(r.u.data.buf_id);
   if (posted == posted_at_.end()) return;
   const auto it = writable_.find(posted->second);
-  range left = it->second;
-  if (r.u.data.len >= left.length) return;  // all of it: it is taken back
-  left.length -= r.u.data.len;
-  posted->second += r.u.data.len;
-  writable_.erase(it);
-  writable_[posted->second] = left;
+  if (r.u.data.len >= it->second.length) return;  // all of it: it is taken back
+  const auto after = std::next(it);
+  auto left = writable_.extract(it);
+  left.mapped().length -= r.u.data.len;
+  left.key() = posted->second += r.u.data.len;
+  writable_.insert(after, std::move(left));
 }
 
 // Ranges of the driver's own memory are judged by I-TX-1; a substitute is given again what was posted before.

@@ -67,10 +67,10 @@ class memory_watch {
   const host::any_driver& driver_;
   const event_history& history_;
   picos deadline_;
-  ranges writable_;                                   // an adapter may write them, by address
-  std::map<std::uint32_t, std::uint64_t> posted_at_;  // buf_id -> address
-  std::map<std::uint64_t, std::uint64_t> app_;        // memory of applications: address -> length
-  std::map<std::uint32_t, fifo<lent_send>> sends_;    // cid -> ranges sent from such memory
+  ranges writable_;                                             // an adapter may write them, by address
+  std::unordered_map<std::uint32_t, std::uint64_t> posted_at_;  // buf_id -> address; never walked
+  std::map<std::uint64_t, std::uint64_t> app_;                  // memory of applications: address -> length
+  std::map<std::uint32_t, fifo<lent_send>> sends_;              // cid -> ranges sent from such memory
   std::vector<pending> adapters_;
   monitor dma6_{"I-DMA-6", history_}, dma7_{"I-DMA-7", history_}, lv7_{"I-LV-7", history_};
 };

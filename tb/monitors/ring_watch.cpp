@@ -203,9 +203,12 @@ void ring_watch::record_written(adapter_state& a, const event& e, std::uint64_t 
 }
 
 void ring_watch::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
-  on_take_back(b);
+  const auto [it, fresh] = buffer_at_.try_emplace(b.raw, at.raw);
+  if (!fresh && it->second != at.raw) {
+    writable_.erase(it->second);
+    it->second = at.raw;
+  }
   writable_[at.raw] = {length, static_cast<int>(adapter), b.raw};
-  buffer_at_[b.raw] = at.raw;
 }
 
 void ring_watch::on_take_back(buf_id b) {
@@ -223,7 +226,7 @@ int ring_watch::owner_of(buf_id b) const {
 void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length) {
   // A substitute is given again what was posted before: the new range takes the place of the old ones.
   const seq32 begin = seq_end - length;
-  fifo<sent>& ranges = sent_[c.raw];
+  fifo<sent>& ranges = sent_.try_emplace(c.raw, 8).first->second;
   while (!ranges.empty() && ranges.back().end.after(begin)) {
     const sent last = ranges.pop_back();
     readable_.erase(last.at);
@@ -246,13 +249,16 @@ void ring_watch::on_send_freed(cid c, seq32 below) {
     sent& first = it->second.front();
     const seq32 begin = first.end - first.length;
     if (below.after(begin)) {
-      readable_.erase(first.at);
+      const auto at = readable_.find(first.at);
+      const auto after = std::next(at);
+      auto shorter = readable_.extract(at);
       first.at += below.minus(begin);
       first.length -= below.minus(begin);
-      readable_[first.at] = first.length;
+      shorter.key() = first.at;
+      shorter.mapped() = first.length;
+      readable_.insert(after, std::move(shorter));
     }
   }
-  if (it->second.empty()) sent_.erase(it);
 }
 
 void ring_watch::on_connection_end(cid c) {

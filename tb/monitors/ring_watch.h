@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "host_sw/driver/driver.h"
@@ -96,15 +97,15 @@ class ring_watch {
   const event_history& history_;
   record_visible record_visible_;
   std::vector<adapter_state> adapters_;
-  std::map<std::uint64_t, range> writable_;           // by address
-  std::map<std::uint32_t, std::uint64_t> buffer_at_;  // buf_id -> address
-  std::map<std::uint64_t, std::uint64_t> readable_;   // posted send ranges: address -> length
+  std::map<std::uint64_t, range> writable_;                     // by address
+  std::unordered_map<std::uint32_t, std::uint64_t> buffer_at_;  // buf_id -> address; never walked
+  std::map<std::uint64_t, std::uint64_t> readable_;             // posted send ranges: address -> length
   struct sent {
     seq32 end;
     std::uint64_t at;
     std::uint32_t length;
   };
-  std::map<std::uint32_t, fifo<sent>> sent_;  // cid -> ranges in order
+  std::unordered_map<std::uint32_t, fifo<sent>> sent_;  // cid -> ranges in order; never walked
   monitor dma1_{"I-DMA-1", history_}, dma2_{"I-DMA-2", history_}, dma4_{"I-DMA-4", history_},
       q1_{"I-Q-1", history_}, q2_{"I-Q-2", history_}, q3_{"I-Q-3", history_}, q4_{"I-Q-4", history_},
       q5_{"I-Q-5", history_}, lv2_{"I-LV-2", history_};

@@ -4,27 +4,25 @@
 
 namespace understudy::tb {
 
-ack_latency::ack_latency(event_log& log, unsigned adapters) : adapters_(adapters) {
+ack_latency::ack_latency(event_log& log, unsigned adapters) : waiting_(adapters) {
   log.subscribe(this);
 }
 
 void ack_latency::on_event(const event& e) {
   const bool in = e.kind == event_kind::frame_in;
-  if ((!in && e.kind != event_kind::frame_out) || e.unit >= adapters_) return;
+  if ((!in && e.kind != event_kind::frame_out) || e.unit >= waiting_.size()) return;
   const auto s = read_segment(e.data, e.length);
   if (!s) return;
   if (in) {
-    if (s->payload_length) waiting_[{e.unit, from_peer(*s)}].push_back({s->end(), e.at});
+    if (s->payload_length)
+      waiting_[e.unit].try_emplace(from_peer(*s), 4).first->second.push_back({s->end(), e.at});
     return;
   }
   if (!s->has_ack) return;
-  const auto it = waiting_.find({e.unit, to_peer(*s)});
-  if (it == waiting_.end()) return;
-  std::deque<arrival>& w = it->second;
-  while (!w.empty() && w.front().end.before_eq(s->ack)) {
-    samples_.push_back(e.at - w.front().at);
-    w.pop_front();
-  }
+  const auto it = waiting_[e.unit].find(to_peer(*s));
+  if (it == waiting_[e.unit].end()) return;
+  fifo<arrival>& w = it->second;
+  while (!w.empty() && w.front().end.before_eq(s->ack)) samples_.push_back(e.at - w.pop_front().at);
 }
 
 ack_latency_times ack_latency::times() const {

@@ -1,12 +1,12 @@
 // How long peers' data wait for their ACK at the adapter: what the commit rule costs.
 #pragma once
 #include <cstdint>
-#include <deque>
-#include <map>
+#include <unordered_map>
 #include <vector>
 
 #include "model/abi/seq32.h"
 #include "model/core/event_log.h"
+#include "model/core/fifo.h"
 #include "tb/monitors/wire_segment.h"
 #include "tb/report/result.h"
 
@@ -26,8 +26,8 @@ class ack_latency : public event_observer {
     seq32 end;
     picos at;
   };
-  unsigned adapters_;
-  std::map<std::pair<std::uint16_t, wire_connection>, std::deque<arrival>> waiting_;  // by adapter
+  using by_connection = std::unordered_map<wire_connection, fifo<arrival>, wire_connection_hash>;
+  std::vector<by_connection> waiting_;  // by adapter; never walked
   mutable std::vector<picos> samples_;
 };
 

@@ -16,9 +16,11 @@ void delivery_latency::on_event(const event& e) {
   if (e.kind == event_kind::engine_step) {
     const seq32 seq{static_cast<std::uint32_t>(e.b)};
     if (e.b >> 32 == US_REC_DATA) {
-      waiting[static_cast<std::uint32_t>(e.a)].push_back({seq, e.at, e.at});
+      waiting.try_emplace(static_cast<std::uint32_t>(e.a), 4).first->second.push_back({seq, e.at, e.at});
     } else if (e.b >> 32 == handed_over_step) {
-      fifo<accepted>& w = waiting[static_cast<std::uint32_t>(e.a)];
+      const auto it = waiting.find(static_cast<std::uint32_t>(e.a));
+      if (it == waiting.end()) return;
+      fifo<accepted>& w = it->second;
       for (std::size_t i = 0; i < w.size() && w[i].seq.before(seq); ++i) w[i].handed_over = e.at;
     }
     return;

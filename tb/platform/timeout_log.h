@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "tb/monitors/wire_segment.h"
@@ -67,7 +68,7 @@ class timeout_log : public event_observer {
   std::map<ip_address, lost_question> lost_questions_;  // newest by peer
   timeout_counts counts_;
   std::string unexplained_;
-  std::map<wire_connection, conversation> conversations_;
+  std::unordered_map<wire_connection, conversation, wire_connection_hash> conversations_;  // never walked
 };
 
 }  // namespace understudy::tb
