@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "model/core/checksum.h"
+#include "model/core/icmp_error.h"
 #include "model/core/ipv6.h"
 #include "model/core/vlan.h"
 #include "model/core/wire_bytes.h"
@@ -139,7 +140,10 @@ void parse_ipv4(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
   if (total - header < 8) return is(frame_class::bad_length);
   if (verify && checksum_finish(checksum_add({ip + header, total - header})))
     return is(frame_class::bad_checksum);
-  if (ip[header] != icmp_echo || ip[header + 1] != 0) return;
+  const std::uint8_t type = ip[header], code = ip[header + 1];
+  if (type == icmp_unreachable && code == icmp_fragmentation_needed)
+    return parse_too_big4(ip, ip + header, total - header, r);
+  if (type != icmp_echo || code != 0) return;
   r.sender_ip = ip_address::v4(get32(ip + 12));
   r.target_ip = ip_address::v4(get32(ip + 16));
   is(frame_class::icmp_echo_request);
