@@ -90,7 +90,7 @@ class live_router : public live_network {
 const std::string four = "http://10.77.0.2:8080/big", six = "http://[fd77::2]:8080/big";
 
 TEST_F(live_router, a_narrow_path_is_found_and_found_again_by_the_substitute) {
-  make_file("big", 6 << 20);
+  make_file("big", 12 << 20);
   for (const std::string& url : {four, six}) {
     SCOPED_TRACE(url);
     const std::string lacks = start_with_client(1400);
