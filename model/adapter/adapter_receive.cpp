@@ -127,6 +127,10 @@ void adapter::process(const received& r) {
     case frame_class::icmp_echo_request:
       send_frame(with_vlan_tag(make_echo_reply(without_vlan_tag(r.frame), to->mac, to->ip), p.vlan));
       break;
+    case frame_class::packet_too_big:  // from any router: its address says nothing
+      engine_->on_packet_too_big(now_ps(), p.tcp.tuple, p.tcp.seq, p.mtu);
+      after_engine();
+      break;
     default: {
       const auto addr_index = static_cast<std::uint8_t>(to - addresses_);
       arriving_dscp_ = p.dscp;
@@ -146,6 +150,7 @@ const adapter::local_address* adapter::addressee(const parsed_frame& p) const {
   bool may_be_to_all = false;
   switch (p.kind) {
     case frame_class::tcp:
+    case frame_class::packet_too_big:
       to = address_of(p.tcp.tuple.local);
       break;
     case frame_class::arp_request:

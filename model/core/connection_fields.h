@@ -20,6 +20,10 @@
   X(mss, std::uint16_t, hard, constant, exact,                                                               \
     "Largest payload we may send, options not deducted (RFC 6691).")                                         \
   X(generation, std::uint16_t, hard, constant, exact, "Upper bits of the connection id.")                    \
+  X(path_mss, std::uint16_t, soft, delegated, any,                                                           \
+    "Largest payload that the path takes, as mss counts it (RFC 1191, RFC 8201); 0: not known to be less.")  \
+  X(path_since_s, std::uint16_t, soft, delegated, any,                                                       \
+    "When path_mss was lowered last: seconds, modulo 2^16.")                                                 \
   X(iss, seq32, hard, constant, exact, "Our initial sequence number.")                                       \
   X(ts_offset, std::uint32_t, hard, constant, exact,                                                         \
     "Keyed hash of the tuple that TSval adds to the clock.")                                                 \
@@ -39,6 +43,7 @@
   X(cookie, bool, hard, constant, exact, "iss is a cookie: the peer's segments tell the connection.")        \
   X(unannounced, bool, soft, delegated, any,                                                                 \
     "Opened by the peer, established, and not announced to the host: counts towards the backlog.")           \
+  X(path_cuts, std::uint8_t, soft, delegated, any, "How often path_mss was lowered since it was 0.")         \
   X(last_ack_sent, seq32, soft, delegated, low, "ACK number of the newest segment sent.")                    \
   X(rcv_mss, std::uint16_t, soft, delegated, any,                                                            \
     "Largest payload seen: the unit of the ACK-every-second rule.")                                          \

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "model/core/checksum.h"
+#include "model/core/icmp_error.h"
 #include "model/core/packet.h"
 #include "model/core/wire_bytes.h"
 
@@ -162,6 +163,7 @@ void parse_icmpv6(const std::uint8_t* ip, const ipv6_payload& p, parsed_frame& r
     r.kind = frame_class::bad_checksum;
     return;
   }
+  if (m[0] == icmpv6_packet_too_big) return parse_too_big6(ip, m, p.length, r);  // whatever its code
   const ip_address source = address_at(ip + 8), destination = address_at(ip + 24);
   if (m[1] != 0) return;
   if (m[0] == echo_request) {

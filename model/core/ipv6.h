@@ -42,7 +42,8 @@ frame_ref make_echo_reply6(const frame_ref& request, const mac_address& source, 
 
 struct parsed_frame;
 // Fill in kind, addresses and station of an ICMPv6 message whose checksum is right; RFC 4861 7.1.1 and 7.1.2
-// say which ones are valid. What is not for an end station stays `other`.
+// say which ones are valid, icmp_error.h what becomes of errors. What is not for an end station stays
+// `other`.
 void parse_icmpv6(const std::uint8_t* ip, const ipv6_payload& p, parsed_frame& r);
 
 }  // namespace understudy

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "model/core/checksum.h"
+#include "model/core/icmp_error.h"
 #include "model/core/ipv6.h"
 #include "model/core/vlan.h"
 #include "model/core/wire_bytes.h"
@@ -139,10 +140,20 @@ void parse_ipv4(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
   if (total - header < 8) return is(frame_class::bad_length);
   if (verify && checksum_finish(checksum_add({ip + header, total - header})))
     return is(frame_class::bad_checksum);
-  if (ip[header] != icmp_echo || ip[header + 1] != 0) return;
+  const std::uint8_t type = ip[header], code = ip[header + 1];
+  if (type == icmp_unreachable && code == icmp_fragmentation_needed)
+    return parse_too_big4(ip, ip + header, total - header, r);
+  if (type != icmp_echo || code != 0) return;
   r.sender_ip = ip_address::v4(get32(ip + 12));
   r.target_ip = ip_address::v4(get32(ip + 16));
   is(frame_class::icmp_echo_request);
+}
+
+// An IPv4 address written as IPv6 (RFC 4291 2.5.5.2): inside it stands for IPv4, on the wire for nobody.
+bool is_mapped(const std::uint8_t* address) {
+  ip_address a;
+  std::copy_n(address, 16, a.bytes.begin());
+  return a.is_v4();
 }
 
 void parse_ipv6(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_frame& r) {
@@ -151,7 +162,7 @@ void parse_ipv6(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
   if (ip[0] >> 4 != 6) return is(frame_class::bad_header);
   const ipv6_payload p = find_ipv6_payload(ip, n);
   if (p.what == ipv6_payload::kind::bad_length) return is(frame_class::bad_length);
-  if (p.what != ipv6_payload::kind::found) return;
+  if (p.what != ipv6_payload::kind::found || is_mapped(ip + 8) || is_mapped(ip + 24)) return;
   if (p.protocol == protocol_icmpv6) return parse_icmpv6(ip, p, r);
   if (p.protocol != protocol_tcp) return;
   std::copy_n(ip + 8, 16, r.tcp.tuple.remote.bytes.begin());

@@ -1,5 +1,5 @@
 // Frames to fields and back: Ethernet II, IPv4 and IPv6, TCP with options, ARP, neighbour discovery, ICMP
-// echo.
+// echo; what ICMP errors quote is in icmp_error.h.
 #pragma once
 #include <cstdint>
 
@@ -63,6 +63,7 @@ enum class frame_class : std::uint8_t {
   neighbor_solicitation,
   neighbor_advertisement,
   icmp_echo_request,  // over IPv4 or IPv6
+  packet_too_big,     // ICMP or ICMPv6: a segment of ours did not fit the path
   other,              // well-formed as far as looked at, not for us to handle: EtherType, protocol, fragment
   bad_length,         // a length field contradicts the frame
   bad_header,         // version, IHL, data offset, option length
@@ -74,7 +75,8 @@ struct parsed_frame {
   mac_address source_mac{};
   mac_address destination_mac{};
   std::uint16_t vlan = 0;  // of its IEEE 802.1Q tag; 0: untagged, or tagged with a priority alone
-  segment tcp;             // kind tcp
+  segment tcp;             // kind tcp; packet_too_big: tuple and seq alone, of the quoted segment
+  std::uint32_t mtu = 0;   // kind packet_too_big: of the next hop
   std::uint8_t dscp = 0;   // kind tcp: differentiated services (RFC 2474)
   ip_address sender_ip;    // arp_*, icmp: source; neighbor_advertisement: the address that is advertised
   ip_address target_ip;    // arp_*, icmp: destination; neighbor_solicitation: the address that is asked for

@@ -34,9 +34,13 @@ struct tcp_connection {
   bool has_ts() const {
     return conn & US_CONN_TS;
   }
-  // Largest payload of a segment: the MSS less the options that every segment carries (RFC 6691).
+  // What the peer and the path take, options not deducted.
+  std::uint32_t largest_segment() const {
+    return path_mss && path_mss < mss ? path_mss : mss;
+  }
+  // Largest payload of a segment: that, less the options that every segment carries (RFC 6691).
   std::uint32_t effective_mss() const {
-    return mss - (has_ts() ? 12u : 0u);
+    return largest_segment() - (has_ts() ? 12u : 0u);
   }
   // Number after everything posted, FIN counted.
   seq32 stream_end() const {

@@ -393,6 +393,7 @@ tcp_view tcp_engine::view(cid id) const {
   v.reassembly_bytes = c.ooo.bytes;
   if (c.board) v.sacked_bytes = impl_->boards[c.board].held.bytes_within(c.snd_una, c.snd_max);
   v.in_recovery = c.in_recovery;
+  v.largest_segment = c.largest_segment();
   return v;
 }
 

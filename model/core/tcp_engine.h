@@ -87,7 +87,7 @@ struct tcp_config {
   bool timestamps = true;    // offer and accept timestamps
   bool window_scaling = true;
   bool sack = true;               // offer and accept selective acknowledgment (RFC 2018)
-  std::uint16_t least_mss = 216;  // a peer's MSS below counts as this (CVE-2019-11479)
+  std::uint16_t least_mss = 216;  // a peer's MSS below counts as this (CVE-2019-11479), an IPv4 path's too
   bool nagle = false;      // RFC 9293 3.7.4, until set_options(); the offload's hosts post whole messages
   bool ecn = false;        // offer and accept ECN (RFC 3168)
   bool keepalive = false;  // RFC 9293 3.8.4, until set_options()
@@ -164,6 +164,7 @@ struct tcp_view {
   std::uint32_t reassembly_bytes = 0;
   std::uint32_t sacked_bytes = 0;  // held by the peer out of order, as far as known
   bool in_recovery = false;
+  std::uint32_t largest_segment = 0;  // payload that peer and path take, options not deducted
 };
 
 struct tcp_counters {
@@ -172,6 +173,8 @@ struct tcp_counters {
                 duplicate_bytes = 0, out_of_order = 0, refused_syns = 0, sack_recoveries = 0, keepalives = 0,
                 ecn_marks = 0, ecn_reductions = 0, cookies_sent = 0, cookies_taken = 0,
                 recycled_time_waits = 0;
+  std::uint64_t path_mtu_reduced = 0;        // times that a path was found narrower than thought
+  std::uint64_t packet_too_big_ignored = 0;  // messages that said so and were not believed, or were no news
   // Steps through lists and tables that the most laborious segment so far took: no peer decides them.
   std::uint64_t most_steps = 0;
 };
@@ -196,6 +199,13 @@ class tcp_engine {
   // A TCP segment whose frame passed every checksum, destined to one of our addresses (index `addr_index`).
   // True: it answers a cookie and has opened its connection; give it once more when the grants are in.
   bool on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index);
+
+  // An ICMP message, checksum verified and sent to our address, says that a segment of `t` with the number
+  // `seq` did not fit the next hop's `mtu` (RFC 1191 4, RFC 8201 4). Believed if `seq` is in flight (RFC 5927
+  // 4.1) and the MTU is one that IP has, 68 or 1280 at least, and below what is used now; then segments are
+  // no larger, and what is in flight goes out again in such. Never below tcp_config::least_mss + 40 over
+  // IPv4: a path that takes less is not served.
+  void on_packet_too_big(picos now, const four_tuple& t, seq32 seq, std::uint32_t mtu);
 
   // ---- from the host
   // False: a listener is there already / is not there. `backlog`: connections half-open or not announced().

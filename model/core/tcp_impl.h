@@ -1,6 +1,7 @@
 // Inside the TCP engine: what its parts share. tcp_engine.cpp holds the host's commands, tcp_input.cpp the
 // processing of segments, tcp_cookie.cpp SYN cookies, tcp_guard.cpp which of them are believed,
-// tcp_output.cpp sending and acknowledging, tcp_congestion.cpp loss and round trips, tcp_timers.cpp time.
+// tcp_output.cpp sending and acknowledging, tcp_congestion.cpp loss and round trips, tcp_path_mtu.cpp what
+// the path takes, tcp_timers.cpp time.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -145,7 +146,7 @@ struct tcp_engine::impl {
   void must_ack(index i);
   void decide_ack(picos now, index i);
   void send_syn(picos now, index i, bool again);
-  void output(picos now, index i);
+  void output(picos now, index i, std::uint32_t most = 0xffffffff);
   void transmit(picos now, index i, std::uint32_t length, bool fin);
   void kick(index i);
   void probe(index i);
@@ -172,6 +173,12 @@ struct tcp_engine::impl {
     c.sack_recovery = false;
     boards.give(c.board);
   }
+
+  // ---- path MTU
+  std::uint16_t claimed_mss(const conn& c, std::uint32_t mtu) const;
+  bool shorten_segments(picos now, index i, seq32 seq, std::uint32_t mtu);
+  void send_shorter(picos now, index i);
+  void forget_old_path(picos now, conn& c) const;
 
   // ---- congestion and round trips
   void new_ack(picos now, index i, std::uint32_t acked, std::uint32_t flight_before, const segment& s);

@@ -297,6 +297,7 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     else
       arm(now, i, timer_kind::retransmit, reneged ? reneging_delay(c) : retransmission_delay(c));
     new_ack(now, i, acked, flight_before, s);
+    forget_old_path(now, c);
     env.changed(id(c, i), tcp_env::change::acked, US_OK);
     if (c.fin_acked() && !fin_acked_input(now, i)) return false;
   } else if (s.ack == c.snd_una) {

@@ -158,8 +158,9 @@ std::uint32_t tcp_engine::impl::send_next(picos now, index i, std::uint32_t room
   return length + (fin ? 1u : 0u);
 }
 
-// Send what windows and rules allow; arm the persist timer if that is nothing.
-void tcp_engine::impl::output(picos now, index i) {
+// Send what windows and rules allow, `most` segments of it outside of SACK recovery; arm the persist timer if
+// that is nothing.
+void tcp_engine::impl::output(picos now, index i, std::uint32_t most) {
   conn& c = table.at(i);
   if (c.state < US_TCP_ESTABLISHED || c.state == US_TCP_FIN_WAIT_2 || c.state == US_TCP_TIME_WAIT) return;
   if (c.kicking || !may_ack(c)) return;
@@ -170,7 +171,7 @@ void tcp_engine::impl::output(picos now, index i) {
     const std::uint32_t gone =
         c.in_recovery || c.dup_acks > 2 || c.board ? 0 : c.dup_acks * c.effective_mss();
     const std::uint32_t window = c.cwnd + gone;
-    for (;;) {
+    for (; most; --most) {
       std::uint32_t in_flight = c.snd_nxt.minus(c.snd_una);
       if (c.board) in_flight -= boards[c.board].held.bytes_within(c.snd_una, c.snd_nxt);
       if (in_flight >= window || !send_next(now, i, window - in_flight)) break;
@@ -253,8 +254,8 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
     if (!(r.flags & tcp_ack)) c.ack_requested = false;
     if (!(r.flags & tcp_ack) && !news) return false;
     out.seq = empty_ack_seq(c, later(r.seq, c.snd_una));
-  } else if ((r.seq + r.length + (fin ? 1u : 0u)).before_eq(c.snd_una)) {
-    return false;
+  } else if ((r.seq + r.length + (fin ? 1u : 0u)).before_eq(c.snd_una) || r.length > c.effective_mss()) {
+    return false;  // acknowledged meanwhile; or too large for the path, as was found after it was asked for
   }
   const bool ack = c.state != US_TCP_SYN_SENT;
   if (ack && !may_ack(c)) return false;

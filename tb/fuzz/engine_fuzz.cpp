@@ -74,7 +74,7 @@ class session : public solo {
   }
 
   void step(script& s) {
-    switch (s.byte() % 10) {
+    switch (s.byte() % 11) {
       case 0: {  // the next bytes
         const std::uint32_t n = s.number(2) % 3000;
         piece(next_, n, s.byte() & 1 ? tcp_ack | tcp_psh : tcp_ack);
@@ -123,6 +123,12 @@ class session : public solo {
         e.engine->set_options(time.now, id(),
                               {.nagle = (s.byte() & 1) != 0, .keepalive = (s.byte() & 1) != 0});
         break;
+      case 10: {  // a router says that a segment was too big, or somebody who pretends to be one
+        const seq32 number = view().hard.snd_una + s.offset();
+        e.engine->on_packet_too_big(time.now, view().hard.tuple, number, s.number(2) % 1600);
+        e.wake();
+        break;
+      }
     }
   }
 

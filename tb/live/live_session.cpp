@@ -293,6 +293,8 @@ void live_session::count() {
     r.host_interface.dma_operations += p.device->dma.counters().operations;
     r.host_interface.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
     r.host_interface.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
+    r.path_mtu.reduced += p.device->engine().counters().path_mtu_reduced;
+    r.path_mtu.ignored += p.device->engine().counters().packet_too_big_ignored;
   }
   r.frames = far_.count().frames_in + far_.count().frames_out;
   r.failovers = failovers_.results();

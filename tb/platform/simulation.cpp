@@ -530,6 +530,8 @@ void simulation::count() {
     add(result_.table, p.device->lookups());
     result_.timers.served += p.device->counters().timers;
     result_.timers.late += p.device->counters().timers_late;
+    result_.path_mtu.reduced += tcp.path_mtu_reduced;
+    result_.path_mtu.ignored += tcp.packet_too_big_ignored;
     h.dma_operations += p.device->dma.counters().operations;
     h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
     h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;

@@ -167,6 +167,7 @@ std::string to_json(const run_result& r) {
         {"dropped", t.dropped},
         {"waited_ps", t.waited}}},
       {"timers", {{"served", r.timers.served}, {"late_ps", r.timers.late}}},
+      {"path_mtu", {{"reduced", r.path_mtu.reduced}, {"ignored", r.path_mtu.ignored}}},
       {"memory",
        {{"copied_bytes", m.copied_bytes},
         {"fallbacks", m.fallbacks},

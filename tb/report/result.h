@@ -126,6 +126,12 @@ struct timer_counts {
   picos late = 0;  // behind their ticks, for the timer unit was busy with others; all together
 };
 
+// Messages of routers that a segment was too big for its path, of all adapters under test.
+struct path_mtu_counts {
+  std::uint64_t reduced = 0;  // that made segments smaller
+  std::uint64_t ignored = 0;  // others: not believed, or no news
+};
+
 // From the acceptance of received bytes in an adapter to their record in host memory.
 struct delivery_times {
   picos p50 = 0;
@@ -242,6 +248,7 @@ struct run_result {
   announce_counts announce;
   table_counts table;
   timer_counts timers;
+  path_mtu_counts path_mtu;
   memory_counts memory;
   pcie_counts pcie;
   ack_latency_times ack_latency;

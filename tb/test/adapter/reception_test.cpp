@@ -6,6 +6,7 @@
 #include "model/core/rng.h"
 #include "model/core/vlan.h"
 #include "tb/test/adapter/adapter_rig.h"
+#include "tb/test/core/too_big.h"
 
 namespace understudy::tb {
 namespace {
@@ -315,6 +316,89 @@ TEST(vlan, an_address_in_one_speaks_and_hears_frames_of_that_alone) {
   g.wire.send(g.segment_from_peer(http, 5001, seq32{1}, seq32{0}, tcp_syn));
   g.run(50_us);
   EXPECT_EQ(g.dev.engine().counters().segments_in, segments) << "untagged: not for this address";
+  g.expect_no_report();
+}
+
+// A router says that the segment with number `seq` of the connection to `peer_port` was too big.
+too_big_message router_says(std::uint16_t peer_port, seq32 seq, std::uint32_t mtu) {
+  segment s;
+  s.tuple = {adapter_ip, peer_ip, http, peer_port};
+  s.seq = seq;
+  s.flags = tcp_ack;
+  frame_ref f = frame_ref::make(1460, 128);
+  std::fill_n(f.data(), 1460, std::uint8_t{1});
+  prepend_headers(f, s, adapter_mac, peer_mac, 1);
+  return {f, mtu};
+}
+
+TEST(path_mtu, a_routers_word_reaches_the_engine_if_it_is_whole_and_for_us) {
+  adapter_rig g;
+  serve_in_vlan(g, 0);
+  g.introduce_peer();
+  seq32 iss;
+  ASSERT_TRUE(g.establish(http, 5000, seq32{1}, &iss));
+  const tcp_counters& engine = g.dev.engine().counters();
+  const auto hear = [&](const too_big_message& m) {
+    g.wire.send(m.frame());
+    g.run(20_us);
+  };
+  too_big_message m = router_says(5000, iss + 1, 1400);
+  hear(m);
+  EXPECT_EQ(engine.packet_too_big_ignored, 1u) << "nothing of it is in flight";
+  const adapter_counters before = g.dev.counters();
+  m.icmp()[7] ^= 1;
+  hear(m);
+  EXPECT_EQ(g.dev.counters().dropped_bad, before.dropped_bad + 1) << "a wrong checksum";
+  m.seal();
+  m.quote()[9] = 17;
+  m.seal();
+  hear(m);
+  EXPECT_EQ(g.dev.counters().dropped_not_ours, before.dropped_not_ours + 1) << "UDP";
+  too_big_message elsewhere = router_says(5000, iss + 1, 1400);
+  elsewhere.bytes[5] ^= 1;
+  hear(elsewhere);
+  EXPECT_EQ(g.dev.counters().dropped_not_ours, before.dropped_not_ours + 2) << "another station's frame";
+  elsewhere.bytes[5] ^= 1;
+  elsewhere.bytes[too_big_message::ip_at + 19] ^= 0x40;
+  elsewhere.quote()[15] ^= 0x40;
+  elsewhere.seal();
+  hear(elsewhere);
+  EXPECT_EQ(g.dev.counters().dropped_not_ours, before.dropped_not_ours + 3) << "another host's address";
+  EXPECT_EQ(engine.packet_too_big_ignored, 1u);
+  EXPECT_EQ(engine.path_mtu_reduced, 0u);
+  g.expect_no_report();
+}
+
+TEST(path_mtu, what_was_too_big_leaves_again_in_smaller_frames_of_the_same_bytes) {
+  adapter_rig g;
+  serve(g);
+  seq32 iss;
+  ASSERT_TRUE(g.establish(http, 5000, seq32{1}, &iss));
+  const host_memory::region room = g.memory.allocate(4096, 4096);
+  for (std::uint32_t i = 0; i < 4096; ++i) room.cpu[i] = static_cast<std::uint8_t>(i * 7 ^ i >> 8);
+  us_idt_entry e{};
+  e.opcode = US_OP_SEND;
+  e.cid = g.take_records().back().cid;
+  e.u.send.iova_lo = static_cast<std::uint32_t>(room.iova);
+  e.u.send.iova_hi = static_cast<std::uint32_t>(room.iova >> 32);
+  e.u.send.len = 4000;
+  e.u.send.seq_end = (iss + 1 + 4000).raw;
+  g.post(e);
+  g.take_segments();
+  g.ring(50_us);
+  EXPECT_EQ(g.take_segments().size(), 3u);
+  g.wire.send(router_says(5000, iss + 1, 1400).frame());
+  const std::size_t before = g.wire.arrivals.size();
+  g.run(50_us);
+  ASSERT_EQ(g.wire.arrivals.size(), before + 2);
+  for (std::uint32_t n = 0; n < 2; ++n) {
+    const frame_ref& f = g.wire.arrivals[before + n].f;
+    const parsed_frame p = parse_frame(f);
+    EXPECT_EQ(f.size(), 14u + 1400u);
+    EXPECT_EQ(p.tcp.seq, iss + 1 + 1360 * n);
+    EXPECT_EQ(std::memcmp(f.data() + p.tcp.payload_offset, room.cpu + 1360u * n, 1360), 0);
+  }
+  EXPECT_EQ(g.dev.engine().counters().path_mtu_reduced, 1u);
   g.expect_no_report();
 }
 

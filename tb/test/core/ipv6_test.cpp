@@ -144,6 +144,18 @@ TEST(ipv6, neighbour_discovery_from_afar_or_broken_is_ignored) {
   EXPECT_EQ(sealed_with(54 + 1, 1), frame_class::other) << "a code that is none";
 }
 
+// RFC 4291 2.5.5.2: else a frame over IPv6 could speak for a connection over IPv4.
+TEST(ipv6, an_ipv4_address_written_as_ipv6_is_nobodys_on_the_wire) {
+  for (const bool source : {true, false}) {
+    const frame_ref f = build(sample6());
+    std::vector<std::uint8_t> b(f.data(), f.data() + f.size());
+    EXPECT_EQ(parse_frame(copy_of(b), false).kind, frame_class::tcp);
+    const ip_address mapped = ip_address::v4(10, 0, 0, 1);
+    std::copy(mapped.bytes.begin(), mapped.bytes.end(), b.begin() + (source ? 22 : 38));
+    EXPECT_EQ(parse_frame(copy_of(b), false).kind, frame_class::other) << source;
+  }
+}
+
 TEST(ipv6, an_echo_request_is_answered) {
   std::vector<std::uint8_t> b(14 + 40 + 8 + 5, 0);
   std::copy(mac_b.begin(), mac_b.end(), b.begin());

@@ -100,6 +100,7 @@ class live_program : public ::testing::Test {
       dup2(::open((folder / "stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
       dup2(::open((folder / "stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
       std::vector<char*> argv;
+      argv.reserve(words.size() + 1);
       for (std::string& w : words) argv.push_back(w.data());
       argv.push_back(nullptr);
       execv(argv[0], argv.data());
