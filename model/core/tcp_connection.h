@@ -18,7 +18,7 @@ namespace understudy {
 enum class timer_kind : std::uint8_t { none, retransmit, persist, kick, time_wait };
 
 struct tcp_connection {
-#define UNDERSTUDY_X(name, type, hardness, holder, safe, sentence) type name{};
+#define UNDERSTUDY_X(name, type, hardness, holder, safe, source, way, sentence) type name{};
   UNDERSTUDY_CONNECTION_FIELDS(UNDERSTUDY_X)
 #undef UNDERSTUDY_X
 
@@ -62,14 +62,16 @@ struct connection_field {
   const char* hardness;
   const char* holder;
   const char* safe;
+  const char* source;
+  const char* way;
   const char* sentence;
   std::size_t bytes;
 };
 
 inline std::span<const connection_field> connection_fields() {
   static constexpr connection_field table[] = {
-#define UNDERSTUDY_X(name, type, hardness, holder, safe, sentence) \
-  {#name, #type, #hardness, #holder, #safe, sentence, sizeof(type)},
+#define UNDERSTUDY_X(name, type, hardness, holder, safe, source, way, sentence) \
+  {#name, #type, #hardness, #holder, #safe, source, way, sentence, sizeof(type)},
       UNDERSTUDY_CONNECTION_FIELDS(UNDERSTUDY_X)
 #undef UNDERSTUDY_X
   };

@@ -361,6 +361,10 @@ bool tcp_engine::known(cid c) const {
   return impl_->table.find(c) != impl::none;
 }
 
+const tcp_connection& tcp_engine::fields(cid id) const {
+  return impl_->table.at(impl_->table.find(id));
+}
+
 tcp_view tcp_engine::view(cid id) const {
   const tcp_connection& c = impl_->table.at(impl_->table.find(id));
   tcp_view v;

@@ -179,6 +179,8 @@ struct tcp_counters {
   std::uint64_t most_steps = 0;
 };
 
+struct tcp_connection;
+
 class tcp_engine {
  public:
   // A SYN cookie is good in the slot of its making and in the next: 65 to 131 seconds.
@@ -255,6 +257,8 @@ class tcp_engine {
   // ---- looking
   bool known(cid c) const;
   tcp_view view(cid c) const;  // c is known
+  // All that is kept of a connection that is known, until the next call into the engine.
+  const tcp_connection& fields(cid c) const;
   cid find(const four_tuple& t) const;
   // Keyed hash of a tuple, from the host's secret: nobody else can make two that are alike.
   std::uint64_t key_of(const four_tuple& t) const;

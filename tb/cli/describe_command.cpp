@@ -105,8 +105,11 @@ page connection_state_page() {
       "`model/core/connection_fields.h`. Hard: "
       "losing it breaks the protocol; soft: it is learnt again. Constant: chosen once; cached: the host owns "
       "it; delegated: the "
-      "adapter does. The error that a substitute may start with: exact (none), low, high, any.\n\n"
-      "| Field | Bytes | Loss | Holder | Error | |\n|---|---|---|---|---|---|\n";
+      "adapter does. The error that a substitute may start with: exact (none), low, high, any. Source: of "
+      "the "
+      "rule. Substitute: how it gets the field.\n\n"
+      "| Field | Bytes | Loss | Holder | Error | Source | Substitute | "
+      "|\n|---|---|---|---|---|---|---|---|\n";
   for (const connection_field& f : connection_fields()) {
     rows.push_back({{"field", f.name},
                     {"type", f.type},
@@ -114,9 +117,11 @@ page connection_state_page() {
                     {"loss", f.hardness},
                     {"holder", f.holder},
                     {"error", f.safe},
+                    {"source", f.source},
+                    {"substitute", f.way},
                     {"sentence", f.sentence}});
-    text += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", f.name, f.bytes, f.hardness, f.holder, f.safe,
-                        f.sentence);
+    text += fmt::format("| `{}` | {} | {} | {} | {} | {} | {} | {} |\n", f.name, f.bytes, f.hardness,
+                        f.holder, f.safe, f.source, f.way, f.sentence);
   }
   return {"connection_state.md", text, rows};
 }

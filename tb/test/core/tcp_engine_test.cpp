@@ -1235,6 +1235,8 @@ TEST(TcpFields, EveryFieldIsClassified) {
     EXPECT_TRUE(one_of(f.holder, {"constant", "cached", "delegated"})) << f.name;
     EXPECT_TRUE(one_of(f.safe, {"exact", "low", "high", "any"})) << f.name;
     EXPECT_GT(std::string(f.sentence).size(), 10u) << f.name;
+    EXPECT_FALSE(std::string(f.source).empty()) << f.name;
+    EXPECT_FALSE(std::string(f.way).empty()) << f.name;
     bytes += f.bytes;
     hard += std::string(f.hardness) == "hard";
   }
