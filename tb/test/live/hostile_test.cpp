@@ -61,13 +61,18 @@ class live_hostile : public live_network {
       send(raw, syn_frame(from, static_cast<std::uint16_t>(1024 + i % 60'000), 8080, i * 7919));
     }
   }
-  // As soon as the device's queue has room for it.
+  // Some 50,000 a second: what finds the device's queue full is lost without a word.
   static void send(raw_socket& raw, const std::vector<std::uint8_t>& frame) {
+    static unsigned sent = 0;
+    if (++sent % 256 == 0) std::this_thread::sleep_for(5ms);
     while (!raw.send(frame)) std::this_thread::sleep_for(1ms);
   }
-  // The run ends and knows no connection, not even half of one.
+  // The run ends and knows no connection, not even half of one. The driver, which nobody interrupts for
+  // halves that end, learns of them with the next whole one.
   void nothing_is_left() {
     std::this_thread::sleep_for(2s);
+    serves();
+    std::this_thread::sleep_for(300ms);
     lost_by_device_ =
         std::stoull(shell("grep us0: /proc/net/dev | tr -s ' ' | sed 's/^ //' | cut -d' ' -f13").output);
     EXPECT_EQ(stop(), 0) << said();
@@ -87,6 +92,7 @@ class live_hostile : public live_network {
     EXPECT_LE(counted, sent + few);
     EXPECT_LT(lost_by_device_, sent / 2);
   }
+  std::uint64_t lost_by_device() const { return lost_by_device_; }
 
  private:
   std::future<std::string> download_;
@@ -134,7 +140,7 @@ TEST_F(live_hostile, a_scan_of_every_port_finds_the_services_and_is_counted) {
   download_is_whole();
   nothing_is_left();
   EXPECT_EQ(result["announce"]["refused_syns"], 65'531);
-  EXPECT_EQ(result["connections"]["opened"], 4 + 2);
+  EXPECT_EQ(result["connections"]["opened"], 4 + 3);
 }
 
 // As a scanner knocks that never means to connect: the kernel, which knows of nothing, resets what is
@@ -148,7 +154,9 @@ TEST_F(live_hostile, a_scan_that_never_connects_leaves_nothing_behind) {
     send(raw, syn_frame(peer, 50'000, static_cast<std::uint16_t>(port), port));
   serves();
   nothing_is_left();
-  EXPECT_GE(result["announce"]["refused_syns"], nightly ? 65'531 : 9'000);
+  EXPECT_GE(result["announce"]["refused_syns"].get<std::uint64_t>() + lost_by_device(),
+            nightly ? 65'531 : 9'000);
+  EXPECT_LT(lost_by_device(), 4'000u);
 }
 
 TEST_F(live_hostile, a_station_that_is_there_is_served_behind_many_that_are_not) {
