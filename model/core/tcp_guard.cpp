@@ -111,8 +111,11 @@ void tcp_engine::impl::reset_input(picos now, index i, const segment& s) {
   }
   if (!exact) return challenge(now, i);
   ++counters.resets_received;
-  if (c.state == US_TCP_CLOSING || c.state == US_TCP_LAST_ACK || c.state == US_TCP_TIME_WAIT)
-    return end(i, tcp_env::change::closed, US_OK);
+  // RFC 9293 3.10.7.4: where our FIN has left, the stream is over. We are in these states as soon as it is
+  // posted: with bytes in front of it that the peer has not acknowledged, they are lost, and the host hears
+  // so.
+  const bool closing = c.state == US_TCP_CLOSING || c.state == US_TCP_LAST_ACK || c.state == US_TCP_TIME_WAIT;
+  if (closing && !c.snd_una.before(c.fin_seq)) return end(i, tcp_env::change::closed, US_OK);
   const bool refused = c.state == US_TCP_SYN_RCVD && !(c.conn & US_CONN_PASSIVE);
   end(i, tcp_env::change::aborted, refused ? US_ERR_REFUSED : US_ERR_RESET);
 }

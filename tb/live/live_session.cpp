@@ -11,6 +11,7 @@
 #include <systemc>
 
 #include "tb/platform/configure.h"
+#include "tb/platform/host_counts.h"
 #include "tb/platform/outside_address.h"
 #include "tb/report/sha256.h"
 
@@ -283,19 +284,7 @@ void live_session::count() {
   result_.requests = apps_->http().requests;
   result_.http_errors = apps_->http().errors;
   r.bytes.delivered = r.bytes.expected = result_.bytes_received + result_.bytes_sent;
-  const host::driver_counters& d = driver_->counters();
-  r.host_interface.doorbells = d.doorbells;
-  r.host_interface.mmio_reads = d.mmio_reads;
-  r.host_interface.interrupts = d.interrupts;
-  r.host_interface.descriptors = d.descriptors;
-  r.host_interface.records = d.records;
-  for (const slot& p : platform_.main.slots) {
-    r.host_interface.dma_operations += p.device->dma.counters().operations;
-    r.host_interface.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
-    r.host_interface.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
-    r.path_mtu.reduced += p.device->engine().counters().path_mtu_reduced;
-    r.path_mtu.ignored += p.device->engine().counters().packet_too_big_ignored;
-  }
+  count_host(r, platform_.main, s_);
   r.frames = far_.count().frames_in + far_.count().frames_out;
   r.failovers = failovers_.results();
   for (std::size_t i = 0, mark = 0; i < faults_.size() && mark < r.failovers.size(); ++i)

@@ -9,6 +9,7 @@
 
 #include "model/core/rng.h"
 #include "tb/platform/configure.h"
+#include "tb/platform/host_counts.h"
 #include "tb/report/files.h"
 #include "tb/workload/capture.h"
 
@@ -25,38 +26,6 @@ constexpr std::uint64_t mirror_turn = 512;  // bytes: one segment, whatever the 
 std::uint32_t active_of(const scenario& s) {
   const std::uint32_t n = std::max(1u, s.workload.connections);
   return s.workload.active ? std::min(s.workload.active, n) : n;
-}
-
-// What happened on one adapter's link, on top of what `sum` holds.
-void add(pcie_counts& sum, const pcie_port& port) {
-  const pcie_counters& c = port.counters();
-  const iommu_counters& i = port.translation().counters();
-  sum.tlps_up += c.tlps_up;
-  sum.tlps_down += c.tlps_down;
-  sum.bytes_up += c.bytes_up;
-  sum.bytes_down += c.bytes_down;
-  sum.dllps += c.dllps;
-  sum.lcrc_errors += c.lcrc_errors;
-  sum.bad_dllps += c.bad_dllps;
-  sum.replayed_bytes += c.replayed_bytes;
-  sum.replay_timeouts += c.replay_timeouts;
-  sum.replay_stalls += c.replay_stalls;
-  sum.retrains += c.retrains;
-  sum.credit_stalls += c.credit_stalls;
-  sum.credit_stall_time += c.credit_stall_time;
-  sum.host_stalls += c.host_stalls;
-  sum.overtakings += c.overtakings;
-  sum.poisoned += c.poisoned;
-  sum.aborted += c.aborted;
-  sum.timeouts += c.timeouts;
-  sum.dropped += c.dropped;
-  sum.unsupported += c.unsupported;
-  sum.iommu_hits += i.hits;
-  sum.iommu_misses += i.misses;
-  sum.iommu_maps += i.maps;
-  sum.iommu_unmaps += i.unmaps;
-  sum.iommu_refused += i.refused;
-  sum.iommu_revoked += i.invalidations;
 }
 
 // The conversations: from the captures, or made up.
@@ -157,35 +126,6 @@ std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform
     link->set_capture(writer.get(), writer->add_interface(name, link->config().rate));
   r.files.push_back("capture.pcapng");
   return writer;
-}
-
-void add(table_counts& t, const lookup_counters& c) {
-  t.lookups += c.lookups;
-  t.hits += c.hits;
-  t.strangers += c.strangers;
-  t.mistaken += c.mistaken;
-  t.evictions += c.evictions;
-  t.scrubs += c.scrubs;
-  t.corrected += c.corrected;
-  t.dropped += c.dropped;
-  t.waited += c.waited;
-}
-
-void count_memory(memory_counts& m, const host_side& h, const scenario& s) {
-  m.copied_bytes = h.driver->counters().copied_bytes;
-  m.fallbacks = h.driver->counters().fallbacks;
-  for (const slot& p : h.slots) {
-    const adapter_counters& c = p.device->counters();
-    m.waits += c.waits;
-    m.holds += c.holds;
-    m.merged += c.merged;
-    m.expedited += c.expedited;
-  }
-  for (const host::any_driver::group_facts& g : h.driver->groups()) {
-    const std::size_t number = m.groups.size();
-    m.groups.push_back({number ? s.memory.groups[number - 1].match : "", g.bytes, g.total, g.free, g.posted,
-                        g.filled, g.most_in_use, g.exhausted, g.borrowed, g.limit, g.limit_changes});
-  }
 }
 
 }  // namespace
@@ -504,39 +444,8 @@ void simulation::count() {
   if (platform_.responder) result_.peers.push_back("responder");
   if (platform_.twin) result_.peers.push_back("twin");
 
-  host_interface_counts& h = result_.host_interface;
-  const host::driver_counters& d = platform_.main.driver->counters();
-  h.doorbells = d.doorbells;
-  h.mmio_reads = d.mmio_reads;
-  h.interrupts = d.interrupts;
-  h.descriptors = d.descriptors;
-  h.records = d.records;
-  announce_counts& an = result_.announce;
-  for (const slot& p : platform_.main.slots) {
-    const announce_counters& told = p.device->announcements();
-    const output_table_counters& table = p.device->record_counters();
-    const tcp_counters& tcp = p.device->engine().counters();
-    an.connections += told.connections;
-    an.bursts += told.bursts;
-    an.commit_writes += told.commit_writes;
-    an.collapsed += told.collapsed;
-    an.held += told.held;
-    an.interrupts += table.opening_interrupts;
-    an.doorbells += table.opening_doorbells;
-    an.cookies_sent += tcp.cookies_sent;
-    an.cookies_taken += tcp.cookies_taken;
-    an.refused_syns += tcp.refused_syns;
-    add(result_.pcie, *p.port);
-    add(result_.table, p.device->lookups());
-    result_.timers.served += p.device->counters().timers;
-    result_.timers.late += p.device->counters().timers_late;
-    result_.path_mtu.reduced += tcp.path_mtu_reduced;
-    result_.path_mtu.ignored += tcp.packet_too_big_ignored;
-    h.dma_operations += p.device->dma.counters().operations;
-    h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
-    h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
-    result_.frames += p.link->counters(eth_link::side_a).sent;
-  }
+  count_host(result_, platform_.main, s_);
+  for (const slot& p : platform_.main.slots) result_.frames += p.link->counters(eth_link::side_a).sent;
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
 
@@ -546,12 +455,11 @@ void simulation::count() {
       result_.first_delivery = std::min(result_.first_delivery.value_or(never), e->first_delivery());
       result_.last_delivery = std::max(result_.last_delivery.value_or(0), e->last_delivery());
     }
-  count_memory(result_.memory, platform_.main, s_);
   if (delivery_latency_) {
     result_.memory.delivery = delivery_latency_->times();
     result_.memory.commit = delivery_latency_->commit_times();
   }
-  if (announce_latency_) an.latency = announce_latency_->times();
+  if (announce_latency_) result_.announce.latency = announce_latency_->times();
   if (ack_latency_) result_.ack_latency = ack_latency_->times();
   result_.failovers = failovers_.results();
   result_.faults = faults_.results();

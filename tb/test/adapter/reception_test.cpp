@@ -279,6 +279,41 @@ TEST(timers, that_take_no_time_leave_the_wire_alone_to_part_them) {
   repeat_together(0, 0, 10_us);
 }
 
+// More frames than may wait for stations that are not there, and then one for a station that is.
+TEST(neighbours, that_are_there_are_asked_for_behind_many_that_are_not) {
+  adapter_rig g;
+  g.bring_up();
+  g.post_address();
+  g.ring(50_us);
+  const auto knock = [&g](const ip_address& from, unsigned port) {
+    segment s;
+    s.tuple = {from, adapter_ip, static_cast<std::uint16_t>(port), http};
+    s.seq = seq32{port};
+    s.flags = tcp_syn;
+    frame_ref f = frame_ref::make(0, 128);
+    prepend_headers(f, s, peer_mac, adapter_mac, 1);
+    g.wire.send(std::move(f));
+    g.run(1_us);
+  };
+  constexpr unsigned knocks = 2'000;
+  for (unsigned i = 0; i < knocks; ++i)
+    knock(ip_address::v4(10, 0, 0, static_cast<std::uint8_t>(10 + i % 200)), 1'024 + i);
+  knock(peer_ip, 5'000);
+  g.run(50_us);
+  EXPECT_EQ(g.dev.engine().counters().resets_sent, knocks + 1);
+  EXPECT_GT(g.dev.counters().dropped_no_neighbour, 0u) << "more than may wait";
+  ASSERT_FALSE(g.wire.arrivals.empty());
+  const parsed_frame asked = parse_frame(g.wire.arrivals.back().f);
+  EXPECT_EQ(asked.kind, frame_class::arp_request);
+  EXPECT_TRUE(g.take_segments().empty());
+  g.introduce_peer();
+  const std::vector<segment> answers = g.take_segments();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].tuple.local_port, 5'000);
+  EXPECT_EQ(answers[0].tuple.remote_port, http);
+  g.expect_no_report();
+}
+
 // The same station in VLAN 42.
 void serve_in_vlan(adapter_rig& g, std::uint16_t vlan) {
   g.bring_up();

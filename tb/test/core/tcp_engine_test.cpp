@@ -718,6 +718,26 @@ TEST(TcpLoss, RoundTripsAreMeasured) {
 
 // ------------------------------------------------------------------------------------------------ closing
 
+TEST(TcpClose, AnRstAfterBothFinsIsAnOrderlyEndOnlyIfEveryByteWasAcknowledged) {
+  for (const bool acknowledged : {true, false}) {
+    solo t;
+    t.establish();
+    t.data(0, tcp_ack | tcp_fin);
+    EXPECT_EQ(t.e.post(t.id(), 500), US_OK);
+    EXPECT_EQ(t.e.close(t.id()), US_OK);
+    t.time.run_for(t.step);
+    EXPECT_EQ(t.state(), US_TCP_LAST_ACK);
+    if (acknowledged) {
+      t.ack += 500;
+      t.ack_only();
+    }
+    t.give(t.make(tcp_rst));
+    EXPECT_EQ(t.state(), US_TCP_CLOSED);
+    EXPECT_EQ(t.host().last_change, acknowledged ? tcp_env::change::closed : tcp_env::change::aborted);
+    EXPECT_EQ(t.host().status, acknowledged ? US_OK : US_ERR_RESET);
+  }
+}
+
 TEST(TcpClose, ThePeersFinIsAcknowledgedAfterItsCommitAndTheOtherHalfGoesOn) {
   solo t;
   t.establish();

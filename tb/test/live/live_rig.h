@@ -182,6 +182,15 @@ class live_network : public live_program {
         "ip addr add 10.77.0.1/24 dev us0 && ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up");
     ASSERT_EQ(up.status, 0) << up.output;
   }
+  // A setting of the kernel's TCP in this namespace; false: the kernel refuses it.
+  static bool set_kernel(const std::string& name, const std::string& value) {
+    std::ofstream f("/proc/sys/net/ipv4/" + name);
+    f << value << std::flush;
+    return f.good();
+  }
+  // Let the kernel hold back so little for a slow reader that a download at a limited rate is under way until
+  // its end. By default it takes 32 MiB at once, and a death meets a connection that has nothing left to do.
+  static void hold_back_little() { ASSERT_TRUE(set_kernel("tcp_rmem", "4096 131072 262144")); }
   // A counter of the kernel's TCP since the namespace was made.
   long counter(const std::string& name) {
     std::istringstream line(shell("nstat -asz " + name).output);

@@ -1,0 +1,110 @@
+#include "tb/platform/host_counts.h"
+
+namespace understudy::tb {
+
+namespace {
+
+// What happened on one adapter's PCIe link.
+void add(pcie_counts& sum, const pcie_port& port) {
+  const pcie_counters& c = port.counters();
+  const iommu_counters& i = port.translation().counters();
+  sum.tlps_up += c.tlps_up;
+  sum.tlps_down += c.tlps_down;
+  sum.bytes_up += c.bytes_up;
+  sum.bytes_down += c.bytes_down;
+  sum.dllps += c.dllps;
+  sum.lcrc_errors += c.lcrc_errors;
+  sum.bad_dllps += c.bad_dllps;
+  sum.replayed_bytes += c.replayed_bytes;
+  sum.replay_timeouts += c.replay_timeouts;
+  sum.replay_stalls += c.replay_stalls;
+  sum.retrains += c.retrains;
+  sum.credit_stalls += c.credit_stalls;
+  sum.credit_stall_time += c.credit_stall_time;
+  sum.host_stalls += c.host_stalls;
+  sum.overtakings += c.overtakings;
+  sum.poisoned += c.poisoned;
+  sum.aborted += c.aborted;
+  sum.timeouts += c.timeouts;
+  sum.dropped += c.dropped;
+  sum.unsupported += c.unsupported;
+  sum.iommu_hits += i.hits;
+  sum.iommu_misses += i.misses;
+  sum.iommu_maps += i.maps;
+  sum.iommu_unmaps += i.unmaps;
+  sum.iommu_refused += i.refused;
+  sum.iommu_revoked += i.invalidations;
+}
+
+void add(table_counts& t, const lookup_counters& c) {
+  t.lookups += c.lookups;
+  t.hits += c.hits;
+  t.strangers += c.strangers;
+  t.mistaken += c.mistaken;
+  t.evictions += c.evictions;
+  t.scrubs += c.scrubs;
+  t.corrected += c.corrected;
+  t.dropped += c.dropped;
+  t.waited += c.waited;
+}
+
+void count_memory(memory_counts& m, const host_side& h, const scenario& s) {
+  m.copied_bytes = h.driver->counters().copied_bytes;
+  m.fallbacks = h.driver->counters().fallbacks;
+  for (const slot& p : h.slots) {
+    const adapter_counters& c = p.device->counters();
+    m.waits += c.waits;
+    m.holds += c.holds;
+    m.merged += c.merged;
+    m.expedited += c.expedited;
+  }
+  for (const host::any_driver::group_facts& g : h.driver->groups()) {
+    const std::size_t number = m.groups.size();
+    m.groups.push_back({number ? s.memory.groups[number - 1].match : "", g.bytes, g.total, g.free, g.posted,
+                        g.filled, g.most_in_use, g.exhausted, g.borrowed, g.limit, g.limit_changes});
+  }
+}
+
+// How connections became known to the host.
+void add(announce_counts& an, const adapter& device) {
+  const announce_counters& told = device.announcements();
+  const output_table_counters& records = device.record_counters();
+  const tcp_counters& tcp = device.engine().counters();
+  an.connections += told.connections;
+  an.bursts += told.bursts;
+  an.commit_writes += told.commit_writes;
+  an.collapsed += told.collapsed;
+  an.held += told.held;
+  an.interrupts += records.opening_interrupts;
+  an.doorbells += records.opening_doorbells;
+  an.cookies_sent += tcp.cookies_sent;
+  an.cookies_taken += tcp.cookies_taken;
+  an.refused_syns += tcp.refused_syns;
+}
+
+}  // namespace
+
+void count_host(run_result& r, const host_side& host, const scenario& s) {
+  host_interface_counts& h = r.host_interface;
+  const host::driver_counters& d = host.driver->counters();
+  h.doorbells = d.doorbells;
+  h.mmio_reads = d.mmio_reads;
+  h.interrupts = d.interrupts;
+  h.descriptors = d.descriptors;
+  h.records = d.records;
+  for (const slot& p : host.slots) {
+    add(r.announce, *p.device);
+    add(r.pcie, *p.port);
+    add(r.table, p.device->lookups());
+    r.timers.served += p.device->counters().timers;
+    r.timers.late += p.device->counters().timers_late;
+    r.path_mtu.reduced += p.device->engine().counters().path_mtu_reduced;
+    r.path_mtu.ignored += p.device->engine().counters().packet_too_big_ignored;
+    h.dma_operations += p.device->dma.counters().operations;
+    h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
+    h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
+  }
+  count_memory(r.memory, host, s);
+}
+
+}  // namespace understudy::tb

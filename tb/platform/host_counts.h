@@ -1,0 +1,12 @@
+// What a host counted, of all its adapters together.
+#pragma once
+#include "tb/platform/platform.h"
+#include "tb/report/result.h"
+
+namespace understudy::tb {
+
+// Fill `host_interface`, `announce` (but for its latency), `pcie`, `table`, `timers` and `memory` of `r`,
+// where nothing stands yet.
+void count_host(run_result& r, const host_side& host, const scenario& s);
+
+}  // namespace understudy::tb

@@ -1,0 +1,272 @@
+// The options of TCP that kernel and adapter agree upon, and do without: what both want and nothing else, on
+// every connection, through the deaths of adapters.
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <future>
+#include <iterator>
+
+#include "tb/test/live/live_rig.h"
+#include "tb/test/live/option_case.h"
+#include "tb/test/live/tcp_watch.h"
+
+namespace understudy::tb {
+namespace {
+
+constexpr std::size_t file_bytes = 3 << 20;
+
+// Switch an offload of the device, or read it: what it is afterwards, -1 if the kernel does not say.
+int offload(std::uint32_t set, std::uint32_t get, bool on) {
+  ifreq r = {};
+  std::strcpy(r.ifr_name, "us0");
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ethtool_value v = {set, on};
+  r.ifr_data = reinterpret_cast<char*>(&v);
+  ioctl(fd, SIOCETHTOOL, &r);
+  v = {get, 0};
+  const bool known = ioctl(fd, SIOCETHTOOL, &r) == 0;
+  ::close(fd);
+  return known ? static_cast<int>(v.data) : -1;
+}
+
+// One connection of the kernel to the adapter's HTTP server, as `ss -tio` shows it.
+struct socket_view {
+  std::string local;            // address and port; empty: there is none
+  std::set<std::string> words;  // numbers behind a colon cut off
+  std::uint64_t acked = 0, received = 0;
+
+  bool has(const std::string& word) const { return words.contains(word); }
+};
+
+socket_view look_at_socket() {
+  const std::string all = shell("ss -Htino state established 'dport = :8080'").output;
+  std::istringstream in(all);
+  socket_view v;
+  std::string word;
+  in >> word >> word >> v.local;
+  while (in >> word) {
+    const auto colon = word.find(':');
+    const auto number = [&word, colon] { return std::strtoull(word.c_str() + colon + 1, nullptr, 10); };
+    if (colon == word.npos) {
+      v.words.insert(word);
+      continue;
+    }
+    v.words.insert(word.substr(0, colon));
+    if (word.starts_with("bytes_acked:")) v.acked = number();
+    if (word.starts_with("bytes_received:")) v.received = number();
+  }
+  return v;
+}
+
+class live_options : public live_network, public ::testing::WithParamInterface<option_case> {
+ protected:
+  void SetUp() override {
+    live_network::SetUp();
+    if (IsSkipped()) return;
+    const option_case& c = GetParam();
+    ASSERT_TRUE(set_kernel("tcp_timestamps", c.timestamps ? "1" : "0"));
+    ASSERT_TRUE(set_kernel("tcp_sack", c.sack ? "1" : "0"));
+    ASSERT_TRUE(set_kernel("tcp_window_scaling", c.scaling ? "1" : "0"));
+    if (!set_kernel("tcp_ecn", std::to_string(c.ecn)))
+      GTEST_SKIP() << "this kernel has no accurate ECN: tcp_ecn=" << c.ecn << " is refused";
+    std::istringstream known(text_of("/proc/sys/net/ipv4/tcp_available_congestion_control"));
+    if (std::find(std::istream_iterator<std::string>(known), {}, c.congestion) ==
+        std::istream_iterator<std::string>())
+      GTEST_SKIP() << "this kernel has no congestion control " << c.congestion;
+    hold_back_little();
+    make_file("big", file_bytes);
+  }
+  void start_adapter() {
+    const std::string on = GetParam().adapter_agrees ? "=true" : "=false";
+    std::vector<std::string> words;
+    for (const char* option : {"timestamps", "sack", "window_scaling", "ecn"})
+      words.insert(words.end(), {"--set", "adapter." + (option + on)});
+    start(words);
+    // By the route: a namespace of ours may not set the default to every one.
+    const auto routes =
+        shell("ip route replace 10.77.0.0/24 dev us0 src 10.77.0.1 congctl " + GetParam().congestion +
+              " && ip -6 route replace fd77::/64 dev us0 metric 256 congctl " + GetParam().congestion);
+    ASSERT_EQ(routes.status, 0) << routes.output;
+    const bool wanted = GetParam().offloads;
+    ASSERT_EQ(offload(ETHTOOL_SGSO, ETHTOOL_GGSO, wanted), wanted);
+    ASSERT_EQ(offload(ETHTOOL_SGRO, ETHTOOL_GGRO, wanted), wanted);
+    // A device without a virtual header takes no large segments: the kernel cuts them.
+    EXPECT_EQ(offload(ETHTOOL_STSO, ETHTOOL_GTSO, wanted), 0);
+  }
+  bool agreed(bool asked) const { return asked && GetParam().adapter_agrees; }
+  std::string url(const std::string& file) const {
+    return std::string("'http://") + (GetParam().ipv6 ? "[fd77::2]" : "10.77.0.2") + ":8080/" + file + "'";
+  }
+  // What the kernel says of the connection is what the case wants.
+  void judge(const socket_view& v) const {
+    const option_case& c = GetParam();
+    EXPECT_EQ(v.has("ts"), agreed(c.timestamps));
+    EXPECT_EQ(v.has("sack"), agreed(c.sack));
+    EXPECT_EQ(v.has("wscale"), agreed(c.scaling));
+    EXPECT_EQ(v.has("ecn"), agreed(c.ecn));
+    EXPECT_TRUE(v.has(c.congestion));
+  }
+  // Run `command` and kill the adapter that serves when some of the bytes have crossed; `next` serves then.
+  void through_a_death(const std::string& command, char next) {
+    SCOPED_TRACE(command);
+    std::future<shell_result> running = std::async(std::launch::async, [command] { return shell(command); });
+    socket_view before;
+    for (int i = 0; i < 500 && before.acked + before.received < file_bytes / 8; ++i) {
+      std::this_thread::sleep_for(10ms);
+      before = look_at_socket();
+    }
+    ::kill(program, SIGUSR1);
+    EXPECT_TRUE(says(std::string(1, next) + " serves")) << said();
+    const socket_view after = look_at_socket();
+    EXPECT_EQ(running.get().output, "");
+    EXPECT_NE(before.local, "");
+    EXPECT_EQ(after.local, before.local) << "it lived on";
+    EXPECT_LT(after.acked + after.received, file_bytes) << "there was more to come";
+    judge(before);
+    judge(after);
+  }
+  // What crossed the device is what the case wants.
+  void judge(const tcp_watch& w) const {
+    const option_case& c = GetParam();
+    const auto all_openings = [](const tcp_speech& who, bool timestamps, bool sack, bool scaling,
+                                 unsigned ecn) {
+      EXPECT_GE(who.openings.size(), 2u);
+      for (const tcp_header& h : who.openings) {
+        EXPECT_EQ(h.stamp.has_value(), timestamps);
+        EXPECT_EQ(h.sack_permitted, sack);
+        EXPECT_EQ(h.scale.has_value(), scaling);
+        EXPECT_EQ(h.ecn_flags, ecn);
+      }
+    };
+    // RFC 3168 6.1.1: asked for by ECE and CWR, answered by ECE. Accurate ECN asks by all three.
+    all_openings(w.kernel, c.timestamps, c.sack, c.scaling, c.ecn == 3 ? 7 : c.ecn == 1 ? 3 : 0);
+    all_openings(w.beyond, agreed(c.timestamps), agreed(c.sack), agreed(c.scaling), agreed(c.ecn) ? 1 : 0);
+    for (const tcp_speech* who : {&w.kernel, &w.beyond}) {
+      EXPECT_GT(who->segments, file_bytes / 1460);
+      EXPECT_EQ(who->stamped, agreed(c.timestamps) ? who->segments : 0) << "RFC 7323 3.2";
+      EXPECT_EQ(who->stepped_back, 0u) << "PAWS of the other side would drop it";
+      EXPECT_EQ(who->capable > 0, agreed(c.ecn));
+      EXPECT_TRUE(agreed(c.sack) || who->sacking == 0);
+    }
+  }
+};
+
+TEST_P(live_options, are_those_that_both_ends_want_through_deaths) {
+  start_adapter();
+  if (HasFatalFailure()) return;
+  tcp_watch watch(device);
+  const std::string curl = "curl -g -sS -m 60 --limit-rate 4M -o ";
+  through_a_death(curl + in_folder("got") + " " + url("big"), 'B');
+  through_a_death(curl + "/dev/null -T " + in_folder("www/big") + " " + url("copy"), 'C');
+  EXPECT_TRUE(same("got", "www/big"));
+  EXPECT_TRUE(same("www/copy", "www/big"));
+  ASSERT_TRUE(watch.stop());
+  judge(watch);
+  EXPECT_EQ(counter("TcpEstabResets"), 0);
+  EXPECT_EQ(counter("TcpExtPAWSEstab"), 0);
+  EXPECT_EQ(stop(), 0) << said();
+  ASSERT_EQ(result["failovers"].size(), 2u);
+  for (const auto& f : result["failovers"]) EXPECT_EQ(f["connections"], 1);
+  EXPECT_EQ(result["connections"]["reset"], 0);
+}
+
+std::string name_of(const ::testing::TestParamInfo<option_case>& info) {
+  return info.param.name();
+}
+INSTANTIATE_TEST_SUITE_P(pairs, live_options, ::testing::ValuesIn(paired_cases()), name_of);
+INSTANTIATE_TEST_SUITE_P(refusals, live_options,
+                         ::testing::Values(option_case{true, true, true, 1, "cubic", false, true, false},
+                                           option_case{true, true, true, 1, "bbr", true, false, false},
+                                           option_case{true, true, true, 3, "cubic", false, true}),
+                         name_of);
+// All of them in the nightly run.
+INSTANTIATE_TEST_SUITE_P(whole, live_options,
+                         ::testing::ValuesIn(nightly ? whole_matrix() : std::vector<option_case>{}), name_of);
+
+// A wire that loses one frame in a hundred: whether what is missing is named, is agreed.
+class live_losses : public live_network, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(live_losses, are_named_by_both_ends_if_they_agreed_to) {
+  make_file("big", file_bytes);
+  ASSERT_TRUE(set_kernel("tcp_sack", GetParam() ? "1" : "0"));
+  start({"--set", "wire.impair=loss 1%"});
+  tcp_watch watch(device);
+  const std::string base = "http://10.77.0.2:8080/";
+  EXPECT_EQ(shell("curl -sS -m 60 -o " + in_folder("got") + " " + base + "big").output, "");
+  EXPECT_EQ(shell("curl -sS -m 60 -o /dev/null -T " + in_folder("www/big") + " " + base + "copy").output, "");
+  EXPECT_TRUE(same("got", "www/big"));
+  EXPECT_TRUE(same("www/copy", "www/big"));
+  ASSERT_TRUE(watch.stop());
+  EXPECT_EQ(watch.kernel.sacking > 0, GetParam());
+  EXPECT_EQ(watch.beyond.sacking > 0, GetParam());
+  EXPECT_EQ(stop(), 0) << said();
+}
+INSTANTIATE_TEST_SUITE_P(sack, live_losses, ::testing::Bool(),
+                         [](const auto& info) { return std::string(info.param ? "on" : "off"); });
+
+TEST(live_option_cases, that_are_chosen_pair_every_two_settings) {
+  const std::vector<option_case> all = paired_cases();
+  EXPECT_EQ(missing_pairs(all), 0u);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::vector<option_case> fewer = all;
+    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+    EXPECT_GT(missing_pairs(fewer), 0u) << "none too many: " << all[i];
+  }
+}
+
+// An IPv4 frame with a TCP header of these flags and options.
+std::vector<std::uint8_t> segment_with(std::uint8_t flags, const std::vector<std::uint8_t>& options) {
+  std::vector<std::uint8_t> f(14 + 20 + 20 + options.size());
+  f[12] = 8;
+  f[14] = 0x45;
+  f[23] = IPPROTO_TCP;
+  f[35] = 80;
+  f[37] = 90;
+  f[46] = static_cast<std::uint8_t>((20 + options.size()) << 2);
+  f[47] = flags;
+  std::ranges::copy(options, f.begin() + 14 + 20 + 20);
+  return f;
+}
+
+TEST(live_tcp_watch, reads_every_option_and_misses_none_that_is_there) {
+  const auto bare = read_tcp(segment_with(2, {}));
+  ASSERT_TRUE(bare);
+  EXPECT_TRUE(bare->syn && !bare->ack && !bare->rst);
+  EXPECT_FALSE(bare->stamp || bare->scale || bare->sack_permitted || bare->sack_blocks || bare->ecn_flags);
+  const auto full =
+      read_tcp(segment_with(0xd2, {2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 1, 2, 0, 0, 0, 0, 1, 3, 3, 7}));
+  ASSERT_TRUE(full);
+  EXPECT_TRUE(full->syn && full->ack && full->sack_permitted);
+  EXPECT_EQ(full->ecn_flags, 3u);
+  EXPECT_EQ(full->stamp, 258u);
+  EXPECT_EQ(full->scale, 7u);
+  const auto blocks = read_tcp(segment_with(16, {1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2}));
+  ASSERT_TRUE(blocks);
+  EXPECT_TRUE(blocks->sack_blocks);
+  EXPECT_FALSE(read_tcp(segment_with(2, {8, 10, 0, 0})));
+  EXPECT_FALSE(read_tcp(std::vector<std::uint8_t>(60)));
+}
+
+TEST(live_tcp_watch, notices_a_timestamp_that_steps_back_on_its_connection_alone) {
+  const auto said_at = [](tcp_speech& s, std::uint16_t from, std::uint32_t stamp) {
+    tcp_header h;
+    h.from = from;
+    h.stamp = stamp;
+    s.hear(h);
+  };
+  tcp_speech s;
+  said_at(s, 1, 0xffffffff);
+  said_at(s, 2, 5);
+  said_at(s, 1, 3);  // round the end of the numbers
+  said_at(s, 1, 3);
+  EXPECT_EQ(s.stepped_back, 0u);
+  said_at(s, 1, 2);
+  EXPECT_EQ(s.stepped_back, 1u);
+  EXPECT_EQ(s.stamped, 5u);
+}
+
+}  // namespace
+}  // namespace understudy::tb
