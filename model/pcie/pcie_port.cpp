@@ -1,6 +1,7 @@
 #include "model/pcie/pcie_port.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -30,6 +31,15 @@ bits_per_second rate_of(const pcie_config& c, const link_parameters& link) {
       std::llround(c.ideal ? tlp_bandwidth(link) : raw_rate(link) * skp_share()));
 }
 
+std::uint64_t dllp_interval_of(const link_parameters& link) {
+  return std::uint64_t{ack_limit(link)} * link.lanes;
+}
+
+// Max_Payload_Size as Device Control and Device Capabilities say it (PCIe 7.5.3.4).
+std::uint32_t mps_code(std::uint32_t bytes) {
+  return static_cast<std::uint32_t>(std::countr_zero(bytes)) - 7;
+}
+
 frame_ref frame_of(const tlm::tlm_generic_payload& p) {
   const auto* e = p.get_extension<frame_extension>();
   return e ? e->frame : frame_ref{};
@@ -54,7 +64,7 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
       unit_(unit),
       link_(config.link),
       rate_(rate_of(config, config.link)),
-      dllp_interval_(std::uint64_t{ack_limit(config.link)} * config.link.lanes),
+      dllp_interval_(dllp_interval_of(config.link)),
       ack_latency_(wire_time(dllp_interval_, rate_)),
       iommu_(config.translation),
       cache_(config.cache, config.seed, std::string("pcie/jitter/") + std::to_string(unit)),
@@ -62,6 +72,7 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
       nonposted_credits_(config.credits.nonposted_headers, 1),
       link_errors_(config.seed, std::string("pcie/lcrc/") + std::to_string(unit)),
       read_errors_(config.seed, std::string("pcie/read/") + std::to_string(unit)),
+      target_speed_(config.link.generation),
       up_link_(config.replay_buffer),
       down_link_(config.replay_buffer),
       posted_left_(config.credits.adapter_posted_headers),
@@ -220,12 +231,19 @@ picos pcie_port::replays(std::uint32_t wire) {
 void pcie_port::retrain(unsigned generation, unsigned lanes) {
   link_.generation = generation;
   link_.lanes = lanes;
-  rate_ = rate_of(config_, link_);
-  dllp_interval_ = std::uint64_t{ack_limit(link_)} * lanes;
-  ack_latency_ = wire_time(dllp_interval_, rate_);
+  take_link();
   ++counters_.retrains;
   for (direction* d : {&up_link_, &down_link_})
     d->busy_until = std::max(d->busy_until, now_ps()) + config_.retrain_time;
+  training_until_ = now_ps() + config_.retrain_time;
+  if (trained_ && powered_) trained_(generation, lanes);
+}
+
+// What follows from speed, width and MPS.
+void pcie_port::take_link() {
+  rate_ = rate_of(config_, link_);
+  dllp_interval_ = dllp_interval_of(link_);
+  ack_latency_ = wire_time(dllp_interval_, rate_);
 }
 
 std::uint32_t pcie_port::wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const {
@@ -648,8 +666,8 @@ void pcie_port::return_reads() {
     }
     std::uint64_t address = r.address;
     std::uint32_t left = r.length ? r.length : register_bytes;
-    std::uint32_t n = first_completion(config_.link, address, left);
-    for (; n < left; n = first_completion(config_.link, address, left)) {
+    std::uint32_t n = first_completion(link_, address, left);
+    for (; n < left; n = first_completion(link_, address, left)) {
       const std::uint32_t wire = wire_bytes(tlp_type::completion_data, n, 0);
       occupy(down_link_, up_link_, now_ps(), wire);
       ++counters_.tlps_down;
@@ -877,14 +895,37 @@ void pcie_port::answer(host_request r) {
 
 void pcie_port::port_cfg_write(std::uint32_t offset, std::uint32_t value, picos delay, host_done done) {
   agenda_.in(delay + config_.mmio_latency, [this, offset, value, ticket = open_ticket(std::move(done))] {
-    if (offset == port_aer_uncorrectable) aer_uncorrectable_ &= ~value;
-    if (offset == port_aer_correctable) aer_correctable_ &= ~value;
-    if (offset == port_link_control && !unfenceable_) {
-      disabled_ = (value & port_link_disable) != 0;
-      if (disabled_) lose_traffic();
-    }
+    write_port_register(offset, value);
     agenda_.in(config_.mmio_latency, [this, ticket] { finish(ticket, 0); });
   });
+}
+
+void pcie_port::write_port_register(std::uint32_t offset, std::uint32_t value) {
+  switch (offset) {
+    case port_aer_uncorrectable:
+      aer_uncorrectable_ &= ~value;
+      break;
+    case port_aer_correctable:
+      aer_correctable_ &= ~value;
+      break;
+    case port_device_control:  // of completions with data, at most; more than the slot has counts as that
+      link_.mps = std::min(128u << (value >> 5 & 7), config_.link.mps);
+      take_link();
+      break;
+    case port_link_control_2:
+      target_speed_ = std::clamp(value & 15, 1u, config_.link.generation);
+      break;
+    case port_link_control:
+      if (unfenceable_) break;
+      disabled_ = (value & port_link_disable) != 0;
+      if (disabled_)
+        lose_traffic();
+      else if (value & port_retrain_link && link_up())
+        retrain(target_speed_, link_.lanes);
+      break;
+    default:
+      break;
+  }
 }
 
 void pcie_port::port_cfg_read(std::uint32_t offset, host_done done, picos delay) {
@@ -923,13 +964,22 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
       return port_capability;
     case port_capability:
       return 0x10u | 0x42u << 16;  // PCI Express, version 2, root port, end of the list
-    case port_capability + 0x0c:   // Link Capabilities: speed, width, reports Link Active
+    case port_capability + 0x04:   // Device Capabilities: MPS, role-based error reporting
+      return mps_code(link.mps) | 1u << 15;
+    case port_device_control:
+      return mps_code(link_.mps) << 5;
+    case port_capability + 0x0c:  // Link Capabilities: speed, width, reports Link Active
       return link.generation | link.lanes << 4 | 1u << 20;
     case port_link_control: {
+      const std::uint32_t training = now_ps() < training_until_ ? port_link_training : 0;
       const std::uint32_t status =
-          link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active : 0;
-      return status | (disabled_ ? port_link_disable : 0);
+          link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active | training : 0;
+      return status | (disabled_ ? port_link_disable : 0) | (link.rcb == 128 ? port_rcb_128 : 0);
     }
+    case port_capability + 0x2c:  // Link Capabilities 2: every speed up to its own
+      return ((1u << link.generation) - 1) << 1;
+    case port_link_control_2:
+      return target_speed_;
     case port_aer:
       return 0x0001u | 2u << 16;  // AER, version 2, end of the list
     case port_aer_uncorrectable:

@@ -129,8 +129,14 @@ struct pcie_counters {
 
 // Configuration space of the root port: a type 1 header whose capability list has PCI Express at 0x40.
 inline constexpr std::uint32_t port_capability = 0x40;
+inline constexpr std::uint32_t port_device_control = port_capability + 0x08;
 inline constexpr std::uint32_t port_link_control = port_capability + 0x10;  // and Link Status in bits 31:16
 inline constexpr std::uint32_t port_link_disable = 1u << 4;                 // of Link Control (PCIe 7.5.3.7)
+// Of Link Control; reads as 0. The link retrains at the speed of Link Control 2, and the width that it has.
+inline constexpr std::uint32_t port_retrain_link = 1u << 5;
+inline constexpr std::uint32_t port_rcb_128 = 1u << 3;         // of Link Control, read-only: pcie.rcb
+inline constexpr std::uint32_t port_link_training = 1u << 27;  // of Link Status
+inline constexpr std::uint32_t port_link_control_2 = port_capability + 0x30;  // bits 3:0: target link speed
 // Advanced Error Reporting of the root port (PCIe 7.8.4); its status registers are write-1-to-clear.
 inline constexpr std::uint32_t port_aer = 0x100;
 inline constexpr std::uint32_t port_aer_uncorrectable = port_aer + 0x04;
@@ -148,6 +154,8 @@ class pcie_port : public sc_core::sc_module {
   using host_done = inplace_function<void(std::uint32_t)>;
   // An MSI (address, data) has arrived, behind every earlier write of the adapter.
   using interrupt_handler = inplace_function<void(std::uint64_t, std::uint32_t)>;
+  // The link trains to a generation and a number of lanes.
+  using link_handler = inplace_function<void(unsigned, unsigned)>;
 
   static constexpr std::uint64_t msi_base = 0xfee00000, msi_end = 0xfef00000;
 
@@ -178,6 +186,9 @@ class pcie_port : public sc_core::sc_module {
   void revoke_dma(picos delay, host_done done);
 
   void on_interrupt(interrupt_handler h) { interrupt_ = std::move(h); }
+
+  // Both ends of a link know what it has trained to: whoever keeps the other end's Link Status is told.
+  void on_link(link_handler h) { trained_ = std::move(h); }
 
   // ---- faults
   // Unplug or plug the link (beside the Link Disable bit). Going down: TLPs that had wholly left the adapter
@@ -330,6 +341,8 @@ class pcie_port : public sc_core::sc_module {
   bool waiting(const host_ticket& t) const { return hosts_[t.slot].generation == t.generation; }
   void finish(const host_ticket& t, std::uint32_t value);
   std::uint32_t port_register(std::uint32_t offset) const;
+  void write_port_register(std::uint32_t offset, std::uint32_t value);
+  void take_link();
 
   struct span {
     picos start, finish;
@@ -353,7 +366,7 @@ class pcie_port : public sc_core::sc_module {
   host_memory& memory_;
   event_log& log_;
   const std::uint16_t unit_;
-  link_parameters link_;  // as trained
+  link_parameters link_;  // as trained, with the MPS of Device Control
   bits_per_second rate_;
   std::uint64_t dllp_interval_;  // bytes of TLPs received for each ACK and UpdateFC
   picos ack_latency_;            // from a TLP's arrival to its ACK, at most (PCIe 3.6.3.1)
@@ -369,6 +382,8 @@ class pcie_port : public sc_core::sc_module {
   std::uint32_t aer_uncorrectable_ = 0, aer_correctable_ = 0;
 
   bool plugged_ = true, disabled_ = false, powered_ = true;
+  unsigned target_speed_;  // of Link Control 2
+  picos training_until_ = 0;
   direction up_link_, down_link_;
   picos last_due_ = 0;  // of the TLPs upwards that are not lost, the latest
 
@@ -400,6 +415,7 @@ class pcie_port : public sc_core::sc_module {
   payload access_payload_;
   std::array<std::uint8_t, 4> access_data_{};
   interrupt_handler interrupt_;
+  link_handler trained_;
   pcie_counters counters_;
 };
 
