@@ -50,6 +50,19 @@ bool is_relaxed(const tlm::tlm_generic_payload& p) {
   return e && e->relaxed;
 }
 
+// One of so many that a test or a fault has asked for.
+bool taken(std::uint32_t& wanted) {
+  if (wanted == 0) return false;
+  --wanted;
+  return true;
+}
+
+// What a target says to a request that it does not support (PCIe 2.3.1); other errors are silence.
+bool is_unsupported(tlm::tlm_response_status s) {
+  return s == tlm::TLM_ADDRESS_ERROR_RESPONSE || s == tlm::TLM_BURST_ERROR_RESPONSE ||
+         s == tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE;
+}
+
 constexpr unsigned rollover = 4;  // REPLAY_NUM has two bits
 constexpr double million = 1e6;
 
@@ -84,9 +97,12 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
   access_payload_.set_data_ptr(access_data_.data());
   access_payload_.set_data_length(register_bytes);
   access_payload_.set_streaming_width(register_bytes);
+  access_payload_.set_extension(&access_poison_);
 }
 
-pcie_port::~pcie_port() = default;
+pcie_port::~pcie_port() {
+  access_payload_.clear_extension(&access_poison_);
+}
 
 // ---------------------------------------------------------------- the link
 
@@ -466,6 +482,7 @@ picos pcie_port::send_write(picos earliest, std::uint64_t address, const std::ui
   t.address = address;
   t.length = length;
   t.wire = wire_bytes(t.type, length, address);
+  t.poisoned = taken(poison_write_);
   if (link_up()) {
     t.frame = frame ? frame : frame_ref::copy_of(data, length);
     t.bytes = frame ? data : t.frame.data();
@@ -557,7 +574,7 @@ void pcie_port::land() {
     } else {
       agenda_.in(config_.mmio_latency, [this, r = t.answered] {
         if (!waiting(r.ticket)) return;
-        if (r.kind == access::mmio_read) {
+        if (r.kind == access::mmio_read && !r.refused) {
           ++counters_.mmio_reads;
           log_access(event_kind::mmio_read, r);
         }
@@ -594,6 +611,11 @@ void pcie_port::land_interrupt(const up_tlp& t) {
 }
 
 void pcie_port::land_write(const up_tlp& t) {
+  if (t.poisoned) {
+    ++counters_.poisoned_writes;
+    aer_uncorrectable_ |= aer_poisoned;
+    return;
+  }
   if (is_interrupt(t)) {
     if (!iommu_.admit_interrupt(t.translated)) return;
     if (!config_.mutant_interrupt_overtakes) land_interrupt(t);
@@ -787,7 +809,9 @@ void pcie_port::start_request(const host_request& r, picos delay) {
 }
 
 void pcie_port::mmio_write(std::uint32_t offset, std::uint32_t value, picos delay) {
-  start_request({access::mmio_write, offset, value, {}}, delay);
+  host_request r{access::mmio_write, offset, value, {}};
+  r.poisoned = taken(poison_mmio_write_);
+  start_request(r, delay);
 }
 
 void pcie_port::mmio_read(std::uint32_t offset, host_done done, picos delay) {
@@ -859,9 +883,13 @@ void pcie_port::access_registers() {
     access_payload_.set_dmi_allowed(false);
     std::memcpy(access_data_.data(), &r.value, register_bytes);
     sc_core::sc_time t = sc_core::SC_ZERO_TIME;
+    access_poison_.poisoned = r.poisoned;
     auto& socket = r.kind == access::mmio_write || r.kind == access::mmio_read ? mmio : cfg;
     socket->b_transport(access_payload_, t);
     const bool carried_out = access_payload_.is_response_ok();
+    r.refused = is_unsupported(access_payload_.get_response_status());
+    counters_.host_unsupported += r.refused;
+    counters_.poisoned_writes += r.poisoned && !carried_out;
     if (!write) std::memcpy(&r.value, access_data_.data(), register_bytes);
     if (carried_out && r.kind == access::mmio_write) {
       ++counters_.mmio_writes;
@@ -870,7 +898,7 @@ void pcie_port::access_registers() {
     if (t != sc_core::SC_ZERO_TIME) wait(t);
     accessing_ = false;
     give_back_credit(r.posted(), epoch);
-    if (!carried_out || r.kind == access::mmio_write) continue;
+    if (r.kind == access::mmio_write || !(carried_out || r.refused)) continue;
     if (epoch != link_epoch_) {
       ++counters_.dropped;
       continue;
@@ -882,11 +910,12 @@ void pcie_port::access_registers() {
 // The completion goes up, behind the adapter's earlier writes.
 void pcie_port::answer(host_request r) {
   up_tlp t;
-  t.type = r.kind == access::cfg_write ? tlp_type::completion : tlp_type::completion_data;
+  const bool data = r.kind != access::cfg_write && !r.refused;
+  t.type = data ? tlp_type::completion_data : tlp_type::completion;
   t.address = r.offset;
-  t.length = r.kind == access::cfg_write ? 0 : register_bytes;
+  t.length = data ? register_bytes : 0;
   t.wire = wire_bytes(t.type, t.length, 0);
-  if (r.kind == access::cfg_write) r.value = 0;
+  if (!data) r.value = r.refused ? nobody : 0;
   t.answered = r;
   send_up(now_ps(), std::move(t), 0);
 }

@@ -144,6 +144,90 @@ TEST(link, poisoned_data_are_not_used) {
   EXPECT_EQ(b.port.counters().poisoned, 1u);
 }
 
+// PCIe 2.7.2.2, upwards: the root complex discards the data and reports them.
+TEST(link, a_poisoned_write_is_discarded_reported_and_counted_and_its_neighbours_land) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  unsigned interrupts = 0;
+  b.port.on_interrupt([&](std::uint64_t, std::uint32_t) { ++interrupts; });
+  b.device.fill(m.iova, 1, 64);
+  b.port.poison_next_write();
+  b.device.fill(m.iova + 64, 2, 64);
+  b.device.fill(m.iova + 128, 3, 64);
+  b.run(5_us);
+  EXPECT_EQ(m.cpu[0], 1);
+  EXPECT_EQ(m.cpu[64], 0);
+  EXPECT_EQ(m.cpu[127], 0);
+  EXPECT_EQ(m.cpu[128], 3);
+  EXPECT_EQ(b.port.counters().poisoned_writes, 1u);
+  EXPECT_EQ(b.port.counters().writes, 2u);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 2u);
+  EXPECT_EQ(port_word(b, port_aer_uncorrectable), aer_poisoned);
+  b.port.poison_next_write();
+  const std::uint32_t vector = 1;
+  b.device.write(0xfee00000, &vector, 4);
+  b.device.write(0xfee00000, &vector, 4);
+  b.run(5_us);
+  EXPECT_EQ(interrupts, 1u) << "the poisoned message interrupts nobody";
+  EXPECT_EQ(b.port.counters().poisoned_writes, 2u);
+  EXPECT_EQ(b.port.counters().poisoned, 0u) << "no completion was";
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// Downwards: the credits come back, and what is behind it is served.
+TEST(link, a_poisoned_register_write_has_no_effect) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  bench b(c);
+  b.run(0);
+  b.port.mmio_write(0, 1);
+  b.port.poison_next_mmio_write();
+  b.port.mmio_write(4, 2);
+  b.port.mmio_write(8, 3);
+  b.run(10_us);
+  ASSERT_EQ(b.bar.visits.size(), 2u);
+  EXPECT_EQ(b.bar.visits[0].offset, 0u);
+  EXPECT_EQ(b.bar.visits[1].offset, 8u);
+  EXPECT_EQ(b.bar.poisoned, 1u);
+  EXPECT_EQ(b.port.counters().poisoned_writes, 1u);
+  EXPECT_EQ(b.port.counters().mmio_writes, 2u);
+  EXPECT_EQ(b.record.of(event_kind::mmio_write).size(), 2u);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+class unsupported_request : public testing::TestWithParam<tlm::tlm_response_status> {};
+
+TEST_P(unsupported_request, of_the_host_is_answered_at_once_with_all_ones) {
+  bench b;
+  b.run(0);
+  b.bar.refuses = b.space.refuses = GetParam();
+  std::vector<std::uint32_t> values;
+  picos answered = 0;
+  const auto done = [&](std::uint32_t v) {
+    values.push_back(v);
+    answered = now_ps();
+  };
+  b.port.mmio_read(0x1000, done);
+  b.port.cfg_read(0x1000, done);
+  b.port.cfg_write(0x1000, 1, 0, done);
+  b.port.mmio_write(0x1000, 1);
+  b.run(5_us);
+  EXPECT_EQ(values, (std::vector<std::uint32_t>{0xffffffff, 0xffffffff, 0xffffffff}));
+  EXPECT_LT(answered, 1_us);
+  EXPECT_EQ(b.port.counters().host_unsupported, 4u);
+  EXPECT_EQ(b.port.counters().timeouts, 0u);
+  EXPECT_EQ(b.port.counters().mmio_reads, 0u);
+  EXPECT_EQ(b.port.counters().bytes_up, 3 * 20u) << "completions without data";
+  EXPECT_TRUE(b.record.of(event_kind::mmio_read).empty());
+  EXPECT_TRUE(b.record.of(event_kind::mmio_write).empty());
+  EXPECT_EQ(port_word(b, port_aer_uncorrectable), 0u) << "its completer reports it";
+  EXPECT_TRUE(b.port.quiet());
+}
+INSTANTIATE_TEST_SUITE_P(link, unsupported_request,
+                         testing::Values(tlm::TLM_ADDRESS_ERROR_RESPONSE, tlm::TLM_BURST_ERROR_RESPONSE,
+                                         tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE));
+
 TEST(link, dma_outside_of_every_window_is_refused_reported_and_changes_nothing) {
   bench b(with_iommu());
   const auto m = b.memory.allocate(8192, 4096);
