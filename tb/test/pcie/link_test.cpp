@@ -1,6 +1,8 @@
 // What a link does beyond carrying TLPs: credits, replay, retraining, order, poison, refusal, error reports.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tb/test/pcie/card.h"
 
 using namespace understudy;
@@ -40,14 +42,33 @@ TEST(link, a_posted_write_waits_for_credits_that_come_back_when_the_root_complex
 TEST(link, data_credits_count_sixteen_bytes_each) {
   pcie_config c;
   c.credits.posted_data = 256;  // 4 KiB
+  c.propagation = 5_us;         // nothing comes back meanwhile
   bench b(c);
   const auto m = b.memory.allocate(1 << 16, 4096);
   b.run(0);
   for (int i = 0; i < 16; ++i) b.device.fill(m.iova + 256 * i, 1, 256);
   EXPECT_EQ(b.port.counters().credit_stalls, 0u);
-  bench* p = &b;
-  p->run(10_us);
-  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 16u);
+  b.device.fill(m.iova + 256 * 16, 1, 4);  // one credit, and there is none
+  EXPECT_EQ(b.port.counters().credit_stalls, 1u);
+  b.run(30_us);
+  const auto sent = b.record.of(event_kind::tlp_up);
+  ASSERT_EQ(sent.size(), 17u);
+  for (int i = 1; i < 16; ++i) EXPECT_EQ(sent[i].at, i * b.wire(280)) << i;
+  EXPECT_EQ(sent[16].at, b.wire(280) + 2 * c.propagation) << "the first one's UpdateFC has come";
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 17u);
+}
+
+TEST(link, data_credits_are_counted_by_the_bytes_and_not_by_the_tlp) {
+  pcie_config c;
+  c.credits.posted_data = 256;
+  c.propagation = 5_us;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.run(0);
+  for (int i = 0; i < 64; ++i) b.device.fill(m.iova + 64 * i, 1, 64);  // as many bytes in 64 TLPs
+  EXPECT_EQ(b.port.counters().credit_stalls, 0u);
+  b.device.fill(m.iova, 1, 64);
+  EXPECT_EQ(b.port.counters().credit_stalls, 1u);
 }
 
 TEST(link, reads_wait_for_header_credits_of_their_own) {
@@ -87,6 +108,58 @@ TEST(link, a_broken_tlp_is_replayed_behind_a_nak_and_everything_arrives_once_and
   EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_bad_tlp);
 }
 
+// Downwards the completions of reads are replayed: they arrive late, whole, and in order. 24 bytes of a
+// request and 276 of a completion tell which direction a replay had.
+TEST(link, a_broken_completion_is_replayed_and_its_data_arrive_once) {
+  pcie_config c;
+  c.lcrc_errors = 200'000;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  for (unsigned i = 0; i < 1 << 16; ++i) m.cpu[i] = static_cast<std::uint8_t>(i / 256 + i);
+  b.run(0);
+  constexpr unsigned n = 200;
+  std::vector<card::operation*> reads;
+  for (unsigned i = 0; i < n; ++i) reads.push_back(&b.device.read(m.iova + 256 * i, 256));
+  b.run(1_ms);
+  ASSERT_EQ(b.device.answers, n);
+  for (unsigned i = 0; i < n; ++i) {
+    EXPECT_EQ(reads[i]->payload.get_response_status(), tlm::TLM_OK_RESPONSE);
+    ASSERT_EQ(std::memcmp(reads[i]->data, m.cpu + 256 * std::size_t{i}, 256), 0) << i;
+    if (i > 0) {
+      EXPECT_GT(reads[i]->answered, reads[i - 1]->answered);
+    }
+  }
+  const pcie_counters& k = b.port.counters();
+  ASSERT_EQ((k.replayed_bytes - 24 * k.lcrc_errors) % 252, 0u);
+  const std::uint64_t down = (k.replayed_bytes - 24 * k.lcrc_errors) / 252;
+  EXPECT_GT(down, n / 10);
+  EXPECT_LT(down, k.lcrc_errors) << "requests were broken too";
+  EXPECT_EQ(k.tlps_down, n) << "a replay is no new TLP";
+  EXPECT_GE(reads[n - 1]->answered, n * b.wire(276) + down * (2 * c.propagation + b.wire(276)));
+  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_bad_tlp);
+}
+
+// Of the host's requests too: each is carried out once.
+TEST(link, a_broken_register_access_is_replayed_and_carried_out_once) {
+  pcie_config c;
+  c.lcrc_errors = 200'000;
+  bench b(c);
+  b.run(0);
+  constexpr std::uint32_t n = 100;
+  std::vector<std::uint32_t> values;
+  for (std::uint32_t i = 0; i < n; ++i) {
+    b.port.mmio_write(4 * i, i);
+    b.port.mmio_read(4 * i, [&](std::uint32_t v) { values.push_back(v); });
+    b.run(20_us);
+  }
+  b.run(1_ms);
+  EXPECT_EQ(b.bar.visits.size(), 2 * n);
+  ASSERT_EQ(values.size(), n);
+  for (std::uint32_t i = 0; i < n; ++i) EXPECT_EQ(values[i], i);
+  EXPECT_GT(b.port.counters().lcrc_errors, n / 10);
+  EXPECT_EQ(b.port.counters().timeouts, 0u);
+}
+
 TEST(link, the_fourth_replay_in_a_row_retrains_the_link) {
   pcie_config c;
   c.lcrc_errors = 500'000;
@@ -122,7 +195,7 @@ TEST(link, a_downgrade_is_slower_loses_nothing_and_shows_in_link_status) {
   b.run(50_us);
   const auto seen = b.record.of(event_kind::write_visible);
   ASSERT_EQ(seen.size(), 2u);
-  const bits_per_second slow = static_cast<bits_per_second>(2e9 * skp_share() + 0.5);
+  const bits_per_second slow = static_cast<bits_per_second>(std::llround(2e9 * skp_share()));
   const auto sent = b.record.of(event_kind::tlp_up);
   EXPECT_GE(sent[1].at - sent[0].at, pcie_config{}.retrain_time);
   EXPECT_NEAR(static_cast<double>(seen[1].at - sent[1].at), static_cast<double>(wire_time(88, slow) + 180_ns),
@@ -675,7 +748,7 @@ TEST_P(downgrade, of_a_link_slows_its_tlps_by_its_factor) {
   link_parameters to;
   to.generation = generation;
   to.lanes = lanes;
-  const auto rate = static_cast<bits_per_second>(raw_rate(to) * skp_share() + 0.5);
+  const auto rate = static_cast<bits_per_second>(std::llround(raw_rate(to) * skp_share()));
   EXPECT_NEAR(static_cast<double>(sent[1].at - sent[0].at), static_cast<double>(wire_time(280, rate)), 2.0);
   EXPECT_EQ(port_word(b, port_link_control) >> 16 & 0x3ff, generation | lanes << 4);
 }
