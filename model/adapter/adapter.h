@@ -45,6 +45,7 @@ struct adapter_counters {
   std::uint64_t dropped_no_neighbour = 0;
   std::uint64_t descriptors = 0;      // input descriptors executed
   std::uint64_t refused = 0;          // input descriptors refused
+  std::uint64_t bad_doorbells = 0;    // of both rings, ignored: back, or beyond the ring
   std::uint64_t pool_empty = 0;       // a connection began without a buffer
   std::uint64_t waits = 0;            // segments that waited for a buffer of their application
   std::uint64_t fallbacks = 0;        // pieces that went elsewhere, because none came or it had no more room
@@ -205,6 +206,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void report_read_error(tlm::tlm_response_status s);
   std::uint32_t read_register(std::uint32_t offset);
   void write_register(std::uint32_t offset, std::uint32_t value);
+  void ignore_doorbell(std::uint32_t offset, std::uint32_t before);
   void control(std::uint32_t value);
   void reset();
   void raise_interrupt(unsigned vector);

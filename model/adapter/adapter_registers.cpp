@@ -1,5 +1,6 @@
 // BAR 0 and configuration space of the adapter, its interrupts and its heartbeat.
 #include <cstring>
+#include <utility>
 
 #include "model/adapter/adapter.h"
 
@@ -115,6 +116,8 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return static_cast<std::uint32_t>(counters_.dropped_bad);
     case US_REG_REFUSED_COMMANDS:
       return static_cast<std::uint32_t>(counters_.refused);
+    case US_REG_BAD_DOORBELLS:
+      return static_cast<std::uint32_t>(counters_.bad_doorbells);
     case US_REG_DMA_ATOMIC:
       return dma_engine::atomic_unit();
     case US_REG_SECRET_0:
@@ -138,19 +141,24 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
     control(value);
     return;
   }
-  regs_[offset / 4] = value;
+  const std::uint32_t before = std::exchange(regs_[offset / 4], value);
   switch (offset) {
     case US_REG_IDT_TAIL: {
       const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
-      if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_)
-        return;  // past the ring, or backwards
+      if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_) {
+        ignore_doorbell(offset, before);
+        return;
+      }
       idt_tail_ = value;
       output_.input_doorbell();
       fetch_descriptors();
       break;
     }
     case US_REG_ODT_HEAD:
-      if (output_.host_consumed(value)) after_engine();
+      if (output_.host_consumed(value))
+        after_engine();
+      else
+        ignore_doorbell(offset, before);
       break;
     case US_REG_ANNOUNCE_COUNT:
     case US_REG_ANNOUNCE_AGE_US:
@@ -183,6 +191,12 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
     default:
       break;
   }
+}
+
+// Back, or beyond the ring: the index stays what it was `before`.
+void adapter::ignore_doorbell(std::uint32_t offset, std::uint32_t before) {
+  regs_[offset / 4] = before;
+  ++counters_.bad_doorbells;
 }
 
 void adapter::control(std::uint32_t value) {

@@ -290,6 +290,7 @@ void live_session::count() {
   r.host_interface.descriptors = d.descriptors;
   r.host_interface.records = d.records;
   for (const slot& p : platform_.main.slots) {
+    r.host_interface.bad_doorbells += p.device->counters().bad_doorbells;
     r.host_interface.dma_operations += p.device->dma.counters().operations;
     r.host_interface.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
     r.host_interface.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;

@@ -513,6 +513,7 @@ void simulation::count() {
   h.records = d.records;
   announce_counts& an = result_.announce;
   for (const slot& p : platform_.main.slots) {
+    h.bad_doorbells += p.device->counters().bad_doorbells;
     const announce_counters& told = p.device->announcements();
     const output_table_counters& table = p.device->record_counters();
     const tcp_counters& tcp = p.device->engine().counters();

@@ -180,6 +180,7 @@ std::string to_json(const run_result& r) {
       {"single_dma", list(r.single_dma, single_dma_json)},
       {"host_interface",
        {{"doorbells", h.doorbells},
+        {"bad_doorbells", h.bad_doorbells},
         {"mmio_reads", h.mmio_reads},
         {"interrupts", h.interrupts},
         {"dma_operations", h.dma_operations},

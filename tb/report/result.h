@@ -175,6 +175,7 @@ struct single_dma_row {
 
 struct host_interface_counts {
   std::uint64_t doorbells = 0;
+  std::uint64_t bad_doorbells = 0;  // ignored by the adapters: back, or beyond the ring
   std::uint64_t mmio_reads = 0;
   std::uint64_t interrupts = 0;
   std::uint64_t dma_operations = 0;

@@ -123,21 +123,34 @@ TEST(descriptor, of_every_kind_with_any_content_is_executed_or_refused) {
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), g.tail);
 }
 
-TEST(doorbell, beyond_the_ring_or_backwards_is_ignored) {
+TEST(doorbell, beyond_the_ring_or_backwards_is_ignored_and_counted) {
   adapter_rig g;
   g.bring_up();
   for (int i = 0; i < 4; ++i) g.post(descriptor(US_OP_NOP));
   g.ring();
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), 4u);
+  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), 0u) << "good ones do not count";
+  std::uint32_t counted = 0;
   for (const std::uint32_t bad : {4u + 65u, 3u, 0u, 0xffffffffu}) {
     g.write(US_REG_IDT_TAIL, bad);
     g.run(50_us);
     EXPECT_EQ(g.read(US_REG_IDT_HEAD), 4u) << bad;
+    EXPECT_EQ(g.read(US_REG_IDT_TAIL), 4u) << bad;
+    EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << bad;
   }
   for (const std::uint32_t bad : {1u, 64u, 0xffffffffu})
     g.write(US_REG_ODT_HEAD, bad);  // nothing was written yet
+    EXPECT_EQ(g.read(US_REG_ODT_HEAD), 0u) << bad;
+    EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << bad;
+  }
+  g.write(US_REG_IDT_TAIL, 4);
+  g.write(US_REG_ODT_HEAD, 0);
+  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), counted) << "saying the same again is no error";
   expect_refused(g, descriptor(static_cast<us_opcode>(77)), US_ERR_BAD_OPCODE, "still serving");
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), 5u);
+  g.write(US_REG_ODT_HEAD, 0);
+  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << "back";
+  EXPECT_EQ(g.dev.counters().bad_doorbells, counted);
   g.expect_no_report();
 }
 
