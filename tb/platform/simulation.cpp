@@ -47,10 +47,12 @@ void add(pcie_counts& sum, const pcie_port& port) {
   sum.host_stalls += c.host_stalls;
   sum.overtakings += c.overtakings;
   sum.poisoned += c.poisoned;
+  sum.poisoned_writes += c.poisoned_writes;
   sum.aborted += c.aborted;
   sum.timeouts += c.timeouts;
   sum.dropped += c.dropped;
   sum.unsupported += c.unsupported;
+  sum.host_unsupported += c.host_unsupported;
   sum.iommu_hits += i.hits;
   sum.iommu_misses += i.misses;
   sum.iommu_maps += i.maps;
