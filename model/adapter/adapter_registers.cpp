@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/adapter/adapter.h"
+#include "model/pcie/poison_extension.h"
 
 namespace understudy {
 
@@ -33,7 +34,16 @@ void adapter::mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& dela
     t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
     return;
   }
-  if (!dword_access(t, US_BAR0_SIZE)) return;
+  if (!dword_access(t, US_BAR0_SIZE)) {
+    config_space_.report_error(config_space::aer_unsupported_request);
+    return;
+  }
+  if (const auto* e = t.get_extension<poison_extension>(); e && e->poisoned && t.is_write()) {
+    // PCIe 2.7.2.2: a control register is not modified.
+    config_space_.report_error(config_space::aer_poisoned);
+    t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
+    return;
+  }
   delay += to_sc(config_.register_access);
   const auto offset = static_cast<std::uint32_t>(t.get_address());
   std::uint32_t value;
@@ -53,7 +63,10 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
     t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
     return;
   }
-  if (!dword_access(t, config_space::bytes)) return;
+  if (!dword_access(t, config_space::bytes)) {
+    config_space_.report_error(config_space::aer_unsupported_request);
+    return;
+  }
   delay += to_sc(config_.register_access);
   const auto offset = static_cast<std::uint32_t>(t.get_address());
   std::uint32_t value;
@@ -77,9 +90,9 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
 void adapter::report_read_error(tlm::tlm_response_status s) {
   switch (s) {
     case tlm::TLM_INCOMPLETE_RESPONSE:
-      return config_space_.report(config_space::aer_uncorrectable, config_space::aer_completion_timeout);
+      return config_space_.report_error(config_space::aer_completion_timeout);
     case tlm::TLM_GENERIC_ERROR_RESPONSE:
-      return config_space_.report(config_space::aer_uncorrectable, config_space::aer_poisoned);
+      return config_space_.report_error(config_space::aer_poisoned);
     case tlm::TLM_COMMAND_ERROR_RESPONSE:
       return config_space_.report(config_space::command, config_space::received_target_abort);
     default:

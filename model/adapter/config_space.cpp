@@ -32,6 +32,7 @@ void config_space::write(std::uint32_t offset, std::uint32_t value) {
   if (offset / 4 >= value_.size()) return;
   offset &= ~3u;
   if (offset == command) value_[offset / 4] &= ~(value & (received_target_abort | received_master_abort));
+  if (offset == device_control) value_[offset / 4] &= ~(value & (non_fatal_detected | unsupported_detected));
   if (offset == aer_uncorrectable) value_[offset / 4] &= ~value;
   const std::uint32_t mask = writable_[offset / 4];
   value_[offset / 4] = (value_[offset / 4] & ~mask) | (value & mask);

@@ -16,10 +16,17 @@ class config_space {
   static constexpr std::uint32_t device_control = pcie_capability + 0x08;
   static constexpr std::uint32_t initiate_flr = 1u << 15;  // of Device Control; reads as 0 (PCIe 6.6.2)
   static constexpr std::uint32_t enable_relaxed_ordering = 1u << 4;  // of Device Control
+  static constexpr unsigned mps_bit = 5, mrrs_bit = 12;              // fields of Device Control: 128 << n
+  static constexpr std::uint32_t enable_extended_tag = 1u << 8;      // of Device Control
+  static constexpr std::uint32_t enable_10_bit_tag = 1u << 12;       // of Device Control 2
+  // Of Device Status, the upper half of the dword `device_control`; write 1 to clear.
+  static constexpr std::uint32_t non_fatal_detected = 1u << 17, unsupported_detected = 1u << 19;
   static constexpr std::uint32_t msix_capability = 0x80;
   static constexpr std::uint32_t aer_capability = 0x100;
   static constexpr std::uint32_t aer_uncorrectable = aer_capability + 0x04;  // write 1 to clear
-  static constexpr std::uint32_t aer_poisoned = 1u << 12, aer_completion_timeout = 1u << 14;
+  static constexpr std::uint32_t aer_correctable_mask = aer_capability + 0x14;
+  static constexpr std::uint32_t aer_poisoned = 1u << 12, aer_completion_timeout = 1u << 14,
+                                 aer_unsupported_request = 1u << 20;
   // Of Status, the upper half of the dword `command`; write 1 to clear.
   static constexpr std::uint32_t received_target_abort = 1u << 28;  // a completion with Completer Abort
   static constexpr std::uint32_t received_master_abort = 1u << 29;  // one with Unsupported Request
@@ -31,6 +38,12 @@ class config_space {
   void write(std::uint32_t offset, std::uint32_t value);
   bool bus_master() const { return read(command) & bus_master_bit; }
   bool relaxed_ordering() const { return read(device_control) & enable_relaxed_ordering; }
+  // An uncorrectable error of AER, none of which is fatal here; Device Status says so too (PCIe 7.5.3.5).
+  void report_error(std::uint32_t bits) {
+    report(aer_uncorrectable, bits);
+    report(device_control,
+           bits & aer_unsupported_request ? non_fatal_detected | unsupported_detected : non_fatal_detected);
+  }
   // Bits of a status register become 1.
   void report(std::uint32_t offset, std::uint32_t bits) { value_[offset / 4] |= bits; }
   bool msix_enabled() const { return read(msix_capability) & (1u << 31); }
