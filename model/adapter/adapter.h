@@ -326,7 +326,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint32_t idt_tail_ = 0;
   std::uint32_t idt_head_ = 0;
   bool fetching_ = false;
-  std::vector<us_idt_entry> fetched_;
+  frame_ref fetched_;  // room for descriptors_a_fetch entries
 
   local_address addresses_[US_ADDRESSES];
   neighbours neighbours_;

@@ -260,6 +260,7 @@ void adapter::reset() {
   beating_ = false;
   idt_tail_ = idt_head_ = 0;
   fetching_ = false;
+  fetched_ = frame_ref::make(fetched_.size());  // a late answer belongs to the old one
   for (auto& a : addresses_) a = local_address{};
   neighbours_.clear();
   for (auto& b : connections_) {
