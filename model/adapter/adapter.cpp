@@ -16,6 +16,8 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
       config_(config),
       log_(log),
       unit_(unit),
+      config_space_(
+          {config.link_generation, config.link_lanes, config.dma.mps, config.dma.mrrs, config.dma.tags}),
       checksum_(!config.checksum_rtl ? make_checksum_twin(config.checksum_bytes)
                 : config.checksum_vcd.empty()
                     ? make_checksum_rtl(config.checksum_bytes)
@@ -38,6 +40,10 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
 }
 
 adapter::~adapter() = default;
+
+void adapter::link_trained(unsigned generation, unsigned lanes) {
+  if (!dead_) config_space_.trained(generation, lanes);
+}
 
 void adapter::kill() {
   dead_ = true;

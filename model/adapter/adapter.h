@@ -79,6 +79,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // own events: what the adapter was doing ends there.
   void kill();
   bool dead() const { return dead_; }
+  // Its link has trained to another speed or width: Link Status.
+  void link_trained(unsigned generation, unsigned lanes);
   // The heartbeat stops, for good; everything else goes on. To the host such an adapter looks dead: a zombie.
   void mute_heartbeat() { muted_ = true; }
   bool muted() const { return muted_; }
@@ -203,6 +205,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // ---- registers and configuration (adapter_registers.cpp)
   void mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
   void cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
+  void limit_requests();
   void report_read_error(tlm::tlm_response_status s);
   std::uint32_t read_register(std::uint32_t offset);
   void write_register(std::uint32_t offset, std::uint32_t value);

@@ -76,14 +76,21 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
   } else {
     std::memcpy(&value, t.get_data_ptr(), 4);
     if ((offset & ~3u) == config_space::device_control && (value & config_space::initiate_flr)) {
+      config_space_.reset();
+      limit_requests();
       reset();
-      config_space_ = {};
     } else {
       config_space_.write(offset, value);
     }
     dma.bus_master(config_space_.bus_master());
+    limit_requests();
   }
   t.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+// As Device Control says now.
+void adapter::limit_requests() {
+  dma.limit({config_space_.mps(), config_space_.mrrs(), config_space_.tags()});
 }
 
 // A read of ours has failed: the status registers say how (PCIe 7.8.4.2, 7.5.1.1.4).
