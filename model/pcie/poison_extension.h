@@ -1,5 +1,5 @@
-// Ignorable extension (IEEE 1666 14.2.1) of a register write: whether its TLP has the EP bit, so that the data
-// must not be used (PCIe 2.7.2.2). A target that does not know it takes them.
+// Ignorable extension (IEEE 1666 14.2.1) of a register write: whether its TLP has the EP bit, so that the
+// data must not be used (PCIe 2.7.2.2). A target that does not know it takes them.
 #pragma once
 #include <tlm>
 
