@@ -32,7 +32,7 @@ extern "C" {
 #define US_MAGIC 0x59445355u  /* US_REG_ID: "USDY" */
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
 /* Later minors only add. 1: SET_OPTIONS. 2: announcement in bulk. 3: SEND_RAW, DMA_ATOMIC. 4: SET_GROUP,
- * direct receive buffers, HOLD_, WAIT_US. 5: VLANs, INLINE. */
+ * direct receive buffers, HOLD_, WAIT_US. 5: VLANs, INLINE, BAD_DOORBELLS. */
 #define US_ABI_MINOR 5u
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
@@ -104,7 +104,9 @@ extern "C" {
   X(REFUSED_COMMANDS, 0x0c8u, ro, 0u,                                                                        \
     "Input descriptors refused, each answered by a US_REC_REFUSED record.")                                  \
   X(DMA_ATOMIC, 0x0ccu, ro, 64u,                                                                             \
-    "Bytes of the largest write that is in host memory whole or not at all, and its alignment.")
+    "Bytes of the largest write that is in host memory whole or not at all, and its alignment.")             \
+  X(BAD_DOORBELLS, 0x0d4u, ro, 0u,                                                                           \
+    "Doorbells that go back or beyond their ring; each is ignored and changes nothing else.")
 
 enum us_register {
 #define US_X(name, offset, access, reset, text) US_REG_##name = (offset),

@@ -16,6 +16,8 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
       config_(config),
       log_(log),
       unit_(unit),
+      config_space_(
+          {config.link_generation, config.link_lanes, config.dma.mps, config.dma.mrrs, config.dma.tags}),
       checksum_(!config.checksum_rtl ? make_checksum_twin(config.checksum_bytes)
                 : config.checksum_vcd.empty()
                     ? make_checksum_rtl(config.checksum_bytes)
@@ -26,7 +28,7 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
           config_, dma, agenda_, [this](cid c, seq32 rcv_nxt) { committed(c, rcv_nxt); },
           [this] { raise_interrupt(US_VECTOR_RECORDS); }),
       announcer_(agenda_, [this](std::span<us_record> all) { write_announcement(all); }),
-      fetched_(config.descriptors_a_fetch),
+      fetched_(frame_ref::make(config.descriptors_a_fetch * US_ENTRY_BYTES)),
       connections_(config.tcp.max_connections),
       pool_(config.buffer_allocator_rtl ? make_buffer_allocator_rtl() : make_buffer_allocator_twin()),
       holds_(config.record_coalescer_rtl ? make_record_coalescer_rtl() : make_record_coalescer_twin()),
@@ -38,6 +40,10 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
 }
 
 adapter::~adapter() = default;
+
+void adapter::link_trained(unsigned generation, unsigned lanes) {
+  if (!dead_) config_space_.trained(generation, lanes);
+}
 
 void adapter::kill() {
   dead_ = true;

@@ -45,6 +45,7 @@ struct adapter_counters {
   std::uint64_t dropped_no_neighbour = 0;
   std::uint64_t descriptors = 0;      // input descriptors executed
   std::uint64_t refused = 0;          // input descriptors refused
+  std::uint64_t bad_doorbells = 0;    // of both rings, ignored: back, or beyond the ring
   std::uint64_t pool_empty = 0;       // a connection began without a buffer
   std::uint64_t waits = 0;            // segments that waited for a buffer of their application
   std::uint64_t fallbacks = 0;        // pieces that went elsewhere, because none came or it had no more room
@@ -78,6 +79,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // own events: what the adapter was doing ends there.
   void kill();
   bool dead() const { return dead_; }
+  // Its link has trained to another speed or width: Link Status.
+  void link_trained(unsigned generation, unsigned lanes);
   // The heartbeat stops, for good; everything else goes on. To the host such an adapter looks dead: a zombie.
   void mute_heartbeat() { muted_ = true; }
   bool muted() const { return muted_; }
@@ -202,9 +205,11 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // ---- registers and configuration (adapter_registers.cpp)
   void mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
   void cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
+  void limit_requests();
   void report_read_error(tlm::tlm_response_status s);
   std::uint32_t read_register(std::uint32_t offset);
   void write_register(std::uint32_t offset, std::uint32_t value);
+  void ignore_doorbell(std::uint32_t offset, std::uint32_t before);
   void control(std::uint32_t value);
   void reset();
   void raise_interrupt(unsigned vector);
@@ -324,7 +329,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint32_t idt_tail_ = 0;
   std::uint32_t idt_head_ = 0;
   bool fetching_ = false;
-  std::vector<us_idt_entry> fetched_;
+  frame_ref fetched_;  // room for descriptors_a_fetch entries
 
   local_address addresses_[US_ADDRESSES];
   neighbours neighbours_;

@@ -31,9 +31,8 @@ void adapter::fetch_descriptors() {
   fetching_ = true;
   const std::uint32_t beyond =
       config_.mutants.fetch_beyond_tail && n < std::min(entries - slot, config_.descriptors_a_fetch) ? 1 : 0;
-  dma.read(base + std::uint64_t{slot} * US_ENTRY_BYTES, (n + beyond) * US_ENTRY_BYTES,
-           reinterpret_cast<std::uint8_t*>(fetched_.data()), frame_ref{},
-           [this, first = idt_head_, n](bool ok) {
+  dma.read(base + std::uint64_t{slot} * US_ENTRY_BYTES, (n + beyond) * US_ENTRY_BYTES, fetched_.data(),
+           fetched_, [this, first = idt_head_, n](bool ok) {
              if (!ok) {  // the ring is not where the driver said: nothing more can be understood
                status_ |= US_STATUS_FATAL;
                raise_interrupt(US_VECTOR_HEALTH);
@@ -46,7 +45,8 @@ void adapter::fetch_descriptors() {
 void adapter::execute_fetched(std::uint32_t first, std::uint32_t count) {
   agenda_.in(count * config_.descriptor_time, [this, first, count] {
     for (std::uint32_t i = 0; i < count && !dead_; ++i) {
-      const us_idt_entry& e = fetched_[i];
+      us_idt_entry e;
+      std::memcpy(&e, fetched_.data() + std::size_t{i} * US_ENTRY_BYTES, sizeof e);
       idt_head_ = first + i + 1;
       output_.set_idt_head(idt_head_);
       ++counters_.descriptors;

@@ -38,10 +38,11 @@ struct adapter_config {
   tcp_config tcp;
   dma_config dma;
   lookup_config lookup;
-  picos clock_period = 2500_ps;       // 400 MHz, as FPGA offload engines of 100 Gb/s run
-  std::uint32_t checksum_bytes = 32;  // of datapath width: 400 MHz * 32 bytes is 102 Gb/s
-  bool checksum_rtl = false;          // the Verilated block instead of its C++ twin
-  bool buffer_allocator_rtl = false;  // as checksum_rtl
+  unsigned link_generation = 3, link_lanes = 8;  // of its slot, as configuration space says
+  picos clock_period = 2500_ps;                  // 400 MHz, as FPGA offload engines of 100 Gb/s run
+  std::uint32_t checksum_bytes = 32;             // of datapath width: 400 MHz * 32 bytes is 102 Gb/s
+  bool checksum_rtl = false;                     // the Verilated block instead of its C++ twin
+  bool buffer_allocator_rtl = false;             // as checksum_rtl
   bool record_coalescer_rtl = false;
   std::string checksum_vcd;   // waveform file of the Verilated block; empty: none
   picos rx_latency = 400_ns;  // MAC to engine, without the checksum: about 160 cycles of parse, look-up, TCP

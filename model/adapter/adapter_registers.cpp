@@ -1,7 +1,9 @@
 // BAR 0 and configuration space of the adapter, its interrupts and its heartbeat.
 #include <cstring>
+#include <utility>
 
 #include "model/adapter/adapter.h"
+#include "model/pcie/poison_extension.h"
 
 namespace understudy {
 
@@ -32,7 +34,16 @@ void adapter::mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& dela
     t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
     return;
   }
-  if (!dword_access(t, US_BAR0_SIZE)) return;
+  if (!dword_access(t, US_BAR0_SIZE)) {
+    config_space_.report_error(config_space::aer_unsupported_request);
+    return;
+  }
+  if (const auto* e = t.get_extension<poison_extension>(); e && e->poisoned && t.is_write()) {
+    // PCIe 2.7.2.2: a control register is not modified.
+    config_space_.report_error(config_space::aer_poisoned);
+    t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
+    return;
+  }
   delay += to_sc(config_.register_access);
   const auto offset = static_cast<std::uint32_t>(t.get_address());
   std::uint32_t value;
@@ -52,7 +63,10 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
     t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
     return;
   }
-  if (!dword_access(t, config_space::bytes)) return;
+  if (!dword_access(t, config_space::bytes)) {
+    config_space_.report_error(config_space::aer_unsupported_request);
+    return;
+  }
   delay += to_sc(config_.register_access);
   const auto offset = static_cast<std::uint32_t>(t.get_address());
   std::uint32_t value;
@@ -62,23 +76,30 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
   } else {
     std::memcpy(&value, t.get_data_ptr(), 4);
     if ((offset & ~3u) == config_space::device_control && (value & config_space::initiate_flr)) {
+      config_space_.reset();
+      limit_requests();
       reset();
-      config_space_ = {};
     } else {
       config_space_.write(offset, value);
     }
     dma.bus_master(config_space_.bus_master());
+    limit_requests();
   }
   t.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+// As Device Control says now.
+void adapter::limit_requests() {
+  dma.limit({config_space_.mps(), config_space_.mrrs(), config_space_.tags()});
 }
 
 // A read of ours has failed: the status registers say how (PCIe 7.8.4.2, 7.5.1.1.4).
 void adapter::report_read_error(tlm::tlm_response_status s) {
   switch (s) {
     case tlm::TLM_INCOMPLETE_RESPONSE:
-      return config_space_.report(config_space::aer_uncorrectable, config_space::aer_completion_timeout);
+      return config_space_.report_error(config_space::aer_completion_timeout);
     case tlm::TLM_GENERIC_ERROR_RESPONSE:
-      return config_space_.report(config_space::aer_uncorrectable, config_space::aer_poisoned);
+      return config_space_.report_error(config_space::aer_poisoned);
     case tlm::TLM_COMMAND_ERROR_RESPONSE:
       return config_space_.report(config_space::command, config_space::received_target_abort);
     default:
@@ -115,6 +136,8 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return static_cast<std::uint32_t>(counters_.dropped_bad);
     case US_REG_REFUSED_COMMANDS:
       return static_cast<std::uint32_t>(counters_.refused);
+    case US_REG_BAD_DOORBELLS:
+      return static_cast<std::uint32_t>(counters_.bad_doorbells);
     case US_REG_DMA_ATOMIC:
       return dma_engine::atomic_unit();
     case US_REG_SECRET_0:
@@ -138,19 +161,24 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
     control(value);
     return;
   }
-  regs_[offset / 4] = value;
+  const std::uint32_t before = std::exchange(regs_[offset / 4], value);
   switch (offset) {
     case US_REG_IDT_TAIL: {
       const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
-      if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_)
-        return;  // past the ring, or backwards
+      if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_) {
+        ignore_doorbell(offset, before);
+        return;
+      }
       idt_tail_ = value;
       output_.input_doorbell();
       fetch_descriptors();
       break;
     }
     case US_REG_ODT_HEAD:
-      if (output_.host_consumed(value)) after_engine();
+      if (output_.host_consumed(value))
+        after_engine();
+      else
+        ignore_doorbell(offset, before);
       break;
     case US_REG_ANNOUNCE_COUNT:
     case US_REG_ANNOUNCE_AGE_US:
@@ -183,6 +211,12 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
     default:
       break;
   }
+}
+
+// Back, or beyond the ring: the index stays what it was `before`.
+void adapter::ignore_doorbell(std::uint32_t offset, std::uint32_t before) {
+  regs_[offset / 4] = before;
+  ++counters_.bad_doorbells;
 }
 
 void adapter::control(std::uint32_t value) {
@@ -233,6 +267,7 @@ void adapter::reset() {
   beating_ = false;
   idt_tail_ = idt_head_ = 0;
   fetching_ = false;
+  fetched_ = frame_ref::make(fetched_.size());  // a late answer belongs to the old one
   for (auto& a : addresses_) a = local_address{};
   neighbours_.clear();
   for (auto& b : connections_) {

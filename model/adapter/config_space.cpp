@@ -1,10 +1,48 @@
 #include "model/adapter/config_space.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "model/abi/understudy_abi.h"
 
 namespace understudy {
 
-config_space::config_space() {
+namespace {
+
+constexpr std::uint32_t tags_of_5_bits = 32, tags_of_8_bits = 256;
+
+// 128 << n bytes as a field of Device Control (PCIe 7.5.3.4).
+std::uint32_t size_code(std::uint32_t bytes) {
+  return static_cast<std::uint32_t>(std::countr_zero(bytes)) - 7;
+}
+
+// A field that asks for more than `most` gets that.
+std::uint32_t limit(std::uint32_t value, unsigned bit, std::uint32_t most) {
+  return (value & ~(7u << bit)) | std::min(value >> bit & 7, size_code(most)) << bit;
+}
+
+}  // namespace
+
+config_space::config_space(const function_limits& limits) : limits_(limits) {
+  power_on();
+}
+
+// What is sticky, or belongs to the link, stays (PCIe 6.6.2, 7.4).
+void config_space::reset() {
+  const auto before = value_;
+  power_on();
+  const auto keep = [&](std::uint32_t offset, std::uint32_t bits) {
+    value_[offset / 4] = (value_[offset / 4] & ~bits) | (before[offset / 4] & bits);
+  };
+  keep(device_control, 7u << mps_bit);
+  keep(link_control, ~0u);
+  for (std::uint32_t at = aer_uncorrectable; at <= aer_correctable_mask; at += 4) keep(at, ~0u);
+}
+
+void config_space::power_on() {
+  value_.fill(0);
+  const std::uint32_t extended = limits_.tags > tags_of_5_bits ? enable_extended_tag : 0;
+  const std::uint32_t wide = limits_.tags > tags_of_8_bits ? enable_10_bit_tag : 0;
   set(0x00, US_PCI_DEVICE << 16 | US_PCI_VENDOR, 0);
   set(command, 0x0010'0000, 0x0000'0406);       // capabilities list; memory space, bus master, INTx disable
   set(0x08, 0x0200'0001, 0);                    // class: Ethernet controller; revision 1
@@ -13,15 +51,35 @@ config_space::config_space() {
   set(0x2c, US_PCI_DEVICE << 16 | US_PCI_VENDOR, 0);
   set(0x34, pcie_capability, 0);
   set(pcie_capability, 0x0002'0010 | msix_capability << 8, 0);  // PCI Express endpoint, version 2
-  set(pcie_capability + 0x04, 0x1000'0001, 0);                  // device: MPS 256, function-level reset
-  set(pcie_capability + 0x08, 0x0000'2030, 0x0000'70ff);  // control: MPS 256, MRRS 512, relaxed ordering
+  // Role-based error reporting, function-level reset.
+  set(device_capabilities, 0x1000'8000 | size_code(limits_.mps) | (extended ? 1u << 5 : 0), 0);
+  set(device_control,
+      enable_relaxed_ordering | extended | size_code(limits_.mps) << mps_bit |
+          size_code(limits_.mrrs) << mrrs_bit,
+      0x0000'70ff | extended);
+  set(link_capabilities, limits_.generation | limits_.lanes << 4, 0);
+  set(link_control, 0, 0x0000'00c8);  // RCB, common clock, extended synch: Stored
+  set(device_capabilities_2, wide ? 1u << 17 : 0, 0);
+  set(device_control_2, wide, wide);
+  set(link_capabilities_2, ((1u << limits_.generation) - 1) << 1, 0);            // every speed up to its own
   set(msix_capability, 0x0000'0011 | (US_MSIX_VECTORS - 1) << 16, 0xc000'0000);  // enable and function mask
   set(msix_capability + 4, US_MSIX_TABLE, 0);
   set(aer_capability, 0x0001 | 2u << 16, 0);  // Advanced Error Reporting, version 2, end of the list
   set(aer_capability + 0x08, 0, 0x0010'0000 | 0x003f'f030);  // uncorrectable mask
   set(aer_capability + 0x0c, 0x0006'2030, 0x003f'f030);      // severity: the defaults of PCIe 7.8.4.4
-  set(aer_capability + 0x14, 0x0000'2000, 0x0000'f1c1);      // correctable mask: advisory errors
+  set(aer_correctable_mask, 0x0000'2000, 0x0000'f1c1);       // correctable mask: advisory errors
   set(msix_capability + 8, US_MSIX_TABLE + US_MSIX_VECTORS * 16, 0);
+  trained(limits_.generation, limits_.lanes);
+}
+
+void config_space::trained(unsigned generation, unsigned lanes) {
+  std::uint32_t& v = value_[link_control / 4];
+  v = (v & 0xffff) | generation << 16 | lanes << 20;
+}
+
+std::uint32_t config_space::tags() const {
+  if (read(device_control_2) & enable_10_bit_tag) return limits_.tags;
+  return std::min(limits_.tags, read(device_control) & enable_extended_tag ? tags_of_8_bits : tags_of_5_bits);
 }
 
 std::uint32_t config_space::read(std::uint32_t offset) const {
@@ -32,7 +90,9 @@ void config_space::write(std::uint32_t offset, std::uint32_t value) {
   if (offset / 4 >= value_.size()) return;
   offset &= ~3u;
   if (offset == command) value_[offset / 4] &= ~(value & (received_target_abort | received_master_abort));
+  if (offset == device_control) value_[offset / 4] &= ~(value & (non_fatal_detected | unsupported_detected));
   if (offset == aer_uncorrectable) value_[offset / 4] &= ~value;
+  if (offset == device_control) value = limit(limit(value, mps_bit, limits_.mps), mrrs_bit, limits_.mrrs);
   const std::uint32_t mask = writable_[offset / 4];
   value_[offset / 4] = (value_[offset / 4] & ~mask) | (value & mask);
 }

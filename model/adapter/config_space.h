@@ -6,6 +6,13 @@
 
 namespace understudy {
 
+// What a function is in its slot, as the firmware of the host has set it up.
+struct function_limits {
+  unsigned generation = 3, lanes = 8;   // of the link, at most
+  std::uint32_t mps = 256, mrrs = 512;  // bytes: powers of two, 128 to 4096
+  std::uint32_t tags = 64;              // reads outstanding, at most
+};
+
 class config_space {
  public:
   static constexpr std::uint32_t bytes = 4096;
@@ -13,30 +20,61 @@ class config_space {
   static constexpr std::uint32_t bus_master_bit = 1u << 2;
   static constexpr std::uint32_t bar0 = 0x10;
   static constexpr std::uint32_t pcie_capability = 0x40;
+  static constexpr std::uint32_t device_capabilities = pcie_capability + 0x04;
   static constexpr std::uint32_t device_control = pcie_capability + 0x08;
+  static constexpr std::uint32_t link_capabilities = pcie_capability + 0x0c;
+  static constexpr std::uint32_t link_control = pcie_capability + 0x10;  // Link Status in bits 31:16
+  static constexpr std::uint32_t device_capabilities_2 = pcie_capability + 0x24;
+  static constexpr std::uint32_t device_control_2 = pcie_capability + 0x28;
+  static constexpr std::uint32_t link_capabilities_2 = pcie_capability + 0x2c;
   static constexpr std::uint32_t initiate_flr = 1u << 15;  // of Device Control; reads as 0 (PCIe 6.6.2)
   static constexpr std::uint32_t enable_relaxed_ordering = 1u << 4;  // of Device Control
+  static constexpr unsigned mps_bit = 5, mrrs_bit = 12;              // fields of Device Control: 128 << n
+  static constexpr std::uint32_t enable_extended_tag = 1u << 8;      // of Device Control
+  static constexpr std::uint32_t enable_10_bit_tag = 1u << 12;       // of Device Control 2
+  // Of Device Status, the upper half of the dword `device_control`; write 1 to clear.
+  static constexpr std::uint32_t non_fatal_detected = 1u << 17, unsupported_detected = 1u << 19;
   static constexpr std::uint32_t msix_capability = 0x80;
   static constexpr std::uint32_t aer_capability = 0x100;
   static constexpr std::uint32_t aer_uncorrectable = aer_capability + 0x04;  // write 1 to clear
-  static constexpr std::uint32_t aer_poisoned = 1u << 12, aer_completion_timeout = 1u << 14;
+  static constexpr std::uint32_t aer_correctable_mask = aer_capability + 0x14;
+  static constexpr std::uint32_t aer_poisoned = 1u << 12, aer_completion_timeout = 1u << 14,
+                                 aer_unsupported_request = 1u << 20;
   // Of Status, the upper half of the dword `command`; write 1 to clear.
   static constexpr std::uint32_t received_target_abort = 1u << 28;  // a completion with Completer Abort
   static constexpr std::uint32_t received_master_abort = 1u << 29;  // one with Unsupported Request
 
-  config_space();
+  explicit config_space(const function_limits& limits);
+  // A function-level reset: as after power-on, but for Max_Payload_Size, Link Control and Status, and what
+  // AER has reported (PCIe 6.6.2).
+  void reset();
+  // The link has trained: Link Status (PCIe 7.5.3.8).
+  void trained(unsigned generation, unsigned lanes);
+  // What Device Control allows now, within the limits: bytes of a write and of a read request, and reads
+  // outstanding by the width of a tag, 5, 8 or 10 bits (PCIe 2.2.6.2, 7.5.3.4).
+  std::uint32_t mps() const { return 128u << (read(device_control) >> mps_bit & 7); }
+  std::uint32_t mrrs() const { return 128u << (read(device_control) >> mrrs_bit & 7); }
+  std::uint32_t tags() const;
   // A dword at `offset` (rounded down to 4); 0 beyond the space.
   std::uint32_t read(std::uint32_t offset) const;
   // Writable bits only; the rest keeps its value, and bits of status registers are cleared by a 1.
   void write(std::uint32_t offset, std::uint32_t value);
   bool bus_master() const { return read(command) & bus_master_bit; }
   bool relaxed_ordering() const { return read(device_control) & enable_relaxed_ordering; }
+  // An uncorrectable error of AER, none of which is fatal here; Device Status says so too (PCIe 7.5.3.5).
+  void report_error(std::uint32_t bits) {
+    report(aer_uncorrectable, bits);
+    report(device_control,
+           bits & aer_unsupported_request ? non_fatal_detected | unsupported_detected : non_fatal_detected);
+  }
   // Bits of a status register become 1.
   void report(std::uint32_t offset, std::uint32_t bits) { value_[offset / 4] |= bits; }
   bool msix_enabled() const { return read(msix_capability) & (1u << 31); }
 
  private:
+  void power_on();
   void set(std::uint32_t offset, std::uint32_t value, std::uint32_t writable);
+  function_limits limits_;
   std::array<std::uint32_t, bytes / 4> value_{};
   std::array<std::uint32_t, bytes / 4> writable_{};
 };

@@ -13,11 +13,11 @@ struct dma_engine::transaction : tlm::tlm_generic_payload {
   frame_extension frame;
   std::uint8_t bytes[small_bytes] = {};
   std::uint8_t enables[4] = {};
-  std::uint32_t job = 0;     // of a read
-  std::uint64_t serial = 0;  // of a read that is outstanding; else 0
-  bool given_up = false;     // it was not answered in time, and never may be
-  std::uint32_t tag = 0;     // in the Verilated block
-  std::uint32_t block_epoch = 0;
+  std::uint32_t job = 0;                  // of a read
+  std::uint64_t serial = 0;               // of a read that is outstanding; else 0
+  bool given_up = false;                  // it was not answered in time, and never may be
+  std::uint32_t life = 0;                 // of the engine, in which it was asked for
+  std::uint32_t tag = 0;                  // in the Verilated block
   std::vector<std::uint8_t> block_bytes;  // what goes through it
   bool is_flush = false;
   done flush_done;
@@ -57,14 +57,29 @@ class dma_engine::transaction_pool : public tlm::tlm_mm_interface {
 dma_engine::dma_engine(const sc_core::sc_module_name& name, const dma_config& config)
     : sc_module(name), config_(config), pool_(std::make_unique<transaction_pool>()) {
   socket.register_nb_transport_bw(this, &dma_engine::nb_transport_bw);
+  limits_ = {config_.mps, config_.mrrs, config_.tags};
   if (!config_.rtl) return;
   // The block asks for whole requests by tag alone.
   config_.tags =
       std::min({config_.tags, dma_unit::max_tags, std::max(1u, config_.completion_bytes / config_.mrrs)});
-  block_ = make_dma_rtl({config_.mps, config_.mrrs, config_.tags}, config_.data_bytes);
+  limits_.tags = config_.tags;
+  make_block();
 }
 
 dma_engine::~dma_engine() = default;
+
+void dma_engine::make_block() {
+  block_limits_ = limits_;
+  block_ = make_dma_rtl(block_limits_, config_.data_bytes);
+}
+
+void dma_engine::limit(const dma_unit_limits& l) {
+  const dma_unit_limits now{std::min(l.mps, config_.mps), std::min(l.mrrs, config_.mrrs),
+                            std::min(l.tags, config_.tags)};
+  if (now == limits_) return;
+  limits_ = now;
+  wake_if_work();
+}
 
 bool dma_engine::refuses(iova at, std::uint64_t length) {
   if (dma_check(at.raw, length, false) == dma_status::ok) return false;
@@ -174,7 +189,7 @@ dma_aborted dma_engine::abort_writes() {
     a.bytes += p.length;
     counters_.write_bytes_aborted += p.length;
     queued_write_bytes_ -= p.length;
-    if (p.length == 0 && !stopped_) p.d(false);
+    if (p.length == 0 && p.d && !stopped_) p.d(false);
   }
   while (!kept.empty()) posted_.push_back(kept.pop_front());
   return a;
@@ -195,27 +210,24 @@ void dma_engine::stop() {
   below_ = {};
 }
 
-void dma_engine::reset() {
-  posted_.clear();
-  queued_write_bytes_ = 0;
+dma_aborted dma_engine::reset() {
+  ++life_;
   below_ = {};
-  const auto forget = [this](fifo<std::uint32_t>& jobs) {
-    while (!jobs.empty()) {
-      const std::uint32_t j = jobs.pop_front();
-      counters_.read_bytes_aborted += jobs_[j].length - jobs_[j].issued;
-      jobs_[j].length = jobs_[j].issued;  // ends with the answers that are under way
-      if (jobs_[j].outstanding == 0) free_jobs_.push_back(j);
-    }
-  };
-  for (auto& q : reads_waiting_) forget(q);
-  forget(reads_in_block_);
   for (read_job& job : jobs_) job.d = done{};
-  if (!block_) return;
-  block_ = make_dma_rtl({config_.mps, config_.mrrs, config_.tags}, config_.data_bytes);
-  ++block_epoch_;
+  for (std::size_t i = 0; i < posted_.size(); ++i) posted_[i].d = done{};
   posted_in_block_ = 0;
+  while (!reads_in_block_.empty()) reads_waiting_[0].push_back(reads_in_block_.pop_front());
+  dma_aborted a = abort_writes();
+  for (unsigned q = 0; q < read_queues; ++q) {
+    const dma_aborted reads = abort_reads(q);
+    a.transfers += reads.transfers;
+    a.bytes += reads.bytes;
+  }
+  if (!block_) return a;
+  make_block();
   block_reads_ = block_floor_ = 0;
   block_ended_ = 0;
+  return a;
 }
 
 std::uint32_t dma_engine::new_read_job() {
@@ -310,14 +322,14 @@ bool dma_engine::issue_posted() {
   if (posted_.empty()) return false;
   posted& p = posted_.front();
   if (p.length == 0) {
-    if (outstanding_reads_ >= config_.tags) return false;
+    if (outstanding_reads_ >= limits_.tags) return false;
     transaction& t = pool_->take();
     make_flush(t, p);
     issue(t, config_.issue_time);
     return true;
   }
   transaction& t = pool_->take();
-  const std::uint32_t n = dma_first_request(p.at.raw, p.length, config_.mps);
+  const std::uint32_t n = dma_first_request(p.at.raw, p.length, limits_.mps);
   const std::uint32_t cycles = dma_request_cycles(dma_op::write, p.offset, n, config_.data_bytes);
   if (p.small) {
     std::copy_n(p.bytes + p.offset, n, t.bytes);
@@ -349,9 +361,9 @@ bool dma_engine::next_read(std::uint32_t& job) {
 
 bool dma_engine::issue_read() {
   std::uint32_t j;
-  if (outstanding_reads_ >= config_.tags || !next_read(j)) return false;
+  if (outstanding_reads_ >= limits_.tags || !next_read(j)) return false;
   read_job& job = jobs_[j];
-  const std::uint32_t n = dma_first_request(job.at.raw + job.issued, job.length - job.issued, config_.mrrs);
+  const std::uint32_t n = dma_first_request(job.at.raw + job.issued, job.length - job.issued, limits_.mrrs);
   if (reserved_bytes_ > 0 && reserved_bytes_ + n > config_.completion_bytes) return false;
   transaction& t = pool_->take();
   make_read(t, j, n);
@@ -363,8 +375,18 @@ bool dma_engine::issue_read() {
   return true;
 }
 
+// Whether the Verilated block has the limits of now: its own are stable while anything is under way.
+bool dma_engine::take_limits() {
+  if (block_limits_ == limits_) return true;
+  if (posted_in_block_ || !reads_in_block_.empty() || outstanding_reads_) return false;
+  block_limits_ = limits_;
+  block_->limit(limits_);
+  return true;
+}
+
 // Hand over what the Verilated block has room for.
 void dma_engine::fill_block() {
+  if (!take_limits()) return;
   while (posted_in_block_ < std::min<std::size_t>(posted_.size(), dma_unit::queue_depth)) {
     posted& p = posted_[posted_in_block_++];
     if (p.length == 0) {
@@ -392,14 +414,13 @@ void dma_engine::fill_block() {
 bool dma_engine::issue_from_block() {
   const std::uint64_t before = block_->cycles();
   fill_block();
-  const bool tag = outstanding_reads_ < config_.tags;
-  if (!((!posted_.empty() && (posted_.front().length || tag)) || (!reads_in_block_.empty() && tag)))
-    return false;
+  const bool tag = outstanding_reads_ < block_limits_.tags;
+  const bool posted = posted_in_block_ && (posted_.front().length || tag);
+  if (!posted && !(!reads_in_block_.empty() && tag)) return false;
   transaction& t = pool_->take();
   t.block_bytes.resize(std::max(config_.mps, config_.mrrs));
   const dma_unit_request r = block_->next_request(t.block_bytes.data());
   t.tag = r.tag;
-  t.block_epoch = block_epoch_;
   switch (r.op) {
     case dma_op::flush:
       make_flush(t, posted_.front());
@@ -426,6 +447,7 @@ bool dma_engine::issue_from_block() {
 
 void dma_engine::issue(transaction& t, picos work) {
   ++counters_.requests;
+  t.life = life_;
   tlm::tlm_phase phase = tlm::BEGIN_REQ;
   sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
   request_phase_open_ = true;
@@ -486,7 +508,8 @@ tlm::tlm_sync_enum dma_engine::nb_transport_bw(tlm::tlm_generic_payload& p, tlm:
 
 void dma_engine::answered(transaction& t) {
   bool ok = t.is_response_ok();
-  if (!ok) ++counters_.failed;
+  const bool wanted = t.life == life_;  // else a reset has forgotten it
+  counters_.failed += wanted && !ok;
   if (t.is_write()) {
     t.release();
     return;
@@ -494,8 +517,9 @@ void dma_engine::answered(transaction& t) {
   --outstanding_reads_;
   t.serial = 0;
   forget_answered();
-  if (!ok && error_ && !stopped_) error_(t.get_response_status());
-  const bool through_block = block_ && !stopped_ && t.block_epoch == block_epoch_;
+  counters_.unexpected += !wanted && !t.given_up;
+  if (wanted && !ok && error_ && !stopped_) error_(t.get_response_status());
+  const bool through_block = block_ && !stopped_ && wanted;
   if (t.is_flush) {
     if (through_block) {
       block_->complete(t.tag, ok, nullptr, 0, true);
@@ -504,7 +528,7 @@ void dma_engine::answered(transaction& t) {
     done d = std::move(t.flush_done);
     if (!t.given_up) t.release();
     if (stopped_) return;
-    d(ok);
+    if (wanted) d(ok);
     wake_if_work();
     return;
   }
@@ -514,7 +538,9 @@ void dma_engine::answered(transaction& t) {
   --job.outstanding;
   reserved_bytes_ -= n;
   const bool last = job.outstanding == 0 && job.issued == job.length;
-  (ok ? counters_.read_bytes_done : counters_.read_bytes_failed) += n;
+  (!wanted ? counters_.read_bytes_aborted
+   : ok    ? counters_.read_bytes_done
+           : counters_.read_bytes_failed) += n;
   job.ok = job.ok && ok;
   if (through_block) {
     block_->complete(t.tag, ok, t.get_data_ptr(), n, last);
@@ -550,7 +576,7 @@ void dma_engine::expire_reads() {
     transaction& t = *deadlines_.front().read;
     t.given_up = true;
     if (!t.is_flush) t.frame.frame = jobs_[t.job].keep;
-    ++counters_.timeouts;
+    counters_.timeouts += t.life == life_;
     answered(t);
   }
   if (deadlines_.empty() || stopped_) return;

@@ -40,10 +40,10 @@ struct dma_counters {
   std::uint64_t requests = 0;    // TLPs
   std::uint64_t failed = 0;      // answers other than OK, and
   std::uint64_t timeouts = 0;    // of these reads that nobody answered
-  std::uint64_t unexpected = 0;  // answers after that
+  std::uint64_t unexpected = 0;  // answers after that, or after a reset
   std::uint64_t refused = 0;     // transfers of an impossible range, or that could not be atomic
-  // Of read_bytes: those that are there, that failed, and that were never asked for (abort, reset). At rest
-  // the three make up read_bytes.
+  // Of read_bytes: those that are there, that failed, and that were never asked for (abort, reset) or came
+  // when nobody wanted them any more (reset). At rest the three make up read_bytes.
   std::uint64_t read_bytes_done = 0, read_bytes_failed = 0, read_bytes_aborted = 0;
   std::uint64_t write_bytes_aborted = 0;
 };
@@ -100,9 +100,15 @@ class dma_engine : public sc_core::sc_module {
   dma_aborted abort_writes();
 
   void bus_master(bool on);
+  // Smaller requests or fewer tags than configured, from the next request on; what is more counts as the
+  // configured value. The Verilated block takes new limits when nothing is under way, and nothing new until
+  // then.
+  void limit(const dma_unit_limits& l);
   void stop();
-  // Forget everything queued and under way; nobody is told. The engine goes on with what is asked for next.
-  void reset();
+  // Give up everything queued, also what the Verilated block holds, and forget what is under way: nobody is
+  // told, its answers are ignored, and their tags stay taken until they come or time out. What the link has
+  // taken of a write lands. The engine goes on with what is asked for next.
+  dma_aborted reset();
   // Called with the status of each read that has failed; incomplete: nobody answered.
   void on_error(inplace_function<void(tlm::tlm_response_status), 16> h) { error_ = std::move(h); }
   // Call `a` once, as soon as fewer than `bytes` of posted writes wait; one such wish at a time.
@@ -153,7 +159,9 @@ class dma_engine : public sc_core::sc_module {
   bool issue_posted();
   bool issue_read();
   bool issue_from_block();
+  void make_block();
   void fill_block();
+  bool take_limits();
   void make_flush(transaction& t, posted& p);
   void make_write(transaction& t, posted& p, std::uint32_t n);
   void make_read(transaction& t, std::uint32_t job, std::uint32_t n);
@@ -183,6 +191,7 @@ class dma_engine : public sc_core::sc_module {
   fifo<deadline> deadlines_;  // of reads, in order; those at the front are outstanding
   bool expiry_pending_ = false;
   std::uint64_t serial_ = 0;  // of the newest read
+  std::uint32_t life_ = 0;    // counts resets
   inplace_function<void(tlm::tlm_response_status), 16> error_;
   std::uint64_t queued_write_bytes_ = 0;
   std::uint64_t below_bytes_ = 0;
@@ -195,8 +204,9 @@ class dma_engine : public sc_core::sc_module {
   picos next_issue_ = 0;
   dma_counters counters_;
 
+  dma_unit_limits limits_;  // now
   std::unique_ptr<dma_unit> block_;
-  std::uint32_t block_epoch_ = 0;       // counts resets
+  dma_unit_limits block_limits_;        // of the block
   std::size_t posted_in_block_ = 0;     // of posted_, from the front
   fifo<std::uint32_t> reads_in_block_;  // jobs that have requests to come
   std::uint64_t block_reads_ = 0;       // ever begun there

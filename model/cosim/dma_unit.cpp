@@ -22,6 +22,12 @@ class dma_rtl final : public dma_unit {
     idle_dma_pins(top_, l.mps, l.mrrs, std::min(l.tags, max_tags));
   }
 
+  void limit(const dma_unit_limits& l) override {
+    top_.mps_i = static_cast<std::uint16_t>(l.mps);
+    top_.mrrs_i = static_cast<std::uint16_t>(l.mrrs);
+    top_.tags_i = static_cast<std::uint16_t>(std::min(l.tags, max_tags));
+  }
+
   void post(const dma_unit_transfer& t) override {
     const auto id = static_cast<std::uint16_t>(next_id_++ % transfers);
     transfer_[id] = t;

@@ -31,6 +31,12 @@ struct dma_unit_report {
   std::uint32_t bytes = 0;
 };
 
+struct dma_unit_limits {
+  std::uint32_t mps = 256, mrrs = 512;
+  std::uint32_t tags = 64;  // above dma_unit::max_tags counts as that
+  bool operator==(const dma_unit_limits&) const = default;
+};
+
 class dma_unit {
  public:
   // Transfers of a kind (reads; writes and flushes) that fit into the block before their first request.
@@ -45,6 +51,8 @@ class dma_unit {
   // Run to the end of the next request. `payload` takes a write's bytes (at most MPS). std::logic_error if
   // none comes: something that can be asked for must have been posted.
   virtual dma_unit_request next_request(std::uint8_t* payload) = 0;
+  // Other limits, while nothing is under way.
+  virtual void limit(const dma_unit_limits& l) = 0;
   // The answer to a read or flush, whole: its bytes go to where they belong. With `last`, the report of its
   // transfer follows.
   virtual void complete(std::uint32_t tag, bool ok, const std::uint8_t* data, std::uint32_t length,
@@ -56,11 +64,6 @@ class dma_unit {
 
   // For benchmarks: the values of every input pin, cycle by cycle, go to `to` from here on; null ends it.
   virtual void record(std::vector<std::uint8_t>* to) = 0;
-};
-
-struct dma_unit_limits {
-  std::uint32_t mps = 256, mrrs = 512;
-  std::uint32_t tags = 64;  // above dma_unit::max_tags counts as that
 };
 
 // std::invalid_argument if there is no block of `data_bytes`: 8, 16, 32 or 64.

@@ -1,6 +1,7 @@
 #include "model/pcie/pcie_port.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -30,6 +31,15 @@ bits_per_second rate_of(const pcie_config& c, const link_parameters& link) {
       std::llround(c.ideal ? tlp_bandwidth(link) : raw_rate(link) * skp_share()));
 }
 
+std::uint64_t dllp_interval_of(const link_parameters& link) {
+  return std::uint64_t{ack_limit(link)} * link.lanes;
+}
+
+// Max_Payload_Size as Device Control and Device Capabilities say it (PCIe 7.5.3.4).
+std::uint32_t mps_code(std::uint32_t bytes) {
+  return static_cast<std::uint32_t>(std::countr_zero(bytes)) - 7;
+}
+
 frame_ref frame_of(const tlm::tlm_generic_payload& p) {
   const auto* e = p.get_extension<frame_extension>();
   return e ? e->frame : frame_ref{};
@@ -38,6 +48,19 @@ frame_ref frame_of(const tlm::tlm_generic_payload& p) {
 bool is_relaxed(const tlm::tlm_generic_payload& p) {
   const auto* e = p.get_extension<frame_extension>();
   return e && e->relaxed;
+}
+
+// One of so many that a test or a fault has asked for.
+bool taken(std::uint32_t& wanted) {
+  if (wanted == 0) return false;
+  --wanted;
+  return true;
+}
+
+// What a target says to a request that it does not support (PCIe 2.3.1); other errors are silence.
+bool is_unsupported(tlm::tlm_response_status s) {
+  return s == tlm::TLM_ADDRESS_ERROR_RESPONSE || s == tlm::TLM_BURST_ERROR_RESPONSE ||
+         s == tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE;
 }
 
 constexpr unsigned rollover = 4;  // REPLAY_NUM has two bits
@@ -54,7 +77,7 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
       unit_(unit),
       link_(config.link),
       rate_(rate_of(config, config.link)),
-      dllp_interval_(std::uint64_t{ack_limit(config.link)} * config.link.lanes),
+      dllp_interval_(dllp_interval_of(config.link)),
       ack_latency_(wire_time(dllp_interval_, rate_)),
       iommu_(config.translation),
       cache_(config.cache, config.seed, std::string("pcie/jitter/") + std::to_string(unit)),
@@ -62,6 +85,7 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
       nonposted_credits_(config.credits.nonposted_headers, 1),
       link_errors_(config.seed, std::string("pcie/lcrc/") + std::to_string(unit)),
       read_errors_(config.seed, std::string("pcie/read/") + std::to_string(unit)),
+      target_speed_(config.link.generation),
       up_link_(config.replay_buffer),
       down_link_(config.replay_buffer),
       posted_left_(config.credits.adapter_posted_headers),
@@ -73,9 +97,12 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
   access_payload_.set_data_ptr(access_data_.data());
   access_payload_.set_data_length(register_bytes);
   access_payload_.set_streaming_width(register_bytes);
+  access_payload_.set_extension(&access_poison_);
 }
 
-pcie_port::~pcie_port() = default;
+pcie_port::~pcie_port() {
+  access_payload_.clear_extension(&access_poison_);
+}
 
 // ---------------------------------------------------------------- the link
 
@@ -220,12 +247,19 @@ picos pcie_port::replays(std::uint32_t wire) {
 void pcie_port::retrain(unsigned generation, unsigned lanes) {
   link_.generation = generation;
   link_.lanes = lanes;
-  rate_ = rate_of(config_, link_);
-  dllp_interval_ = std::uint64_t{ack_limit(link_)} * lanes;
-  ack_latency_ = wire_time(dllp_interval_, rate_);
+  take_link();
   ++counters_.retrains;
   for (direction* d : {&up_link_, &down_link_})
     d->busy_until = std::max(d->busy_until, now_ps()) + config_.retrain_time;
+  training_until_ = now_ps() + config_.retrain_time;
+  if (trained_ && powered_) trained_(generation, lanes);
+}
+
+// What follows from speed, width and MPS.
+void pcie_port::take_link() {
+  rate_ = rate_of(config_, link_);
+  dllp_interval_ = dllp_interval_of(link_);
+  ack_latency_ = wire_time(dllp_interval_, rate_);
 }
 
 std::uint32_t pcie_port::wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const {
@@ -448,6 +482,7 @@ picos pcie_port::send_write(picos earliest, std::uint64_t address, const std::ui
   t.address = address;
   t.length = length;
   t.wire = wire_bytes(t.type, length, address);
+  t.poisoned = taken(poison_write_);
   if (link_up()) {
     t.frame = frame ? frame : frame_ref::copy_of(data, length);
     t.bytes = frame ? data : t.frame.data();
@@ -539,7 +574,7 @@ void pcie_port::land() {
     } else {
       agenda_.in(config_.mmio_latency, [this, r = t.answered] {
         if (!waiting(r.ticket)) return;
-        if (r.kind == access::mmio_read) {
+        if (r.kind == access::mmio_read && !r.refused) {
           ++counters_.mmio_reads;
           log_access(event_kind::mmio_read, r);
         }
@@ -576,6 +611,11 @@ void pcie_port::land_interrupt(const up_tlp& t) {
 }
 
 void pcie_port::land_write(const up_tlp& t) {
+  if (t.poisoned) {
+    ++counters_.poisoned_writes;
+    aer_uncorrectable_ |= aer_poisoned;
+    return;
+  }
   if (is_interrupt(t)) {
     if (!iommu_.admit_interrupt(t.translated)) return;
     if (!config_.mutant_interrupt_overtakes) land_interrupt(t);
@@ -648,8 +688,8 @@ void pcie_port::return_reads() {
     }
     std::uint64_t address = r.address;
     std::uint32_t left = r.length ? r.length : register_bytes;
-    std::uint32_t n = first_completion(config_.link, address, left);
-    for (; n < left; n = first_completion(config_.link, address, left)) {
+    std::uint32_t n = first_completion(link_, address, left);
+    for (; n < left; n = first_completion(link_, address, left)) {
       const std::uint32_t wire = wire_bytes(tlp_type::completion_data, n, 0);
       occupy(down_link_, up_link_, now_ps(), wire);
       ++counters_.tlps_down;
@@ -769,7 +809,9 @@ void pcie_port::start_request(const host_request& r, picos delay) {
 }
 
 void pcie_port::mmio_write(std::uint32_t offset, std::uint32_t value, picos delay) {
-  start_request({access::mmio_write, offset, value, {}}, delay);
+  host_request r{access::mmio_write, offset, value, {}};
+  r.poisoned = taken(poison_mmio_write_);
+  start_request(r, delay);
 }
 
 void pcie_port::mmio_read(std::uint32_t offset, host_done done, picos delay) {
@@ -841,9 +883,13 @@ void pcie_port::access_registers() {
     access_payload_.set_dmi_allowed(false);
     std::memcpy(access_data_.data(), &r.value, register_bytes);
     sc_core::sc_time t = sc_core::SC_ZERO_TIME;
+    access_poison_.poisoned = r.poisoned;
     auto& socket = r.kind == access::mmio_write || r.kind == access::mmio_read ? mmio : cfg;
     socket->b_transport(access_payload_, t);
     const bool carried_out = access_payload_.is_response_ok();
+    r.refused = is_unsupported(access_payload_.get_response_status());
+    counters_.host_unsupported += r.refused;
+    counters_.poisoned_writes += r.poisoned && !carried_out;
     if (!write) std::memcpy(&r.value, access_data_.data(), register_bytes);
     if (carried_out && r.kind == access::mmio_write) {
       ++counters_.mmio_writes;
@@ -852,7 +898,7 @@ void pcie_port::access_registers() {
     if (t != sc_core::SC_ZERO_TIME) wait(t);
     accessing_ = false;
     give_back_credit(r.posted(), epoch);
-    if (!carried_out || r.kind == access::mmio_write) continue;
+    if (r.kind == access::mmio_write || !(carried_out || r.refused)) continue;
     if (epoch != link_epoch_) {
       ++counters_.dropped;
       continue;
@@ -864,11 +910,12 @@ void pcie_port::access_registers() {
 // The completion goes up, behind the adapter's earlier writes.
 void pcie_port::answer(host_request r) {
   up_tlp t;
-  t.type = r.kind == access::cfg_write ? tlp_type::completion : tlp_type::completion_data;
+  const bool data = r.kind != access::cfg_write && !r.refused;
+  t.type = data ? tlp_type::completion_data : tlp_type::completion;
   t.address = r.offset;
-  t.length = r.kind == access::cfg_write ? 0 : register_bytes;
+  t.length = data ? register_bytes : 0;
   t.wire = wire_bytes(t.type, t.length, 0);
-  if (r.kind == access::cfg_write) r.value = 0;
+  if (!data) r.value = r.refused ? nobody : 0;
   t.answered = r;
   send_up(now_ps(), std::move(t), 0);
 }
@@ -877,14 +924,37 @@ void pcie_port::answer(host_request r) {
 
 void pcie_port::port_cfg_write(std::uint32_t offset, std::uint32_t value, picos delay, host_done done) {
   agenda_.in(delay + config_.mmio_latency, [this, offset, value, ticket = open_ticket(std::move(done))] {
-    if (offset == port_aer_uncorrectable) aer_uncorrectable_ &= ~value;
-    if (offset == port_aer_correctable) aer_correctable_ &= ~value;
-    if (offset == port_link_control && !unfenceable_) {
-      disabled_ = (value & port_link_disable) != 0;
-      if (disabled_) lose_traffic();
-    }
+    write_port_register(offset, value);
     agenda_.in(config_.mmio_latency, [this, ticket] { finish(ticket, 0); });
   });
+}
+
+void pcie_port::write_port_register(std::uint32_t offset, std::uint32_t value) {
+  switch (offset) {
+    case port_aer_uncorrectable:
+      aer_uncorrectable_ &= ~value;
+      break;
+    case port_aer_correctable:
+      aer_correctable_ &= ~value;
+      break;
+    case port_device_control:  // of completions with data, at most; more than the slot has counts as that
+      link_.mps = std::min(128u << (value >> 5 & 7), config_.link.mps);
+      take_link();
+      break;
+    case port_link_control_2:
+      target_speed_ = std::clamp(value & 15, 1u, config_.link.generation);
+      break;
+    case port_link_control:
+      if (unfenceable_) break;
+      disabled_ = (value & port_link_disable) != 0;
+      if (disabled_)
+        lose_traffic();
+      else if (value & port_retrain_link && link_up())
+        retrain(target_speed_, link_.lanes);
+      break;
+    default:
+      break;
+  }
 }
 
 void pcie_port::port_cfg_read(std::uint32_t offset, host_done done, picos delay) {
@@ -923,13 +993,22 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
       return port_capability;
     case port_capability:
       return 0x10u | 0x42u << 16;  // PCI Express, version 2, root port, end of the list
-    case port_capability + 0x0c:   // Link Capabilities: speed, width, reports Link Active
+    case port_capability + 0x04:   // Device Capabilities: MPS, role-based error reporting
+      return mps_code(link.mps) | 1u << 15;
+    case port_device_control:
+      return mps_code(link_.mps) << 5;
+    case port_capability + 0x0c:  // Link Capabilities: speed, width, reports Link Active
       return link.generation | link.lanes << 4 | 1u << 20;
     case port_link_control: {
+      const std::uint32_t training = now_ps() < training_until_ ? port_link_training : 0;
       const std::uint32_t status =
-          link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active : 0;
-      return status | (disabled_ ? port_link_disable : 0);
+          link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active | training : 0;
+      return status | (disabled_ ? port_link_disable : 0) | (link.rcb == 128 ? port_rcb_128 : 0);
     }
+    case port_capability + 0x2c:  // Link Capabilities 2: every speed up to its own
+      return ((1u << link.generation) - 1) << 1;
+    case port_link_control_2:
+      return target_speed_;
     case port_aer:
       return 0x0001u | 2u << 16;  // AER, version 2, end of the list
     case port_aer_uncorrectable:

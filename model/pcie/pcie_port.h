@@ -20,7 +20,9 @@
 //   mmio  bound to the adapter's registers: b_transport at the instant when a request has arrived; address:
 //   offset in BAR 0; 4
 //         bytes. The adapter annotates its access time and never waits; the port takes the next request only
-//         after that time.
+//         after that time. An address, burst or byte enable error response is an Unsupported Request: the
+//         host reads all-ones. A generic error response: nobody answers. A poisoned write has a
+//         poison_extension.
 //   cfg   the same for the adapter's configuration space.
 #pragma once
 #include <tlm_utils/simple_initiator_socket.h>
@@ -41,6 +43,7 @@
 #include "model/pcie/host_cache.h"
 #include "model/pcie/host_memory.h"
 #include "model/pcie/iommu.h"
+#include "model/pcie/poison_extension.h"
 #include "model/pcie/tlp.h"
 #include "model/sim/agenda.h"
 
@@ -115,22 +118,30 @@ struct pcie_counters {
   std::uint64_t replay_timeouts = 0;  // REPLAY_TIMER expired: neither ACK nor NAK came
   std::uint64_t replay_stalls = 0;    // TLPs that waited for room in a replay buffer
   std::uint64_t retrains = 0;
-  std::uint64_t credit_stalls = 0;  // TLPs of the adapter that waited for credits, and
-  picos credit_stall_time = 0;      // how long
-  std::uint64_t host_stalls = 0;    // requests of the host that waited for the adapter's credits
-  std::uint64_t overtakings = 0;    // writes with Relaxed Ordering that became visible before earlier ones
-  std::uint64_t poisoned = 0;       // completions that came with the EP bit
-  std::uint64_t aborted = 0;        // reads answered by Completer Abort
-  std::uint64_t timeouts = 0;       // host requests that nobody answered
+  std::uint64_t credit_stalls = 0;    // TLPs of the adapter that waited for credits, and
+  picos credit_stall_time = 0;        // how long
+  std::uint64_t host_stalls = 0;      // requests of the host that waited for the adapter's credits
+  std::uint64_t overtakings = 0;      // writes with Relaxed Ordering that became visible before earlier ones
+  std::uint64_t poisoned = 0;         // completions that came with the EP bit
+  std::uint64_t poisoned_writes = 0;  // writes that came with it, both directions: nothing was written
+  std::uint64_t aborted = 0;          // reads answered by Completer Abort
+  std::uint64_t timeouts = 0;         // host requests that nobody answered
   std::uint64_t dropped = 0;  // TLPs lost to a link that is down or an adapter that is dead, both directions
   std::uint64_t unsupported =
       0;  // DMA outside memory or windows: writes that vanished, reads that were refused
+  std::uint64_t host_unsupported = 0;  // the same of the host's requests, refused by the adapter
 };
 
 // Configuration space of the root port: a type 1 header whose capability list has PCI Express at 0x40.
 inline constexpr std::uint32_t port_capability = 0x40;
+inline constexpr std::uint32_t port_device_control = port_capability + 0x08;
 inline constexpr std::uint32_t port_link_control = port_capability + 0x10;  // and Link Status in bits 31:16
 inline constexpr std::uint32_t port_link_disable = 1u << 4;                 // of Link Control (PCIe 7.5.3.7)
+// Of Link Control; reads as 0. The link retrains at the speed of Link Control 2, and the width that it has.
+inline constexpr std::uint32_t port_retrain_link = 1u << 5;
+inline constexpr std::uint32_t port_rcb_128 = 1u << 3;         // of Link Control, read-only: pcie.rcb
+inline constexpr std::uint32_t port_link_training = 1u << 27;  // of Link Status
+inline constexpr std::uint32_t port_link_control_2 = port_capability + 0x30;  // bits 3:0: target link speed
 // Advanced Error Reporting of the root port (PCIe 7.8.4); its status registers are write-1-to-clear.
 inline constexpr std::uint32_t port_aer = 0x100;
 inline constexpr std::uint32_t port_aer_uncorrectable = port_aer + 0x04;
@@ -144,10 +155,12 @@ inline constexpr std::uint32_t port_link_active = 1u << 29;  // Data Link Layer 
 
 class pcie_port : public sc_core::sc_module {
  public:
-  // Answer to a host read: the value; 0xffffffff if nobody answered.
+  // Answer to a host read: the value; 0xffffffff if nobody answered, or an Unsupported Request.
   using host_done = inplace_function<void(std::uint32_t)>;
   // An MSI (address, data) has arrived, behind every earlier write of the adapter.
   using interrupt_handler = inplace_function<void(std::uint64_t, std::uint32_t)>;
+  // The link trains to a generation and a number of lanes.
+  using link_handler = inplace_function<void(unsigned, unsigned)>;
 
   static constexpr std::uint64_t msi_base = 0xfee00000, msi_end = 0xfef00000;
 
@@ -162,7 +175,7 @@ class pcie_port : public sc_core::sc_module {
 
   // ---- host side. A request leaves the CPU `delay` from now; those that leave at the same time go in the
   // order of the calls. `done` is never called from inside the call. A write to configuration space is not
-  // posted: `done` (which may be empty) gets 0 when it has been carried out, 0xffffffff if nobody answered.
+  // posted: `done` (which may be empty) gets 0 when it has been carried out, else 0xffffffff.
   void mmio_write(std::uint32_t offset, std::uint32_t value, picos delay = 0);
   void mmio_read(std::uint32_t offset, host_done done, picos delay = 0);
   void cfg_write(std::uint32_t offset, std::uint32_t value, picos delay = 0, host_done done = {});
@@ -178,6 +191,9 @@ class pcie_port : public sc_core::sc_module {
   void revoke_dma(picos delay, host_done done);
 
   void on_interrupt(interrupt_handler h) { interrupt_ = std::move(h); }
+
+  // Both ends of a link know what it has trained to: whoever keeps the other end's Link Status is told.
+  void on_link(link_handler h) { trained_ = std::move(h); }
 
   // ---- faults
   // Unplug or plug the link (beside the Link Disable bit). Going down: TLPs that had wholly left the adapter
@@ -199,6 +215,10 @@ class pcie_port : public sc_core::sc_module {
   void poison_next_read() { ++poison_; }
   // The next read of memory is answered by Completer Abort.
   void abort_next_read() { ++abort_; }
+  // The next memory write of the adapter, interrupts included, or of the host, comes poisoned: its receiver
+  // discards and reports it (PCIe 2.7.2.2).
+  void poison_next_write() { ++poison_write_; }
+  void poison_next_mmio_write() { ++poison_mmio_write_; }
   // The next so many DLLPs of a kind are lost.
   enum class dllp : std::uint8_t { ack, nak, update_fc };
   void lose_dllps(dllp kind, std::uint32_t count) { dllps_to_lose_[static_cast<std::size_t>(kind)] += count; }
@@ -260,6 +280,8 @@ class pcie_port : public sc_core::sc_module {
     std::uint32_t value = 0;
     host_ticket ticket;        // not for mmio_write
     std::uint64_t number = 0;  // of requests at the root port
+    bool poisoned = false;     // mmio_write: with the EP bit
+    bool refused = false;      // answered as Unsupported Request
     bool posted() const { return kind == access::mmio_write; }
   };
   struct waiting_host {
@@ -276,8 +298,9 @@ class pcie_port : public sc_core::sc_module {
     picos start = 0, finish = 0, due = 0;
     picos translated = 0;  // reads: the address is known
     bool relaxed = false;
-    bool landed = false;  // relaxed: before its turn
-    frame_ref frame;      // keeps `bytes` alive
+    bool landed = false;    // relaxed: before its turn
+    bool poisoned = false;  // a write with the EP bit
+    frame_ref frame;        // keeps `bytes` alive
     const std::uint8_t* bytes = nullptr;
     dma_read read;
     host_request answered;  // completion: the request, with the value
@@ -330,6 +353,8 @@ class pcie_port : public sc_core::sc_module {
   bool waiting(const host_ticket& t) const { return hosts_[t.slot].generation == t.generation; }
   void finish(const host_ticket& t, std::uint32_t value);
   std::uint32_t port_register(std::uint32_t offset) const;
+  void write_port_register(std::uint32_t offset, std::uint32_t value);
+  void take_link();
 
   struct span {
     picos start, finish;
@@ -353,7 +378,7 @@ class pcie_port : public sc_core::sc_module {
   host_memory& memory_;
   event_log& log_;
   const std::uint16_t unit_;
-  link_parameters link_;  // as trained
+  link_parameters link_;  // as trained, with the MPS of Device Control
   bits_per_second rate_;
   std::uint64_t dllp_interval_;  // bytes of TLPs received for each ACK and UpdateFC
   picos ack_latency_;            // from a TLP's arrival to its ACK, at most (PCIe 3.6.3.1)
@@ -363,12 +388,14 @@ class pcie_port : public sc_core::sc_module {
   flow_credits posted_credits_, nonposted_credits_;
   rng link_errors_;
   bool unfenceable_ = false;
-  std::uint32_t poison_ = 0, abort_ = 0;
+  std::uint32_t poison_ = 0, abort_ = 0, poison_write_ = 0, poison_mmio_write_ = 0;
   std::array<std::uint32_t, 3> dllps_to_lose_{};  // by kind
   rng read_errors_;
   std::uint32_t aer_uncorrectable_ = 0, aer_correctable_ = 0;
 
   bool plugged_ = true, disabled_ = false, powered_ = true;
+  unsigned target_speed_;  // of Link Control 2
+  picos training_until_ = 0;
   direction up_link_, down_link_;
   picos last_due_ = 0;  // of the TLPs upwards that are not lost, the latest
 
@@ -398,8 +425,10 @@ class pcie_port : public sc_core::sc_module {
   std::uint64_t open_tickets_ = 0;
 
   payload access_payload_;
+  poison_extension access_poison_;
   std::array<std::uint8_t, 4> access_data_{};
   interrupt_handler interrupt_;
+  link_handler trained_;
   pcie_counters counters_;
 };
 

@@ -40,6 +40,8 @@ adapter_config adapter_of(const scenario& s) {
   c.mutants.relaxed_records = s.has_mutant("relaxed_records");
   c.dma.mps = s.pcie.mps;
   c.dma.mrrs = s.pcie.mrrs;
+  c.link_generation = s.pcie.generation;
+  c.link_lanes = s.pcie.lanes;
   c.dma.tags = a.dma_tags;
   c.dma.completion_bytes = static_cast<std::uint32_t>(a.completion_bytes);
   c.dma.completion_timeout = a.completion_timeout;

@@ -24,10 +24,12 @@ void add(pcie_counts& sum, const pcie_port& port) {
   sum.host_stalls += c.host_stalls;
   sum.overtakings += c.overtakings;
   sum.poisoned += c.poisoned;
+  sum.poisoned_writes += c.poisoned_writes;
   sum.aborted += c.aborted;
   sum.timeouts += c.timeouts;
   sum.dropped += c.dropped;
   sum.unsupported += c.unsupported;
+  sum.host_unsupported += c.host_unsupported;
   sum.iommu_hits += i.hits;
   sum.iommu_misses += i.misses;
   sum.iommu_maps += i.maps;
@@ -100,6 +102,7 @@ void count_host(run_result& r, const host_side& host, const scenario& s) {
     r.timers.late += p.device->counters().timers_late;
     r.path_mtu.reduced += p.device->engine().counters().path_mtu_reduced;
     r.path_mtu.ignored += p.device->engine().counters().packet_too_big_ignored;
+    h.bad_doorbells += p.device->counters().bad_doorbells;
     h.dma_operations += p.device->dma.counters().operations;
     h.dma_bytes += p.device->dma.counters().read_bytes + p.device->dma.counters().write_bytes;
     h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;

@@ -110,6 +110,9 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
     }
     p.port->mmio.bind(p.device->mmio);
     p.port->cfg.bind(p.device->cfg);
+    p.port->on_link([device = p.device.get()](unsigned generation, unsigned lanes) {
+      device->link_trained(generation, lanes);
+    });
     p.device->ethernet.bind(p.link->a);
     fabric->port(p.switch_port).bind(p.link->b);
     h.slots.push_back(std::move(p));

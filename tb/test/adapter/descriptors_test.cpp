@@ -123,23 +123,124 @@ TEST(descriptor, of_every_kind_with_any_content_is_executed_or_refused) {
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), g.tail);
 }
 
-TEST(doorbell, beyond_the_ring_or_backwards_is_ignored) {
+TEST(doorbell, beyond_the_ring_or_backwards_is_ignored_and_counted) {
   adapter_rig g;
   g.bring_up();
   for (int i = 0; i < 4; ++i) g.post(descriptor(US_OP_NOP));
   g.ring();
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), 4u);
+  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), 0u) << "good ones do not count";
+  std::uint32_t counted = 0;
   for (const std::uint32_t bad : {4u + 65u, 3u, 0u, 0xffffffffu}) {
     g.write(US_REG_IDT_TAIL, bad);
     g.run(50_us);
     EXPECT_EQ(g.read(US_REG_IDT_HEAD), 4u) << bad;
+    EXPECT_EQ(g.read(US_REG_IDT_TAIL), 4u) << bad;
+    EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << bad;
   }
-  for (const std::uint32_t bad : {1u, 64u, 0xffffffffu})
+  for (const std::uint32_t bad : {1u, 64u, 0xffffffffu}) {
     g.write(US_REG_ODT_HEAD, bad);  // nothing was written yet
+    EXPECT_EQ(g.read(US_REG_ODT_HEAD), 0u) << bad;
+    EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << bad;
+  }
+  g.write(US_REG_IDT_TAIL, 4);
+  g.write(US_REG_ODT_HEAD, 0);
+  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), counted) << "saying the same again is no error";
   expect_refused(g, descriptor(static_cast<us_opcode>(77)), US_ERR_BAD_OPCODE, "still serving");
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), 5u);
+  g.write(US_REG_ODT_HEAD, 0);
+  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << "back";
+  EXPECT_EQ(g.dev.counters().bad_doorbells, counted);
   g.expect_no_report();
 }
+
+// TLPs of a type that left the adapter since `begin` of the events.
+std::size_t sent(const adapter_rig& g, tlp_type type, std::size_t begin) {
+  std::size_t n = 0;
+  for (std::size_t i = begin; i < g.events.all.size(); ++i)
+    n += g.events.all[i].kind == event_kind::tlp_up &&
+         g.events.all[i].b >> 32 == static_cast<std::uint64_t>(type);
+  return n;
+}
+
+struct prefetch_case {
+  std::uint32_t at_once, before, fetches, tlps;
+};
+class descriptor_prefetch : public testing::TestWithParam<prefetch_case> {};
+
+// 32 descriptors from slot `before` of a ring of 32: a fetch ends at the end of the ring, and its TLPs at
+// MRRS, 512 bytes.
+TEST_P(descriptor_prefetch, takes_as_many_as_it_may_in_one_read_and_never_crosses_the_end_of_the_ring) {
+  const prefetch_case& p = GetParam();
+  adapter_config c;
+  c.descriptors_a_fetch = p.at_once;
+  adapter_rig g(c, 32, 64);
+  g.bring_up();
+  for (std::uint32_t i = 0; i < p.before; ++i) g.post(descriptor(US_OP_NOP));
+  g.ring(100_us);
+  const std::size_t begin = g.events.all.size();
+  const dma_counters at_first = g.dev.dma.counters();
+  for (int i = 0; i < 32; ++i) g.post(descriptor(US_OP_NOP));
+  g.ring(100_us);
+  const dma_counters& now = g.dev.dma.counters();
+  // Records and interrupts are writes of one TLP each.
+  EXPECT_EQ(now.operations - at_first.operations - sent(g, tlp_type::memory_write, begin), p.fetches);
+  EXPECT_EQ(sent(g, tlp_type::memory_read, begin), p.tlps);
+  EXPECT_EQ(now.read_bytes - at_first.read_bytes, 32u * US_ENTRY_BYTES) << "none twice, none too many";
+  EXPECT_EQ(g.read(US_REG_IDT_HEAD), p.before + 32);
+  EXPECT_EQ(g.dev.counters().descriptors, p.before + 32u);
+  EXPECT_EQ(g.read(US_REG_REFUSED_COMMANDS), 0u);
+}
+INSTANTIATE_TEST_SUITE_P(of, descriptor_prefetch,
+                         testing::Values(prefetch_case{1, 0, 32, 32}, prefetch_case{1, 24, 32, 32},
+                                         prefetch_case{8, 0, 4, 4}, prefetch_case{16, 0, 2, 4},
+                                         prefetch_case{16, 24, 3, 1 + 2 + 1},
+                                         prefetch_case{16, 28, 3, 1 + 2 + 2}, prefetch_case{32, 0, 1, 4}));
+
+class raw_completions : public testing::TestWithParam<std::uint32_t> {};
+
+TEST_P(raw_completions, are_reported_in_batches_and_the_last_ones_after_a_time) {
+  const std::uint32_t batch = GetParam();
+  adapter_config c;
+  c.raw_completion_batch = batch;
+  c.acked_record_age = 1_ms;
+  adapter_rig g(c);
+  g.bring_up(0);
+  const auto m = g.memory.allocate(4096, 4096);
+  const auto send = [&](std::uint32_t frames) {
+    for (std::uint32_t i = 0; i < frames; ++i) {
+      us_idt_entry e = descriptor(US_OP_SEND_RAW);
+      e.u.send.iova_lo = static_cast<std::uint32_t>(m.iova);
+      e.u.send.iova_hi = static_cast<std::uint32_t>(m.iova >> 32);
+      e.u.send.len = 128;
+      g.post(e);
+    }
+    g.ring(100_us);
+  };
+  const auto reported = [&] {
+    std::vector<std::uint32_t> last;
+    for (const us_record& r : g.take_records())
+      if (r.type == US_REC_RAW) {
+        EXPECT_EQ(r.u.end.status, static_cast<std::uint32_t>(US_OK));
+        last.push_back(r.u.end.index);
+      }
+    g.ring_odt();
+    return last;
+  };
+  send(16);
+  EXPECT_EQ(g.dev.counters().raw_frames, 16u);
+  std::vector<std::uint32_t> whole;
+  for (std::uint32_t last = batch - 1; last < 16; last += batch) whole.push_back(last);
+  EXPECT_EQ(reported(), whole) << "the last descriptor of each batch";
+  g.run(2_ms);
+  EXPECT_TRUE(reported().empty()) << "everything is reported";
+  if (batch == 1) return;
+  send(batch - 1);
+  EXPECT_TRUE(reported().empty()) << "the batch is not full";
+  g.run(1_ms);
+  EXPECT_EQ(reported(), (std::vector<std::uint32_t>{16 + batch - 2}));
+}
+INSTANTIATE_TEST_SUITE_P(of, raw_completions, testing::Values(1u, 4u, 8u));
 
 TEST(output_ring, that_is_full_stalls_records_and_goes_on_in_order) {
   adapter_rig g(adapter_config{}, 64, 16);

@@ -166,6 +166,13 @@ TEST(registers, configuration_space_can_be_walked) {
   EXPECT_TRUE(g.cfg_read(express + 4) & 1u << 28) << "function-level reset";
   EXPECT_EQ(g.cfg_read(express + 8) >> 5 & 7, 1u) << "MPS 256";
   EXPECT_EQ(g.cfg_read(express + 8) >> 12 & 7, 2u) << "MRRS 512";
+  EXPECT_EQ(g.cfg_read(express + 4) & 7, 1u) << "256 is what the slot carries";
+  EXPECT_TRUE(g.cfg_read(express + 4) & 1u << 15) << "role-based error reporting";
+  EXPECT_TRUE(g.cfg_read(express + 4) & 1u << 5) << "64 tags need more than 5 bits";
+  EXPECT_TRUE(g.cfg_read(express + 8) & config_space::enable_extended_tag);
+  EXPECT_EQ(g.cfg_read(express + 0x0c), 3u | 8u << 4) << "Link Capabilities: generation 3, 8 lanes";
+  EXPECT_EQ(g.cfg_read(express + 0x10) >> 16 & 0x3ff, 3u | 8u << 4) << "Link Status";
+  EXPECT_EQ(g.cfg_read(express + 0x2c), 0xeu) << "2.5, 5 and 8 GT/s";
   EXPECT_TRUE(g.cfg_read(express + 8) & config_space::enable_relaxed_ordering) << "as after power-on";
   g.cfg_write(express + 8, 0);
   EXPECT_EQ(g.cfg_read(express + 8), 0u);
@@ -181,6 +188,179 @@ TEST(registers, configuration_space_can_be_walked) {
   g.cfg_write(0x34, 0);
   EXPECT_EQ(g.cfg_read(0) >> 16, US_PCI_DEVICE) << "read-only";
   EXPECT_NE(g.cfg_read(0x34), 0u);
+}
+
+struct slot_case {
+  unsigned generation, lanes;
+  std::uint32_t mps, mrrs, tags;
+  std::uint32_t device_capabilities, device_control, device_capabilities_2, device_control_2;
+};
+class slot : public testing::TestWithParam<slot_case> {
+ protected:
+  static adapter_config device() {
+    adapter_config c;
+    c.link_generation = GetParam().generation;
+    c.link_lanes = GetParam().lanes;
+    c.dma.mps = GetParam().mps;
+    c.dma.mrrs = GetParam().mrrs;
+    c.dma.tags = GetParam().tags;
+    return c;
+  }
+  static pcie_config bus() {
+    pcie_config c;
+    c.link.generation = GetParam().generation;
+    c.link.lanes = GetParam().lanes;
+    c.link.mps = GetParam().mps;
+    c.link.mrrs = GetParam().mrrs;
+    return c;
+  }
+};
+
+TEST_P(slot, shows_in_configuration_space) {
+  const slot_case& p = GetParam();
+  adapter_rig g(device(), 64, 64, bus());
+  EXPECT_EQ(g.cfg_read(config_space::link_capabilities), p.generation | p.lanes << 4);
+  EXPECT_EQ(g.cfg_read(config_space::link_control) >> 16, p.generation | p.lanes << 4);
+  EXPECT_EQ(g.cfg_read(config_space::device_capabilities) & 0x27, p.device_capabilities);
+  EXPECT_EQ(g.cfg_read(config_space::device_control), p.device_control);
+  EXPECT_EQ(g.cfg_read(config_space::device_capabilities_2), p.device_capabilities_2);
+  EXPECT_EQ(g.cfg_read(config_space::device_control_2), p.device_control_2);
+}
+INSTANTIATE_TEST_SUITE_P(of, slot,
+                         testing::Values(slot_case{3, 8, 256, 512, 64, 1 | 1 << 5, 0x2130, 0, 0},
+                                         slot_case{1, 1, 128, 128, 32, 0, 0x0010, 0, 0},
+                                         slot_case{5, 16, 512, 4096, 256, 2 | 1 << 5, 0x5150, 0, 0},
+                                         slot_case{4, 4, 4096, 1024, 768, 5 | 1 << 5, 0x31b0, 1 << 17,
+                                                   1 << 12}));
+
+std::uint32_t port_word(adapter_rig& g, std::uint32_t offset) {
+  std::uint32_t value = 0;
+  g.port.port_cfg_read(offset, [&](std::uint32_t v) { value = v; });
+  g.run(5_us);
+  return value;
+}
+
+TEST(link_status, of_both_ends_shows_a_downgrade_and_a_retrain_by_the_port) {
+  adapter_rig g;
+  const auto both = [&](std::uint32_t speed, std::uint32_t lanes) {
+    EXPECT_EQ(g.cfg_read(config_space::link_control) >> 16, speed | lanes << 4);
+    EXPECT_EQ(port_word(g, port_link_control) >> 16 & 0x3ff, speed | lanes << 4);
+    EXPECT_EQ(g.cfg_read(config_space::link_capabilities), 3u | 8u << 4) << "what it can does not change";
+  };
+  both(3, 8);
+  g.port.retrain(1, 1);
+  g.run(20_us);
+  both(1, 1);
+  // Target link speed 2; the lanes that were lost stay lost.
+  g.port.port_cfg_write(port_link_control_2, 2);
+  g.port.port_cfg_write(port_link_control, port_retrain_link, 1_us);
+  g.run(3_us);
+  EXPECT_EQ(g.port.counters().retrains, 2u);
+  EXPECT_TRUE(port_word(g, port_link_control) & port_link_training) << "and reads as 0 else";
+  g.run(20_us);
+  EXPECT_EQ(port_word(g, port_link_control) & (port_link_training | port_retrain_link), 0u);
+  both(2, 1);
+  // More than the slot can counts as that.
+  g.port.port_cfg_write(port_link_control_2, 5);
+  g.port.port_cfg_write(port_link_control, port_retrain_link, 1_us);
+  g.run(20_us);
+  both(3, 1);
+  g.port.port_cfg_write(port_link_control, 0);
+  g.run(20_us);
+  EXPECT_EQ(g.port.counters().retrains, 3u) << "without the bit nothing trains";
+}
+
+// A driver may lower MPS and MRRS, not raise them; the DMA engine's requests and the completions follow.
+class request_size : public testing::TestWithParam<bool> {};
+
+TEST_P(request_size, follows_device_control) {
+  adapter_config c;
+  c.dma.rtl = GetParam();
+  adapter_rig g(c);
+  g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+  const auto m = g.memory.allocate(8192, 4096);
+  const frame_ref f = frame_ref::make(2048);
+  frame_ref in = frame_ref::make(2048);
+  // TLPs of 2048 bytes each way: writes, reads, and completions, which are counted at the port.
+  struct tlps {
+    std::size_t writes = 0, reads = 0;
+    std::uint64_t completions = 0;
+  };
+  const auto move = [&] {
+    const std::size_t begin = g.events.all.size();
+    const std::uint64_t down = g.port.counters().tlps_down;
+    bool ok = false;
+    g.dev.dma.write(iova{m.iova}, f, 0, 2048);
+    g.dev.dma.read(iova{m.iova + 4096}, 2048, in.data(), in, [&](bool all) { ok = all; });
+    g.run(50_us);
+    EXPECT_TRUE(ok);
+    tlps n;
+    for (std::size_t i = begin; i < g.events.all.size(); ++i) {
+      if (g.events.all[i].kind != event_kind::tlp_up) continue;
+      n.writes += g.events.all[i].b >> 32 == static_cast<std::uint64_t>(tlp_type::memory_write);
+      n.reads += g.events.all[i].b >> 32 == static_cast<std::uint64_t>(tlp_type::memory_read);
+    }
+    n.completions = g.port.counters().tlps_down - down;
+    return n;
+  };
+  const auto control = [&](std::uint32_t mps, std::uint32_t mrrs) {
+    g.cfg_write(config_space::device_control, config_space::enable_extended_tag |
+                                                  mps << config_space::mps_bit |
+                                                  mrrs << config_space::mrrs_bit);
+    return g.cfg_read(config_space::device_control) & 0x70e0;
+  };
+  const tlps at_first = move();
+  EXPECT_EQ(at_first.writes, 8u) << "256 bytes";
+  EXPECT_EQ(at_first.reads, 4u) << "512 bytes";
+  EXPECT_EQ(at_first.completions, 8u);
+  EXPECT_EQ(control(0, 2), 0x2000u);
+  const tlps mps_128 = move();
+  EXPECT_EQ(mps_128.writes, 16u);
+  EXPECT_EQ(mps_128.reads, 4u);
+  EXPECT_EQ(mps_128.completions, 8u) << "those are as long as the port's own MPS";
+  g.port.port_cfg_write(port_device_control, 0);
+  g.run(5_us);
+  EXPECT_EQ(port_word(g, port_device_control), 0u);
+  EXPECT_EQ(move().completions, 16u);
+  EXPECT_EQ(control(0, 0), 0x0000u);
+  EXPECT_EQ(move().reads, 16u);
+  EXPECT_EQ(control(5, 5), 0x2020u) << "more than the slot carries is not taken";
+  g.port.port_cfg_write(port_device_control, 5 << 5);
+  g.run(5_us);
+  EXPECT_EQ(port_word(g, port_device_control), 1u << 5);
+  const tlps again = move();
+  EXPECT_EQ(again.writes, 8u);
+  EXPECT_EQ(again.reads, 4u);
+  EXPECT_EQ(again.completions, 8u);
+  g.expect_no_report();
+}
+INSTANTIATE_TEST_SUITE_P(data_path, request_size, testing::Bool(),
+                         [](const auto& p) { return p.param ? "rtl" : "twin"; });
+
+// Reads outstanding at the same time: as many as tags of 5 bits, or all.
+TEST(extended_tag, that_is_off_leaves_32_tags) {
+  adapter_rig g;
+  g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+  const auto m = g.memory.allocate(65536, 4096);
+  std::vector<std::uint8_t> in(64 * 1024);
+  // Requests that leave before the first answer comes, which takes 400 ns and more; one takes 4 ns.
+  const auto at_once = [&] {
+    const std::size_t begin = g.events.all.size();
+    for (std::uint32_t i = 0; i < 100; ++i)
+      g.dev.dma.read(iova{m.iova + i * 64}, 64, in.data() + std::size_t{i} * 64, {}, [](bool) {});
+    g.run(50_us);
+    std::size_t n = 0;
+    for (std::size_t i = begin; i < g.events.all.size(); ++i) {
+      if (g.events.all[i].kind == event_kind::tlp_down) break;
+      n += g.events.all[i].kind == event_kind::tlp_up;
+    }
+    return n;
+  };
+  EXPECT_EQ(at_once(), 64u);
+  g.cfg_write(config_space::device_control, 0x2020);
+  EXPECT_EQ(at_once(), 32u);
+  g.cfg_write(config_space::device_control, 0x2020 | config_space::enable_extended_tag);
+  EXPECT_EQ(at_once(), 64u);
 }
 
 TEST(registers, say_how_a_read_of_the_adapter_failed) {

@@ -4,6 +4,7 @@
 #include <tlm_utils/simple_initiator_socket.h>
 #include <tlm_utils/simple_target_socket.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -142,11 +143,16 @@ class registers : public sc_core::sc_module {
   picos access = 100_ns;
   bool waits = false;  // the access time is waited for rather than annotated
   bool dead = false;
+  tlm::tlm_response_status refuses = tlm::TLM_OK_RESPONSE;  // else: what every access is answered
+  unsigned poisoned = 0;                                    // writes with the EP bit, which are refused
 
  private:
   void b_transport(tlm::tlm_generic_payload& p, sc_core::sc_time& t) {
-    if (dead) {
-      p.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
+    const auto* e = p.get_extension<poison_extension>();
+    const bool poison = p.is_write() && e && e->poisoned;
+    poisoned += poison;
+    if (dead || poison || refuses != tlm::TLM_OK_RESPONSE) {
+      p.set_response_status(dead || poison ? tlm::TLM_GENERIC_ERROR_RESPONSE : refuses);
       return;
     }
     if (p.is_write())
@@ -186,7 +192,7 @@ class recorder : public event_observer {
 struct bench {
   explicit bench(const pcie_config& config = {})
       : port("port", config, memory, log, 3),
-        rate(static_cast<bits_per_second>(raw_rate(config.link) * skp_share() + 0.5)) {
+        rate(static_cast<bits_per_second>(std::llround(raw_rate(config.link) * skp_share()))) {
     log.subscribe(&record);
     device.dma.bind(dma_check.target);
     dma_check.initiator.bind(port.dma);

@@ -1,6 +1,8 @@
 // What a link does beyond carrying TLPs: credits, replay, retraining, order, poison, refusal, error reports.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tb/test/pcie/card.h"
 
 using namespace understudy;
@@ -40,14 +42,33 @@ TEST(link, a_posted_write_waits_for_credits_that_come_back_when_the_root_complex
 TEST(link, data_credits_count_sixteen_bytes_each) {
   pcie_config c;
   c.credits.posted_data = 256;  // 4 KiB
+  c.propagation = 5_us;         // nothing comes back meanwhile
   bench b(c);
   const auto m = b.memory.allocate(1 << 16, 4096);
   b.run(0);
   for (int i = 0; i < 16; ++i) b.device.fill(m.iova + 256 * i, 1, 256);
   EXPECT_EQ(b.port.counters().credit_stalls, 0u);
-  bench* p = &b;
-  p->run(10_us);
-  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 16u);
+  b.device.fill(m.iova + 256 * 16, 1, 4);  // one credit, and there is none
+  EXPECT_EQ(b.port.counters().credit_stalls, 1u);
+  b.run(30_us);
+  const auto sent = b.record.of(event_kind::tlp_up);
+  ASSERT_EQ(sent.size(), 17u);
+  for (int i = 1; i < 16; ++i) EXPECT_EQ(sent[i].at, i * b.wire(280)) << i;
+  EXPECT_EQ(sent[16].at, b.wire(280) + 2 * c.propagation) << "the first one's UpdateFC has come";
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 17u);
+}
+
+TEST(link, data_credits_are_counted_by_the_bytes_and_not_by_the_tlp) {
+  pcie_config c;
+  c.credits.posted_data = 256;
+  c.propagation = 5_us;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.run(0);
+  for (int i = 0; i < 64; ++i) b.device.fill(m.iova + 64 * i, 1, 64);  // as many bytes in 64 TLPs
+  EXPECT_EQ(b.port.counters().credit_stalls, 0u);
+  b.device.fill(m.iova, 1, 64);
+  EXPECT_EQ(b.port.counters().credit_stalls, 1u);
 }
 
 TEST(link, reads_wait_for_header_credits_of_their_own) {
@@ -87,6 +108,58 @@ TEST(link, a_broken_tlp_is_replayed_behind_a_nak_and_everything_arrives_once_and
   EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_bad_tlp);
 }
 
+// Downwards the completions of reads are replayed: they arrive late, whole, and in order. 24 bytes of a
+// request and 276 of a completion tell which direction a replay had.
+TEST(link, a_broken_completion_is_replayed_and_its_data_arrive_once) {
+  pcie_config c;
+  c.lcrc_errors = 200'000;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  for (unsigned i = 0; i < 1 << 16; ++i) m.cpu[i] = static_cast<std::uint8_t>(i / 256 + i);
+  b.run(0);
+  constexpr unsigned n = 200;
+  std::vector<card::operation*> reads;
+  for (unsigned i = 0; i < n; ++i) reads.push_back(&b.device.read(m.iova + 256 * i, 256));
+  b.run(1_ms);
+  ASSERT_EQ(b.device.answers, n);
+  for (unsigned i = 0; i < n; ++i) {
+    EXPECT_EQ(reads[i]->payload.get_response_status(), tlm::TLM_OK_RESPONSE);
+    ASSERT_EQ(std::memcmp(reads[i]->data, m.cpu + 256 * std::size_t{i}, 256), 0) << i;
+    if (i > 0) {
+      EXPECT_GT(reads[i]->answered, reads[i - 1]->answered);
+    }
+  }
+  const pcie_counters& k = b.port.counters();
+  ASSERT_EQ((k.replayed_bytes - 24 * k.lcrc_errors) % 252, 0u);
+  const std::uint64_t down = (k.replayed_bytes - 24 * k.lcrc_errors) / 252;
+  EXPECT_GT(down, n / 10);
+  EXPECT_LT(down, k.lcrc_errors) << "requests were broken too";
+  EXPECT_EQ(k.tlps_down, n) << "a replay is no new TLP";
+  EXPECT_GE(reads[n - 1]->answered, n * b.wire(276) + down * (2 * c.propagation + b.wire(276)));
+  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_bad_tlp);
+}
+
+// Of the host's requests too: each is carried out once.
+TEST(link, a_broken_register_access_is_replayed_and_carried_out_once) {
+  pcie_config c;
+  c.lcrc_errors = 200'000;
+  bench b(c);
+  b.run(0);
+  constexpr std::uint32_t n = 100;
+  std::vector<std::uint32_t> values;
+  for (std::uint32_t i = 0; i < n; ++i) {
+    b.port.mmio_write(4 * i, i);
+    b.port.mmio_read(4 * i, [&](std::uint32_t v) { values.push_back(v); });
+    b.run(20_us);
+  }
+  b.run(1_ms);
+  EXPECT_EQ(b.bar.visits.size(), 2 * n);
+  ASSERT_EQ(values.size(), n);
+  for (std::uint32_t i = 0; i < n; ++i) EXPECT_EQ(values[i], i);
+  EXPECT_GT(b.port.counters().lcrc_errors, n / 10);
+  EXPECT_EQ(b.port.counters().timeouts, 0u);
+}
+
 TEST(link, the_fourth_replay_in_a_row_retrains_the_link) {
   pcie_config c;
   c.lcrc_errors = 500'000;
@@ -122,7 +195,7 @@ TEST(link, a_downgrade_is_slower_loses_nothing_and_shows_in_link_status) {
   b.run(50_us);
   const auto seen = b.record.of(event_kind::write_visible);
   ASSERT_EQ(seen.size(), 2u);
-  const bits_per_second slow = static_cast<bits_per_second>(2e9 * skp_share() + 0.5);
+  const bits_per_second slow = static_cast<bits_per_second>(std::llround(2e9 * skp_share()));
   const auto sent = b.record.of(event_kind::tlp_up);
   EXPECT_GE(sent[1].at - sent[0].at, pcie_config{}.retrain_time);
   EXPECT_NEAR(static_cast<double>(seen[1].at - sent[1].at), static_cast<double>(wire_time(88, slow) + 180_ns),
@@ -143,6 +216,90 @@ TEST(link, poisoned_data_are_not_used) {
   EXPECT_EQ(good.payload.get_response_status(), tlm::TLM_OK_RESPONSE);
   EXPECT_EQ(b.port.counters().poisoned, 1u);
 }
+
+// PCIe 2.7.2.2, upwards: the root complex discards the data and reports them.
+TEST(link, a_poisoned_write_is_discarded_reported_and_counted_and_its_neighbours_land) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  unsigned interrupts = 0;
+  b.port.on_interrupt([&](std::uint64_t, std::uint32_t) { ++interrupts; });
+  b.device.fill(m.iova, 1, 64);
+  b.port.poison_next_write();
+  b.device.fill(m.iova + 64, 2, 64);
+  b.device.fill(m.iova + 128, 3, 64);
+  b.run(5_us);
+  EXPECT_EQ(m.cpu[0], 1);
+  EXPECT_EQ(m.cpu[64], 0);
+  EXPECT_EQ(m.cpu[127], 0);
+  EXPECT_EQ(m.cpu[128], 3);
+  EXPECT_EQ(b.port.counters().poisoned_writes, 1u);
+  EXPECT_EQ(b.port.counters().writes, 2u);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 2u);
+  EXPECT_EQ(port_word(b, port_aer_uncorrectable), aer_poisoned);
+  b.port.poison_next_write();
+  const std::uint32_t vector = 1;
+  b.device.write(0xfee00000, &vector, 4);
+  b.device.write(0xfee00000, &vector, 4);
+  b.run(5_us);
+  EXPECT_EQ(interrupts, 1u) << "the poisoned message interrupts nobody";
+  EXPECT_EQ(b.port.counters().poisoned_writes, 2u);
+  EXPECT_EQ(b.port.counters().poisoned, 0u) << "no completion was";
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// Downwards: the credits come back, and what is behind it is served.
+TEST(link, a_poisoned_register_write_has_no_effect) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  bench b(c);
+  b.run(0);
+  b.port.mmio_write(0, 1);
+  b.port.poison_next_mmio_write();
+  b.port.mmio_write(4, 2);
+  b.port.mmio_write(8, 3);
+  b.run(10_us);
+  ASSERT_EQ(b.bar.visits.size(), 2u);
+  EXPECT_EQ(b.bar.visits[0].offset, 0u);
+  EXPECT_EQ(b.bar.visits[1].offset, 8u);
+  EXPECT_EQ(b.bar.poisoned, 1u);
+  EXPECT_EQ(b.port.counters().poisoned_writes, 1u);
+  EXPECT_EQ(b.port.counters().mmio_writes, 2u);
+  EXPECT_EQ(b.record.of(event_kind::mmio_write).size(), 2u);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+class unsupported_request : public testing::TestWithParam<tlm::tlm_response_status> {};
+
+TEST_P(unsupported_request, of_the_host_is_answered_at_once_with_all_ones) {
+  bench b;
+  b.run(0);
+  b.bar.refuses = b.space.refuses = GetParam();
+  std::vector<std::uint32_t> values;
+  picos answered = 0;
+  const auto done = [&](std::uint32_t v) {
+    values.push_back(v);
+    answered = now_ps();
+  };
+  b.port.mmio_read(0x1000, done);
+  b.port.cfg_read(0x1000, done);
+  b.port.cfg_write(0x1000, 1, 0, done);
+  b.port.mmio_write(0x1000, 1);
+  b.run(5_us);
+  EXPECT_EQ(values, (std::vector<std::uint32_t>{0xffffffff, 0xffffffff, 0xffffffff}));
+  EXPECT_LT(answered, 1_us);
+  EXPECT_EQ(b.port.counters().host_unsupported, 4u);
+  EXPECT_EQ(b.port.counters().timeouts, 0u);
+  EXPECT_EQ(b.port.counters().mmio_reads, 0u);
+  EXPECT_EQ(b.port.counters().bytes_up, 3 * 20u) << "completions without data";
+  EXPECT_TRUE(b.record.of(event_kind::mmio_read).empty());
+  EXPECT_TRUE(b.record.of(event_kind::mmio_write).empty());
+  EXPECT_EQ(port_word(b, port_aer_uncorrectable), 0u) << "its completer reports it";
+  EXPECT_TRUE(b.port.quiet());
+}
+INSTANTIATE_TEST_SUITE_P(link, unsupported_request,
+                         testing::Values(tlm::TLM_ADDRESS_ERROR_RESPONSE, tlm::TLM_BURST_ERROR_RESPONSE,
+                                         tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE));
 
 TEST(link, dma_outside_of_every_window_is_refused_reported_and_changes_nothing) {
   bench b(with_iommu());
@@ -591,7 +748,7 @@ TEST_P(downgrade, of_a_link_slows_its_tlps_by_its_factor) {
   link_parameters to;
   to.generation = generation;
   to.lanes = lanes;
-  const auto rate = static_cast<bits_per_second>(raw_rate(to) * skp_share() + 0.5);
+  const auto rate = static_cast<bits_per_second>(std::llround(raw_rate(to) * skp_share()));
   EXPECT_NEAR(static_cast<double>(sent[1].at - sent[0].at), static_cast<double>(wire_time(280, rate)), 2.0);
   EXPECT_EQ(port_word(b, port_link_control) >> 16 & 0x3ff, generation | lanes << 4);
 }
