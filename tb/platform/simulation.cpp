@@ -31,6 +31,17 @@ std::uint32_t active_of(const scenario& s) {
 void add(pcie_counts& sum, const pcie_port& port) {
   const pcie_counters& c = port.counters();
   const iommu_counters& i = port.translation().counters();
+void add(wire_counts& sum, const eth_link& link) {
+  for (const auto side : {eth_link::side_a, eth_link::side_b}) {
+    const eth_link::direction_counters& c = link.counters(side);
+    sum.sent += c.sent;
+    sum.lost += c.lost;
+    sum.duplicated += c.duplicated;
+    sum.corrupted += c.corrupted;
+    sum.overtaken += c.overtaken;
+  }
+}
+
   sum.tlps_up += c.tlps_up;
   sum.tlps_down += c.tlps_down;
   sum.bytes_up += c.bytes_up;
@@ -550,6 +561,8 @@ void simulation::count() {
     result_.memory.commit = delivery_latency_->commit_times();
   }
   if (announce_latency_) an.latency = announce_latency_->times();
+  if (platform_.peer_link) add(result_.wire, *platform_.peer_link);
+  if (platform_.twin) add(result_.wire, *platform_.twin->slots[0].link);
   if (ack_latency_) result_.ack_latency = ack_latency_->times();
   result_.failovers = failovers_.results();
   result_.faults = faults_.results();
