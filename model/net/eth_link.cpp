@@ -100,7 +100,8 @@ void eth_link::leave(side from, frame_ref f, picos start) {
   if (v.duplicated) {
     ++w.count.duplicated;
     agenda_.at(arrival, [this, from, f, how] { arrive(from, f, how); });
-    agenda_.at(arrival + wire, [this, from, f, how] { arrive(from, f, how); });
+    agenda_.at(arrival + wire,
+               [this, from, f, copy = flight{start, w.epoch, v.held, 0}] { arrive(from, f, copy); });
   } else {
     agenda_.at(arrival, [this, from, f = std::move(f), how] { arrive(from, f, how); });
   }
@@ -128,10 +129,8 @@ void eth_link::arrive(side from, const frame_ref& f, const flight& how) {
 void eth_link::deliver(side from, const frame_ref& f, std::uint64_t number) {
   way& w = way_[from];
   ++w.count.delivered;
-  if (number < w.newest)
-    ++w.count.overtaken;
-  else
-    w.newest = number;
+  w.count.overtaken += number && number < w.newest;
+  w.newest = std::max(w.newest, number);
   const std::uint16_t unit = from == side_a ? config_.unit_b : config_.unit_a;
   if (unit != no_unit) log_.emit({event_kind::frame_in, unit, now_ps(), f.size(), 0, f.data(), f.size(), 0});
   (from == side_a ? b : a).out->take(f);

@@ -61,7 +61,7 @@ class eth_link : public sc_core::sc_module {
     std::uint64_t bytes = 0;                                          // of frames that left, without FCS
     std::uint64_t delivered = 0;                                      // arrived, copies included
     std::uint64_t lost = 0, duplicated = 0, corrupted = 0, held = 0;  // by impairment
-    std::uint64_t overtaken = 0;  // arrived behind a frame that had left later
+    std::uint64_t overtaken = 0;  // arrived behind a frame that had left later; copies left out
     std::uint64_t vanished = 0;   // because a side was down
   };
   // Of the frames that `from` sends.
@@ -81,7 +81,7 @@ class eth_link : public sc_core::sc_module {
     picos start;
     std::uint32_t epoch;  // of its direction when it left
     bool held;
-    std::uint64_t number;  // of its direction, from 1
+    std::uint64_t number;  // of its direction, from 1; 0: a copy
   };
   struct held_frame {
     frame_ref f;

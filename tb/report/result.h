@@ -98,7 +98,7 @@ struct wire_counts {
   std::uint64_t lost = 0;
   std::uint64_t duplicated = 0;
   std::uint64_t corrupted = 0;
-  std::uint64_t overtaken = 0;  // arrived behind a frame that had left later
+  std::uint64_t overtaken = 0;  // arrived behind a frame that had left later; copies left out
 };
 
 // How connections became known to the host under test.
