@@ -165,11 +165,17 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
     return true;
   }
   const bool kick = !slot.is_raw && slot.request.kick && slot.request.length == 0;
-  if ((waiting_for_neighbour_.size() >= max_waiting_for_neighbour && !kick) || hop.ip.is_zero()) {
+  if (hop.ip.is_zero()) {
     ++counters_.dropped_no_neighbour;
     return true;
   }
-  if (!kick) waiting_for_neighbour_.push_back({hop, std::move(f)});
+  if (!kick) {  // the newest frames wait (RFC 1122 2.3.2.2), and each of them asks again
+    if (waiting_for_neighbour_.size() >= max_waiting_for_neighbour) {
+      ++counters_.dropped_no_neighbour;
+      waiting_for_neighbour_.erase(waiting_for_neighbour_.begin());
+    }
+    waiting_for_neighbour_.push_back({hop, std::move(f)});
+  }
   if (neighbours_.may_ask(hop, now_ps()))
     out_frames_.push_back(with_vlan_tag(hop.ip.is_v4()
                                             ? make_arp_request(from->mac, from->ip, hop.ip)
