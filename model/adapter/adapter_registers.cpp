@@ -144,8 +144,8 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
       const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
       if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_)
         return;  // past the ring, or backwards
+      output_.input_doorbell(idt_tail_, value);
       idt_tail_ = value;
-      output_.input_doorbell();
       fetch_descriptors();
       break;
     }
