@@ -17,17 +17,17 @@ class preset_limit : public ::testing::TestWithParam<preset> {};
 
 TEST_P(preset_limit, drops_the_next_syn_and_refuses_the_next_connect) {
   constexpr std::uint16_t beside = 8080, port_of_one_more = 9000;
-  const auto [name, limit] = GetParam();
+  const std::string name = GetParam().name;
+  const std::uint32_t limit = GetParam().connections;
   std::vector<std::string> settings{"peer=responder",
-                                    std::string("adapter.preset=") + name,
+                                    "adapter.preset=" + name,
                                     "workload.side=client",
                                     "workload.connections=" + std::to_string(limit),
                                     R"(workload.bytes="0 B")",
                                     "monitors=off",
                                     R"(memory.buffer_bytes="2 KiB")",
                                     R"(run.deadline="600 s")"};
-  if (name != std::string("eth_toe"))
-    settings.push_back(R"(memory.receive_buffer="2 KiB")");  // its own is a limit
+  if (name != "eth_toe") settings.push_back(R"(memory.receive_buffer="2 KiB")");  // its own is a limit
   inside i("", settings);
   ASSERT_EQ(i.s.adapter.tcp.max_connections, limit);
   platform& p = i.sim.parts();

@@ -28,7 +28,7 @@ inline std::vector<std::string> packets(const std::filesystem::path& file, const
 
 // The frames of one link alone: each passes two links, and twice it would be called a retransmission.
 inline std::filesystem::path frames_of_link(const program_run& r, const std::string& name) {
-  const auto file = r.out / (name + ".pcapng");
+  std::filesystem::path file = r.out / (name + ".pcapng");
   const program_run cut =
       shell("tshark -n -r " + quoted((r.out / "capture.pcapng").string()) + " -Y " +
             quoted("frame.interface_name == \"" + name + "\"") + " -w " + quoted(file.string()));
