@@ -177,9 +177,7 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
 
 void connection_watch::check_ack(const event& e, const wire_segment& s, connection& c) {
   if (c.is_protected || (!c.any_commit && !unprotected_ports_.count(s.source_port))) {
-    if (may_precede_commit(s, c)) {
-      rx1_.checked();
-    } else if (!c.any_commit || s.ack.after(c.committed)) {
+    if (!may_precede_commit(s, c) && (!c.any_commit || s.ack.after(c.committed))) {
       rx1_.violated(
           e.number, e.at,
           c.any_commit
