@@ -49,6 +49,7 @@ void adapter::execute_fetched(std::uint32_t first, std::uint32_t count) {
       std::memcpy(&e, fetched_.data() + std::size_t{i} * US_ENTRY_BYTES, sizeof e);
       idt_head_ = first + i + 1;
       output_.set_idt_head(idt_head_);
+      output_.input_executed(first + i, e.opcode == US_OP_CONNECT);
       ++counters_.descriptors;
       us_status s = US_OK;
       if (e.crc != crc32c(&e, offsetof(us_idt_entry, crc))) {

@@ -169,8 +169,8 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
         ignore_doorbell(offset, before);
         return;
       }
+      output_.input_doorbell(idt_tail_, value);
       idt_tail_ = value;
-      output_.input_doorbell();
       fetch_descriptors();
       break;
     }

@@ -26,6 +26,7 @@ void output_table::reset() {
   loud_tail_ = interrupt_tail_ = 0;
   opening_.clear();
   opening_served_ = false;
+  served_.clear();
   armed_ = true;
   interrupt_pending_ = false;
   waiting_.clear();
@@ -125,6 +126,16 @@ void output_table::proven_up_to(std::uint32_t number) {
     const unproven u = unproven_.pop_front();
     on_commit_(u.c, u.rcv_nxt);
   }
+}
+
+void output_table::input_executed(std::uint32_t index, bool connect) {
+  const auto at_or_before = [](std::uint32_t a, std::uint32_t b) {
+    return static_cast<std::int32_t>(a - b) <= 0;
+  };
+  while (!served_.empty() && at_or_before(served_.front().end, index)) served_.drop_front();
+  if (connect || served_.empty() || !at_or_before(served_.front().begin, index)) return;
+  ++counters_.opening_doorbells;
+  served_.drop_front();
 }
 
 bool output_table::host_consumed(std::uint32_t head) {

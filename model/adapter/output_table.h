@@ -18,7 +18,8 @@ namespace understudy {
 struct output_table_counters {
   std::uint64_t records = 0, flushes = 0, interrupts = 0, stalled = 0;
   // Those that establishment of connections caused: interrupts while new EMBRYO or ESTABLISHED records lay in
-  // the table; ODT_HEAD doorbells that passed such records, and IDT_TAIL doorbells up to the next ODT_HEAD.
+  // the table; ODT_HEAD doorbells that passed such records, and IDT_TAIL doorbells up to the next ODT_HEAD,
+  // those left out that bring nothing but requests to connect.
   std::uint64_t opening_interrupts = 0, opening_doorbells = 0;
 };
 
@@ -49,8 +50,12 @@ class output_table {
   void push_burst(std::span<us_record> all, bool prove = false);
   // Interrupt for quiet records, too.
   void call_host();
-  // Doorbell IDT_TAIL.
-  void input_doorbell() { counters_.opening_doorbells += opening_served_; }
+  // Doorbell IDT_TAIL: entries `begin` to `end` - 1 of the input table are new.
+  void input_doorbell(std::uint32_t begin, std::uint32_t end) {
+    if (opening_served_) served_.push_back({begin, end});
+  }
+  // Entry `index` of the input table is executed; `connect`: it asks for a connection.
+  void input_executed(std::uint32_t index, bool connect);
   // Records that fit now.
   std::uint32_t room() const {
     return waiting_.empty() && tail_ - host_head_ < entries_ ? entries_ - (tail_ - host_head_) : 0;
@@ -76,6 +81,10 @@ class output_table {
     cid c;
     seq32 rcv_nxt;
     std::uint32_t number;
+  };
+  struct span_of_entries {
+    std::uint32_t begin;
+    std::uint32_t end;
   };
   void write(us_record& r, bool prove, bool quiet);
   void seal(us_record& r);
@@ -106,6 +115,7 @@ class output_table {
   std::uint32_t interrupt_tail_ = 0;  // tail at the newest interrupt
   fifo<std::uint32_t> opening_;       // numbers of EMBRYO and ESTABLISHED records not consumed
   bool opening_served_ = false;       // the newest ODT_HEAD passed some
+  fifo<span_of_entries> served_;      // IDT_TAIL doorbells meanwhile, until they turn out to count or not
   picos last_interrupt_ = 0;
   fifo<waiting> waiting_;
   fifo<unproven> unproven_;

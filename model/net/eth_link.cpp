@@ -96,11 +96,12 @@ void eth_link::leave(side from, frame_ref f, picos start) {
   if (v.held) ++w.count.held;
   const picos wire = wire_time(wire_bytes(f.size()), config_.rate);
   const picos arrival = start + wire + config_.delay + v.delay;
-  const flight how{start, w.epoch, v.held};
+  const flight how{start, w.epoch, v.held, w.count.sent};
   if (v.duplicated) {
     ++w.count.duplicated;
     agenda_.at(arrival, [this, from, f, how] { arrive(from, f, how); });
-    agenda_.at(arrival + wire, [this, from, f, how] { arrive(from, f, how); });
+    agenda_.at(arrival + wire,
+               [this, from, f, copy = flight{start, w.epoch, v.held, 0}] { arrive(from, f, copy); });
   } else {
     agenda_.at(arrival, [this, from, f = std::move(f), how] { arrive(from, f, how); });
   }
@@ -116,17 +117,20 @@ void eth_link::arrive(side from, const frame_ref& f, const flight& how) {
   }
   if (how.held) {
     const std::uint64_t id = ++w.held_ids;
-    w.held.push_back({f, id, reorder_gap});
+    w.held.push_back({f, id, how.number, reorder_gap});
     agenda_.in(w.dice.config().reorder_limit, [this, from, id] { release_held(from, id); });
     return;
   }
   for (held_frame& h : w.held) --h.to_pass;
-  deliver(from, f);
+  deliver(from, f, how.number);
   while (!w.held.empty() && w.held.front().to_pass == 0) release_held(from, w.held.front().id);
 }
 
-void eth_link::deliver(side from, const frame_ref& f) {
-  ++way_[from].count.delivered;
+void eth_link::deliver(side from, const frame_ref& f, std::uint64_t number) {
+  way& w = way_[from];
+  ++w.count.delivered;
+  w.count.overtaken += number && number < w.newest;
+  w.newest = std::max(w.newest, number);
   const std::uint16_t unit = from == side_a ? config_.unit_b : config_.unit_a;
   if (unit != no_unit) log_.emit({event_kind::frame_in, unit, now_ps(), f.size(), 0, f.data(), f.size(), 0});
   (from == side_a ? b : a).out->take(f);
@@ -136,9 +140,9 @@ void eth_link::release_held(side from, std::uint64_t id) {
   std::vector<held_frame>& held = way_[from].held;
   const auto it = std::find_if(held.begin(), held.end(), [id](const held_frame& h) { return h.id == id; });
   if (it == held.end()) return;
-  const frame_ref f = std::move(it->f);
+  const held_frame h = std::move(*it);
   held.erase(it);
-  deliver(from, f);
+  deliver(from, h.f, h.number);
 }
 
 }  // namespace understudy

@@ -61,7 +61,8 @@ class eth_link : public sc_core::sc_module {
     std::uint64_t bytes = 0;                                          // of frames that left, without FCS
     std::uint64_t delivered = 0;                                      // arrived, copies included
     std::uint64_t lost = 0, duplicated = 0, corrupted = 0, held = 0;  // by impairment
-    std::uint64_t vanished = 0;                                       // because a side was down
+    std::uint64_t overtaken = 0;  // arrived behind a frame that had left later; copies left out
+    std::uint64_t vanished = 0;   // because a side was down
   };
   // Of the frames that `from` sends.
   const direction_counters& counters(side from) const { return way_[from].count; }
@@ -80,10 +81,12 @@ class eth_link : public sc_core::sc_module {
     picos start;
     std::uint32_t epoch;  // of its direction when it left
     bool held;
+    std::uint64_t number;  // of its direction, from 1; 0: a copy
   };
   struct held_frame {
     frame_ref f;
     std::uint64_t id;
+    std::uint64_t number;
     unsigned to_pass;  // frames that must still overtake it
   };
   // One direction.
@@ -95,13 +98,14 @@ class eth_link : public sc_core::sc_module {
     picos cut_at = never;     // when its sender last went down
     std::vector<held_frame> held;
     std::uint64_t held_ids = 0;
+    std::uint64_t newest = 0;  // number of those that have arrived
     direction_counters count;
   };
 
   picos offer(side from, frame_ref f);
   void leave(side from, frame_ref f, picos start);
   void arrive(side from, const frame_ref& f, const flight& how);
-  void deliver(side from, const frame_ref& f);
+  void deliver(side from, const frame_ref& f, std::uint64_t number);
   void release_held(side from, std::uint64_t id);
 
   eth_link_config config_;

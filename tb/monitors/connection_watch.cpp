@@ -31,7 +31,7 @@ connection_watch::connection* connection_watch::by_cid(std::uint32_t raw) {
   const auto k = key_of_.find(raw);
   if (k == key_of_.end()) return nullptr;
   const auto c = connections_.find(k->second);
-  return c == connections_.end() ? nullptr : &c->second;
+  return c == connections_.end() || c->second.id != raw ? nullptr : &c->second;
 }
 
 void connection_watch::on_event(const event& e) {
@@ -58,13 +58,30 @@ void connection_watch::on_event(const event& e) {
 
 // ---------------------------------------------------------------- the wire
 
+void connection_watch::begin(connection& c, const peers_syn& syn, std::uint16_t port) {
+  ports_[port].half_open += c.over || !c.syn_in || c.peer_ack_known;
+  c = connection{};
+  c.syn_in = true;
+  c.irs = syn.seq;
+  c.scale_in = syn.scales;
+  c.peer_scale = syn.scale;
+}
+
+void connection_watch::follow(connection& c, seq32 ack, std::uint16_t port) {
+  if (c.other_syn && ack == c.other_syn->seq + 1) begin(c, peers_syn(*c.other_syn), port);
+}
+
 void connection_watch::frame_in(const event& e, const wire_segment& s) {
   const wire_connection k = from_peer(s);
   if (s.syn && !s.has_ack) {  // a new incarnation, unless it is the SYN that we know
     connection& c = connections_[k];
+    const peers_syn syn{s.seq, s.has_wscale, std::min<std::uint8_t>(s.wscale, 14)};
     if (c.over || !(c.syn_in && c.irs == s.seq)) {
-      ports_[s.destination_port].half_open += c.over || !c.syn_in || c.peer_ack_known;
-      c = connection{};
+      if (!c.over && c.syn_in && c.syn_out) {  // the host goes on with the old one until it says otherwise
+        c.other_syn = syn;
+        return;
+      }
+      begin(c, syn, s.destination_port);
     }
   }
   const auto it = connections_.find(k);
@@ -110,6 +127,7 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
   const auto it = connections_.find(k);
   if (it == connections_.end()) return;
   connection& c = it->second;
+  if (s.syn && s.has_ack) follow(c, s.ack, s.source_port);
   c.cause = c.cause || s.rst;
   if (s.rst) return;
   if (c.owner != e.unit) {
@@ -159,9 +177,7 @@ void connection_watch::frame_out(const event& e, const wire_segment& s) {
 
 void connection_watch::check_ack(const event& e, const wire_segment& s, connection& c) {
   if (c.is_protected || (!c.any_commit && !unprotected_ports_.count(s.source_port))) {
-    if (may_precede_commit(s, c)) {
-      rx1_.checked();
-    } else if (!c.any_commit || s.ack.after(c.committed)) {
+    if (!may_precede_commit(s, c) && (!c.any_commit || s.ack.after(c.committed))) {
       rx1_.violated(
           e.number, e.at,
           c.any_commit
@@ -283,6 +299,7 @@ void connection_watch::learn(const us_record& r) {
   std::copy_n(r.u.conn.peer_ip, 16, k.peer.bytes.begin());
   key_of_[r.cid] = k;
   connection& c = connections_[k];
+  follow(c, seq32{r.rcv_nxt}, r.u.conn.local_port);
   const bool first = c.id != r.cid;
   c.id = r.cid;
   c.is_protected = r.u.conn.conn & US_CONN_PROTECTED;

@@ -2,6 +2,7 @@
 // I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 6; I-DMA-3, 5; I-LV-3, 5; I-OB-2.
 #pragma once
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -52,11 +53,17 @@ class connection_watch {
     std::uint32_t length;
     std::uint64_t at;
   };
+  struct peers_syn {
+    seq32 seq;
+    bool scales = false;
+    std::uint8_t scale = 0;
+  };
   struct connection {
     std::uint32_t id = cid::none_raw;  // none: no record has named it
     bool is_protected = false;
     bool over = false;  // the driver has let it go: a SYN opens the tuple again
     bool syn_in = false, syn_out = false, established = false;
+    std::optional<peers_syn> other_syn;  // came while it was open: it begins another one if it is answered
     seq32 irs, iss;
     std::uint8_t our_scale = 0, peer_scale = 0;
     bool scale_in = false, scale_out = false;
@@ -103,6 +110,10 @@ class connection_watch {
   };
   bool is_hosts(const ip_address& ip) const;
   connection* by_cid(std::uint32_t raw);
+  // The tuple's next connection begins with that SYN of the peer.
+  void begin(connection& c, const peers_syn& syn, std::uint16_t port);
+  // The host, by a segment or a record, acknowledges `ack`: if that is another SYN, its connection has begun.
+  void follow(connection& c, seq32 ack, std::uint16_t port);
   void frame_out(const event& e, const wire_segment& s);
   void frame_in(const event& e, const wire_segment& s);
   void payload_visible(const event& e);

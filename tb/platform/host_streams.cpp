@@ -49,6 +49,7 @@ class socket_stream : public stream {
                       : e == ETIMEDOUT    ? "timed out"
                       : e == ECONNREFUSED ? "refused"
                       : e == ENETDOWN     ? "no adapter left"
+                      : e == ENOBUFS      ? "no room in the adapter"
                                           : "error");
       return;
     }

@@ -22,10 +22,25 @@ constexpr picos last_look = 10_ms;      // at what is left when every TIME_WAIT 
 constexpr picos closing_step = 100_us;  // between two looks at what is still open
 constexpr std::uint64_t mirror_turn = 512;  // bytes: one segment, whatever the MTU
 
+std::string plural(std::uint64_t n, const char* what) {
+  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+}
+
 // Made-up connections that carry bytes.
 std::uint32_t active_of(const scenario& s) {
   const std::uint32_t n = std::max(1u, s.workload.connections);
   return s.workload.active ? std::min(s.workload.active, n) : n;
+}
+
+void add(wire_counts& sum, const eth_link& link) {
+  for (const auto side : {eth_link::side_a, eth_link::side_b}) {
+    const eth_link::direction_counters& c = link.counters(side);
+    sum.sent += c.sent;
+    sum.lost += c.lost;
+    sum.duplicated += c.duplicated;
+    sum.corrupted += c.corrupted;
+    sum.overtaken += c.overtaken;
+  }
 }
 
 // The conversations: from the captures, or made up.
@@ -64,23 +79,6 @@ std::vector<flow> flows_of(const scenario& s) {
   }
   if (s.workload.active) all.push_back(in_three_phases(make_idle_flow(host_speaks)));
   return all;
-}
-
-// The flow of each connection: idle but for workload.active of them, which a draw chooses.
-replay_set workload_of(const scenario& s) {
-  if (!s.workload.active || !s.workload.bytes)
-    return {flows_of(s), s.workload.connections, s.workload.rounds};
-  const std::uint32_t n = std::max(1u, s.workload.connections);
-  const std::uint32_t active = active_of(s);
-  std::vector<std::size_t> chosen(n, active);  // the idle flow
-  rng draw(s.seed, "workload/active");
-  std::uint32_t left = active;
-  for (std::uint32_t i = 0; i < n; ++i)
-    if (draw.below(n - i) < left) {
-      chosen[i] = active - left;
-      --left;
-    }
-  return {flows_of(s), chosen, s.workload.rounds};
 }
 
 // Phases in which the workload is run; 0: it is not.
@@ -128,7 +126,33 @@ std::unique_ptr<pcapng_writer> open_capture(const run_options& options, platform
   return writer;
 }
 
+// What is left at a host when every connection has ended: nothing, or reasons why not.
+void judge_rest(const host_side& h, const std::string& adapter, const std::string& driver,
+                std::vector<std::string>& why) {
+  for (const slot& p : h.slots)
+    if (!p.device->dead() && !p.device->muted() && p.port->link_up() && p.device->engine().connections())
+      why.push_back(adapter + " still holds " + plural(p.device->engine().connections(), "connection"));
+  if (const std::size_t n = h.driver->shadows().size())
+    why.push_back(driver + " still holds " + plural(n, "connection"));
+}
+
 }  // namespace
+
+replay_set workload_of(const scenario& s) {
+  if (!s.workload.active || !s.workload.bytes)
+    return {flows_of(s), s.workload.connections, s.workload.rounds};
+  const std::uint32_t n = std::max(1u, s.workload.connections);
+  const std::uint32_t active = active_of(s);
+  std::vector<std::size_t> chosen(n, active);  // the idle flow
+  rng draw(s.seed, "workload/active");
+  std::uint32_t left = active;
+  for (std::uint32_t i = 0; i < n; ++i)
+    if (draw.below(n - i) < left) {
+      chosen[i] = active - left;
+      --left;
+    }
+  return {flows_of(s), chosen, s.workload.rounds};
+}
 
 simulation::simulation(const scenario& s, const run_options& options)
     : s_(s),
@@ -315,9 +339,12 @@ void simulation::close_down() {
     if (platform_.lwip) platform_.lwip->expire_time_wait();
     sc_core::sc_start(to_sc(last_look));
     // A host with very many reads their ends for longer.
-    const auto& driver = *platform_.main.driver;
-    for (std::size_t left = driver.connections() + 1; driver.connections() && driver.connections() < left;) {
-      left = driver.connections();
+    const auto left_at_hosts = [this] {
+      return platform_.main.driver->connections() +
+             (platform_.twin ? platform_.twin->driver->connections() : 0);
+    };
+    for (std::size_t left = left_at_hosts() + 1; left_at_hosts() && left_at_hosts() < left;) {
+      left = left_at_hosts();
       sc_core::sc_start(to_sc(last_look));
     }
   }
@@ -342,9 +369,6 @@ void simulation::judge() {
   std::vector<std::string>& why = result_.reasons;
   const connection_counts& c = result_.connections;
   const byte_counts& b = result_.bytes;
-  const auto plural = [](std::uint64_t n, const char* what) {
-    return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
-  };
   if (b.lost) why.push_back(plural(b.lost, "byte") + " lost");
   if (b.duplicated) why.push_back(plural(b.duplicated, "byte") + " duplicated");
   if (b.corrupted) why.push_back(plural(b.corrupted, "byte") + " corrupted");
@@ -384,11 +408,11 @@ void simulation::judge() {
         why.push_back(m.id + " violated " + std::to_string(m.violations) +
                       (m.violations == 1 ? " time" : " times") + "; " + m.first);
   if (!broken && !stuck.count && condition == host::driver_error::none && !stopped()) {
-    for (const slot& p : platform_.main.slots)
-      if (!p.device->dead() && !p.device->muted() && p.port->link_up() && p.device->engine().connections())
-        why.push_back("an adapter still holds " + plural(p.device->engine().connections(), "connection"));
-    if (const std::size_t n = platform_.main.driver->shadows().size())
-      why.push_back("the driver still holds " + plural(n, "connection"));
+    judge_rest(platform_.main, "an adapter", "the driver", why);
+    if (platform_.twin) judge_rest(*platform_.twin, "the twin", "the twin's driver", why);
+    if (platform_.lwip)
+      if (const unsigned n = platform_.lwip->connections_alive() + platform_.lwip->time_wait())
+        why.push_back("lwIP still holds " + plural(n, "connection"));
   }
 }
 
@@ -448,6 +472,8 @@ void simulation::count() {
   for (const slot& p : platform_.main.slots) result_.frames += p.link->counters(eth_link::side_a).sent;
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
+  if (platform_.peer_link) add(result_.wire, *platform_.peer_link);
+  if (platform_.twin) add(result_.wire, *platform_.twin->slots[0].link);
 
   for (std::size_t i = 0; i < connections_.size(); ++i)
     for (const auto& e : connections_.ends(i)) {

@@ -24,6 +24,10 @@
 
 namespace understudy::tb {
 
+// The connections that `s` asks for, with what each of them says: recorded, or made up; of made-up ones
+// workload.active (all, if there are fewer), which the seed chooses, carry bytes. Throws scenario_error.
+replay_set workload_of(const scenario& s);
+
 class simulation {
  public:
   // `s` and `options` outlive this. Throws as run_scenario() does.
@@ -33,6 +37,7 @@ class simulation {
 
   event_log& log() { return log_; }
   platform& parts() { return platform_; }
+  const connections& workload() const { return connections_; }
   const failover_log& failovers() const { return failovers_; }
   // Everything of a phase has come to rest (a scenario with workload.phases). Called outside every block.
   void on_rest(std::function<void(std::uint32_t phase)> f) { on_rest_ = std::move(f); }

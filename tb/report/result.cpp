@@ -109,6 +109,7 @@ std::string to_json(const run_result& r) {
   const auto& p = r.pcie;
   const auto& m = r.memory;
   const auto& t = r.table;
+  const auto& w = r.wire;
   const json j = {
       {"schema", 1},
       {"status", r.held() ? "held" : "failed"},
@@ -141,6 +142,12 @@ std::string to_json(const run_result& r) {
         {"duplicated", b.duplicated},
         {"corrupted", b.corrupted}}},
       {"delivered_ps", {{"first", instant(r.first_delivery)}, {"last", instant(r.last_delivery)}}},
+      {"wire",
+       {{"sent", w.sent},
+        {"lost", w.lost},
+        {"duplicated", w.duplicated},
+        {"corrupted", w.corrupted},
+        {"overtaken", w.overtaken}}},
       {"failovers", list(r.failovers, failover_json)},
       {"ack_latency_ps",
        {{"segments", r.ack_latency.segments}, {"p50", r.ack_latency.p50}, {"p99", r.ack_latency.p99}}},

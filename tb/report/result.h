@@ -92,6 +92,15 @@ struct announce_times {
   picos max = 0;
 };
 
+// What the wires to the peers did to frames, both directions.
+struct wire_counts {
+  std::uint64_t sent = 0;
+  std::uint64_t lost = 0;
+  std::uint64_t duplicated = 0;
+  std::uint64_t corrupted = 0;
+  std::uint64_t overtaken = 0;  // arrived behind a frame that had left later; copies left out
+};
+
 // How connections became known to the host under test.
 struct announce_counts {
   std::uint64_t connections = 0;    // announced
@@ -245,6 +254,7 @@ struct run_result {
   std::optional<picos>
       first_delivery;  // instants at which an application was given the first of them, and the last
   std::optional<picos> last_delivery;
+  wire_counts wire;
   std::vector<failover_result> failovers;
   host_interface_counts host_interface;
   announce_counts announce;

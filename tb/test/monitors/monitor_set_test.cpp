@@ -96,6 +96,15 @@ const story stories[] = {
        g.in({tcp_ack, irs + 1, iss + 1, 100, 2000});
        g.out({tcp_ack, iss + 1, breach ? irs + 101 : irs + 1, 0, 2000});
      }},
+    {"I-RX-1", "a_handshake_is_judged_on_when_its_peer_opens_anew_unanswered",
+     [](watch_rig& g, bool breach) {
+       g.in({tcp_syn, irs, 0, 0, 2000});
+       g.commit(g.opening_record(US_REC_EMBRYO, iss));
+       g.out({tcp_syn | tcp_ack, iss, irs + 1, 0, 2000});
+       g.in({tcp_syn, irs + 70000, 0, 0, 2000});
+       g.out({tcp_syn | tcp_ack, iss, irs + 1, 0, 2000});
+       g.out({tcp_ack, iss + 1, breach ? irs + 2 : irs + 1, 0, 2000});
+     }},
     {"I-RX-8", "data_wait_for_their_announcement",
      [](watch_rig& g, bool breach) {
        g.begin();
@@ -395,6 +404,27 @@ const story stories[] = {
        g.open();
        g.commit(g.record(US_REC_ABORTED, irs + 1));
        g.watch.on_connection_end(cid{the_cid}, breach ? 0 : 104);
+     }},
+    {"I-OB-2", "an_abort_of_a_handshake_is_none_of_the_next_connection",
+     [](watch_rig& g, bool breach) {
+       constexpr std::uint32_t again = irs + 70000, next_cid = the_cid + 1;
+       g.in({tcp_syn, irs, 0, 0, 2000});
+       g.commit(g.opening_record(US_REC_EMBRYO, iss));
+       g.out({tcp_syn | tcp_ack, iss, irs + 1, 0, 2000});
+       g.in({tcp_syn, again, 0, 0, 2000});
+       us_record r = g.opening_record(US_REC_EMBRYO, iss + 9999);
+       r.cid = next_cid;
+       r.rcv_nxt = again + 1;
+       g.commit(r);
+       g.commit(g.record(US_REC_ABORTED, irs + 1));
+       g.out({tcp_syn | tcp_ack, iss + 9999, again + 1, 0, 2000});
+       if (breach) {
+         r = g.record(US_REC_ABORTED, again + 1, iss + 10000);
+         r.cid = next_cid;
+         g.commit(r);
+       }
+       g.watch.on_connection_end(cid{the_cid}, 104);
+       g.watch.on_connection_end(cid{next_cid}, 0);
      }},
     {"I-OB-2", "an_abort_is_told",
      [](watch_rig& g, bool breach) {

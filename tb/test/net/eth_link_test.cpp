@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "tb/test/net/station.h"
@@ -223,6 +224,12 @@ TEST_F(eth_link_test, reordering_without_delay_lets_three_frames_pass) {
     }
   }
   EXPECT_GT(checked, 3);
+  std::uint64_t overtaken = 0;
+  for (std::size_t i = 0; i < order.size(); ++i)
+    overtaken += std::any_of(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(i),
+                             [&](int before) { return before > order[i]; });
+  EXPECT_EQ(link->counters(eth_link::side_a).overtaken, overtaken);
+  EXPECT_GT(overtaken, 3u);
 }
 
 TEST_F(eth_link_test, a_held_frame_that_nothing_overtakes_arrives_after_the_limit) {

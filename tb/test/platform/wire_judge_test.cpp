@@ -1,21 +1,8 @@
 // tshark judges what the adapter sends: an independent reader of the capture that a run leaves.
-#include <sstream>
-
-#include "tb/test/platform/program.h"
+#include "tb/test/platform/tshark.h"
 
 namespace understudy::tb {
 namespace {
-
-// Lines that tshark prints for the packets of `file` that match `filter`.
-std::vector<std::string> packets(const std::filesystem::path& file, const std::string& filter) {
-  const program_run r = shell("tshark -n -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -r " +
-                              quoted(file.string()) + " -Y " + quoted(filter));
-  EXPECT_EQ(r.status, 0) << filter;
-  std::vector<std::string> lines;
-  std::istringstream in(r.output);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
 
 constexpr const char* broken =
     "ip.checksum.status == 0 || tcp.checksum.status == 0 || icmp.checksum.status == 0 || _ws.malformed || "
@@ -25,16 +12,7 @@ constexpr const char* broken =
 class wire_judge : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (shell("tshark --version").status != 0) GTEST_SKIP() << "tshark is not installed";
-  }
-  // The frames of one link alone: each passes two links, and twice it would be called a retransmission.
-  static std::filesystem::path link(const program_run& r, const std::string& name) {
-    const auto file = r.out / (name + ".pcapng");
-    const program_run cut =
-        shell("tshark -n -r " + quoted((r.out / "capture.pcapng").string()) + " -Y " +
-              quoted("frame.interface_name == \"" + name + "\"") + " -w " + quoted(file.string()));
-    EXPECT_EQ(cut.status, 0);
-    return file;
+    if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
   }
 };
 
@@ -43,7 +21,7 @@ TEST_F(wire_judge, finds_no_broken_frame_on_any_link_of_a_failover) {
   ASSERT_EQ(r.status, 0) << r.reasons();
   for (const char* name : {"adapter_A", "adapter_B", "twin", "lwip"}) {
     SCOPED_TRACE(name);
-    const auto file = link(r, name);
+    const auto file = frames_of_link(r, name);
     EXPECT_GT(packets(file, "tcp").size(), 100u);
     EXPECT_EQ(packets(file, broken), std::vector<std::string>{});
   }
@@ -55,7 +33,7 @@ TEST_F(wire_judge, explains_every_oddity_of_a_run_without_loss_or_fault) {
     const program_run r = run_program(scenario_file("failover.toml"),
                                       {"fault=[]", std::string("workload.side=") + side}, "--captures on");
     ASSERT_EQ(r.status, 0) << r.reasons();
-    const auto file = link(r, "adapter_A");
+    const auto file = frames_of_link(r, "adapter_A");
     EXPECT_GT(packets(file, "tcp.len > 0").size(), 1000u);
     EXPECT_EQ(
         packets(file,
