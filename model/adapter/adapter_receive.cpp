@@ -147,6 +147,7 @@ const adapter::local_address* adapter::addressee(const parsed_frame& p) const {
   switch (p.kind) {
     case frame_class::tcp:
       to = address_of(p.tcp.tuple.local);
+      if (to && is_broadcast_of(p.tcp.tuple.remote, to->ip, to->prefix_len)) to = nullptr;  // MUST-63
       break;
     case frame_class::arp_request:
     case frame_class::neighbor_solicitation:

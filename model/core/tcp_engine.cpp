@@ -160,7 +160,7 @@ cid tcp_engine::connect(picos now, const four_tuple& t, std::uint8_t addr_index,
                         std::uint8_t conn) {
   impl& m = *impl_;
   m.present(now);
-  if (m.table.find(t) != impl::none) return {};
+  if (!t.remote.is_station() || m.table.find(t) != impl::none) return {};
   const std::uint32_t i = m.take(t);
   if (i == impl::none) return {};
   tcp_connection& c = m.table.at(i);

@@ -5,7 +5,8 @@ namespace understudy {
 
 namespace {
 
-constexpr std::uint16_t default_mss = 536;        // RFC 9293 3.7.1
+constexpr std::uint16_t default_mss = 536;    // RFC 9293 3.7.1: the smallest packet that every host takes,
+constexpr std::uint16_t default_mss6 = 1220;  // less IP and TCP headers
 constexpr std::uint8_t most_duplicates_owed = 3;  // what makes a peer send again at once (RFC 5681 3.2)
 
 }  // namespace
@@ -41,6 +42,11 @@ bool tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std
 // True: as on_segment().
 bool tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t addr_index) {
   if (s.flags & tcp_rst) return false;
+  // MUST-57, 63: from or to a group or nobody at all, no answer either.
+  if (!s.tuple.remote.is_station() || !s.tuple.local.is_station()) {
+    if (s.flags & tcp_syn) ++counters.refused_syns;
+    return false;
+  }
   listener* l = find_listener(s.tuple);
   if (!l || !l->open) {
     if (s.flags & tcp_syn) ++counters.refused_syns;
@@ -76,7 +82,8 @@ void tcp_engine::impl::agree_options(conn& c, const segment& s) {
   // RFC 3168 6.1.1: a SYN asks with both flags, a SYN-ACK agrees with ECE alone.
   const std::uint8_t wanted = s.flags & tcp_ack ? tcp_ece : tcp_ece | tcp_cwr;
   const bool ecn = (s.flags & (tcp_ece | tcp_cwr)) == wanted;
-  c.mss = std::clamp(o.mss ? o.mss : default_mss, config.least_mss, our_mss(c));
+  const std::uint16_t untold = c.tuple.local.is_v4() ? default_mss : default_mss6;
+  c.mss = std::clamp(o.mss ? o.mss : untold, config.least_mss, our_mss(c));
   const auto drop = [&c](std::uint8_t bit) { c.conn &= static_cast<std::uint8_t>(~bit); };
   if (!(c.conn & US_CONN_WS) || o.wscale < 0) {
     drop(US_CONN_WS);

@@ -20,6 +20,8 @@ namespace understudy::tb {
 
 inline const ip_address ip_a = ip_address::v4(10, 0, 0, 1);
 inline const ip_address ip_b = ip_address::v4(10, 0, 0, 2);
+inline constexpr ip_address ip6_a = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 1});
+inline constexpr ip_address ip6_b = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 2});
 inline constexpr std::uint16_t port_a = 40000;
 inline constexpr std::uint16_t port_b = 80;
 
