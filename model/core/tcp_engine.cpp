@@ -26,6 +26,7 @@ void tcp_engine::set_clock(picos now, std::uint32_t clock_ms) {
 // connections
 
 tcp_engine::impl::listener* tcp_engine::impl::find_listener(const four_tuple& t) {
+  ++work;
   const auto l = listeners.find({t.local, t.local_port});
   return l == listeners.end() ? nullptr : &l->second;
 }
@@ -67,6 +68,7 @@ void tcp_engine::impl::offer_options(conn& c) const {
 
 void tcp_engine::impl::make_room(picos now, listener& l) {
   while (!l.handshakes.empty()) {
+    ++work;
     const index i = table.find(l.handshakes.front().id);
     const bool waits = i != none && table.at(i).state == US_TCP_SYN_RCVD;
     if (waits && now - l.handshakes.front().since < config.rto_min) return;
@@ -79,6 +81,7 @@ void tcp_engine::impl::enter_half_open(picos now, listener& l, cid c) {
   ++l.half_open;
   l.handshakes.push_back({c, now});
   if (l.handshakes.size() <= 2 * std::size_t{l.backlog}) return;
+  work += l.handshakes.size();
   for (std::size_t n = l.handshakes.size(); n > 0; --n) {  // forget those that are over
     const listener::handshake h = l.handshakes.pop_front();
     const index i = table.find(h.id);
@@ -111,6 +114,7 @@ void tcp_engine::impl::drop_closed(std::pair<ip_address, std::uint16_t> at) {
 // would refuse every peer for minutes.
 tcp_engine::impl::index tcp_engine::impl::take(const four_tuple& t) {
   while (table.full() && !time_waits.empty()) {
+    ++work;
     const index i = table.find(time_waits.pop_front());
     if (i == none || table.at(i).state != US_TCP_TIME_WAIT) continue;
     ++counters.recycled_time_waits;

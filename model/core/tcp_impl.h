@@ -89,6 +89,7 @@ struct tcp_engine::impl {
   }
 
   // ---- input
+  bool on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index);
   bool no_connection(picos now, const segment& s, std::uint8_t addr_index);
   void passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l);
   void answer_reset(const segment& s);

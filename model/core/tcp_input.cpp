@@ -15,23 +15,28 @@ bool tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std
   impl& m = *impl_;
   m.present(now);
   ++m.counters.segments_in;
-  const std::uint32_t i = m.table.find(s.tuple);
-  if (i == impl::none) return m.no_connection(now, s, addr_index);
-  const tcp_connection& c = m.table.at(i);
+  m.work = m.table.steps = m.reassembly.steps = 0;
+  const bool again = m.on_segment(now, s, f, addr_index);
+  m.counters.most_steps = std::max(m.counters.most_steps, m.work + m.table.steps + m.reassembly.steps);
+  return again;
+}
+
+bool tcp_engine::impl::on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index) {
+  const index i = table.find(s.tuple);
+  if (i == none) return no_connection(now, s, addr_index);
+  conn& c = table.at(i);
   if (c.state == US_TCP_SYN_SENT) {
-    m.syn_sent_input(now, i, s);
+    syn_sent_input(now, i, s);
     return false;
   }
-  if (c.state == US_TCP_TIME_WAIT && m.reused_by_syn(c, s)) {
-    m.end(i, tcp_env::change::closed, US_OK);
-    return m.no_connection(now, s, addr_index);
+  if (c.state == US_TCP_TIME_WAIT && reused_by_syn(c, s)) {
+    end(i, tcp_env::change::closed, US_OK);
+    return no_connection(now, s, addr_index);
   }
-  m.table.at(i).heard = now;
-  m.table.at(i).keepalives = 0;
-  m.work = m.reassembly.steps = 0;
-  m.input(now, i, s, f);
-  if (m.table.used(i) && m.table.at(i).keepalive) m.schedule(i);
-  m.counters.most_steps = std::max(m.counters.most_steps, m.work + m.reassembly.steps);
+  c.heard = now;
+  c.keepalives = 0;
+  input(now, i, s, f);
+  if (table.used(i) && c.keepalive) schedule(i);
   return false;
 }
 
@@ -340,7 +345,7 @@ void tcp_engine::impl::enter_time_wait(picos now, index i) {
   conn& c = table.at(i);
   c.state = US_TCP_TIME_WAIT;
   arm(now, i, timer_kind::time_wait, 2 * config.msl);
-  while (!time_waits.empty() && table.find(time_waits.front()) == none) time_waits.drop_front();
+  for (; !time_waits.empty() && table.find(time_waits.front()) == none; ++work) time_waits.drop_front();
   time_waits.push_back(id(c, i));
   env.changed(id(c, i), tcp_env::change::time_wait, US_OK);
 }
