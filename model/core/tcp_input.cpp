@@ -293,6 +293,7 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
   if (s.ack.after(c.snd_una)) {
     const std::uint32_t acked = s.ack.minus(c.snd_una);
     const std::uint32_t flight_before = c.snd_high.minus(c.snd_una);
+    if (c.timer == timer_kind::persist) c.backoff = 0;  // of probes, not of the data that follows
     c.snd_una = s.ack;
     c.snd_nxt = later(c.snd_nxt, s.ack);
     c.snd_high = later(c.snd_high, s.ack);
@@ -316,7 +317,10 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     update_window(c, s);
     if (c.timer == timer_kind::persist) {
       c.retries = 0;
-      if (c.snd_wnd > window_before) disarm(c);
+      if (c.snd_wnd > window_before) {
+        c.backoff = 0;
+        disarm(c);
+      }
     }
     // RFC 6675 2: with SACK a duplicate is what brings news. Without, RFC 5681 2.
     const bool sack_news = s.options.sack_count && c.has_sack() && sack_input(c, s);
