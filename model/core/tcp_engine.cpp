@@ -32,13 +32,14 @@ tcp_engine::impl::listener* tcp_engine::impl::find_listener(const four_tuple& t)
 }
 
 // RFC 6528: a 4 microsecond clock plus a keyed hash. The clock is the host's, so that a substitute continues
-// it.
-seq32 tcp_engine::impl::fresh_iss(picos now, const four_tuple& t) const {
+// it. RFC 9293 3.6.1: a connection that takes the place of a TIME_WAIT begins behind all that was sent,
+// however fast that was.
+seq32 tcp_engine::impl::fresh_iss(picos now, const four_tuple& t, std::optional<seq32> used) const {
   if (config.mutants.reuse_isn) return seq32{1000};
-  if (config.iss) return seq32{*config.iss};
   const picos since = now - clock_origin;
   const auto ticks = static_cast<std::uint32_t>(clock_at_origin * 250ull + since / 4_us);
-  return seq32{ticks + static_cast<std::uint32_t>(table.hash(t, 1))};
+  const seq32 iss{config.iss ? *config.iss : ticks + static_cast<std::uint32_t>(table.hash(t, 1))};
+  return used ? later(iss, *used) : iss;
 }
 
 void tcp_engine::impl::begin(conn& c, std::uint8_t addr_index, std::uint8_t conn_bits, seq32 iss) {

@@ -30,8 +30,9 @@ bool tcp_engine::impl::on_segment(picos now, const segment& s, const frame_ref& 
     return false;
   }
   if (c.state == US_TCP_TIME_WAIT && reused_by_syn(c, s)) {
+    const seq32 used = c.snd_max;
     end(i, tcp_env::change::closed, US_OK);
-    return no_connection(now, s, addr_index);
+    return no_connection(now, s, addr_index, used);
   }
   c.heard = now;
   c.keepalives = 0;
@@ -44,8 +45,9 @@ bool tcp_engine::impl::on_segment(picos now, const segment& s, const frame_ref& 
 // connection
 
 // RFC 9293 3.10.7.1 and 3.10.7.2.
-// True: as on_segment().
-bool tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t addr_index) {
+// True: as on_segment(). `used`: the tuple was in TIME_WAIT until now, and has used numbers up to here.
+bool tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t addr_index,
+                                     std::optional<seq32> used) {
   if (s.flags & tcp_rst) return false;
   // MUST-57, 63: from or to a group or nobody at all, no answer either.
   if (!s.tuple.remote.is_station() || !s.tuple.local.is_station()) {
@@ -61,7 +63,7 @@ bool tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t a
       return take_cookie(now, s, addr_index, *l);
     answer_reset(s);
   } else if (s.flags & tcp_syn) {
-    passive_open(now, s, addr_index, *l);
+    passive_open(now, s, addr_index, *l, used);
   }
   return false;
 }
@@ -107,7 +109,8 @@ void tcp_engine::impl::agree_options(conn& c, const segment& s) {
   c.cwnd = initial_window(c);
 }
 
-void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l) {
+void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l,
+                                    std::optional<seq32> used) {
   const bool flood = l.terms.cookies_above && l.half_open >= std::min(l.terms.cookies_above, l.backlog);
   if (flood && !l.terms.speaks_first && l.unannounced < l.backlog) return send_cookie(now, s, l);
   if (!flood && l.half_open + l.unannounced >= l.backlog) make_room(now, l);
@@ -120,7 +123,7 @@ void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t ad
   conn& c = table.at(i);
   enter_half_open(now, l, id(c, i));
   begin(c, addr_index, static_cast<std::uint8_t>((l.conn & US_CONN_PROTECTED) | US_CONN_PASSIVE),
-        fresh_iss(now, s.tuple));
+        fresh_iss(now, s.tuple, used));
   offer_options(c);
   agree_options(c, s);
   c.peer_syn_committed = l.terms.commit != US_COMMIT_BEFORE_SYNACK;
