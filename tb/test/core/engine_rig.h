@@ -99,7 +99,7 @@ class rig_end : public tcp_env {
   bool auto_grant = true;
   bool auto_commit = true;
   std::uint32_t clock_ms = 1000;
-  std::function<void(frame_ref)> wire;
+  std::function<void(const frame_ref&)> wire;
 
   timeline& time;
   std::uint32_t side_;
@@ -375,8 +375,8 @@ class rig {
  public:
   explicit rig(std::uint64_t seed = 1, const tcp_config& ca = {}, const tcp_config& cb = {})
       : a(time, 0, ca), b(time, 1, cb), draws_(seed, "rig/wire") {
-    a.wire = [this](frame_ref f) { carry(b, std::move(f)); };
-    b.wire = [this](frame_ref f) { carry(a, std::move(f)); };
+    a.wire = [this](const frame_ref& f) { carry(b, f); };
+    b.wire = [this](const frame_ref& f) { carry(a, f); };
   }
   timeline time;
   rig_end a, b;
@@ -405,7 +405,7 @@ class rig {
   }
 
  private:
-  void carry(rig_end& to, frame_ref f) {
+  void carry(rig_end& to, const frame_ref& f) {
     if (cut || draws_.chance(faults.loss) || (drop && drop(to, parse_frame(f).tcp))) {
       ++lost;
       return;
