@@ -376,7 +376,7 @@ class session : public solo {
       blocks(in, s);
       dirty_ = dirty_next_ = true;
     }
-    give(s, at);
+    give(s, s.flags & tcp_syn ? at + 1u : at);  // a SYN has a number, and the payload comes behind it
   }
 
   beginning begin_;
