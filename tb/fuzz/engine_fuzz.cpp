@@ -155,6 +155,7 @@ class session : public solo {
     const cid c = e.engine->find(tuple);
     if (!c.valid()) return;
     if (lives_.empty() || now().id != c || generation_ != now_generation_) {
+      std::erase_if(lives_, [c](const life& l) { return l.id == c; });  // of a dead adapter
       lives_.push_back({c, heard_stream(e.side_, e.engine->view(c).hard.iss)});
       generation_ = now_generation_;
       dirty_ = dirty_next_;
