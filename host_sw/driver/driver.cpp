@@ -39,6 +39,21 @@ int pick_address(const driver_config& config, const endpoint& local, const endpo
   return -1;
 }
 
+// RFC 9293 MUST-46: one station may have this address; `from` is the local one at hand, whose network tells
+// its broadcast address.
+bool is_station(const endpoint& peer, const local_address& from) {
+  if (is_any(peer.ip)) return false;
+  if (!is_v4(peer.ip)) return peer.ip[0] != 0xff;
+  const auto v4_of = [](const std::uint8_t(&ip)[16]) {
+    return std::uint32_t{ip[12]} << 24 | std::uint32_t{ip[13]} << 16 | std::uint32_t{ip[14]} << 8 | ip[15];
+  };
+  const std::uint32_t to = v4_of(peer.ip);
+  if (to >> 28 == 14 || to == 0xffffffff) return false;
+  if (!is_v4(from.ip) || from.prefix_len < 96 || from.prefix_len > 126) return true;
+  const std::uint32_t host_part = 0xffffffffu >> (from.prefix_len - 96);
+  return (to & host_part) != host_part || (to | host_part) != (v4_of(from.ip) | host_part);
+}
+
 // Keyed hash of what distinguishes the connection.
 std::uint64_t hash(const driver_config& config, const tuple_key& k) {
   std::uint8_t b[21];
@@ -188,6 +203,7 @@ int driver::connect(const endpoint& local, const endpoint& peer, const connectio
   if (peer.port == 0) return -EINVAL;
   const int address = pick_address(d.config, local, peer);
   if (address < 0) return -EADDRNOTAVAIL;
+  if (!is_station(peer, d.config.addresses[static_cast<std::size_t>(address)])) return -ENETUNREACH;
   tuple_key k;
   std::memcpy(k.peer_ip.data(), peer.ip, k.peer_ip.size());
   k.peer_port = peer.port;

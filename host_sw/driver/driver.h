@@ -345,7 +345,8 @@ class driver : public any_driver {
   // The host has nothing to do: connections that were gathered are announced now.
   void announce_now();
   // Start a handshake. local.port 0: an ephemeral port is chosen (RFC 6056); the address any: the first
-  // configured one that matches the peer's family. on_connected() or on_end() follows.
+  // configured one that matches the peer's family. on_connected() or on_end() follows. -ENETUNREACH: the
+  // peer's address is a group's, a broadcast address, or nobody's.
   int connect(const endpoint& local, const endpoint& peer, const connection_options& o, conn* out);
   // Copy bytes into retention and post them. Returns how many were taken.
   std::ptrdiff_t write(conn c, const void* data, std::size_t bytes);

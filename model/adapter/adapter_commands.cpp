@@ -162,6 +162,7 @@ us_status adapter::set_address(const us_idt_entry& e) {
   const auto& s = e.u.set_address;
   if (s.addr_index >= US_ADDRESSES || s.prefix_len > 128 || s.vlan > US_VLAN_MOST) return US_ERR_BAD_ADDRESS;
   const ip_address ip = address_from(s.ip);
+  if (ip.is_group()) return US_ERR_BAD_ADDRESS;
   const local_address* const other = address_of(ip);
   if (other && other != &addresses_[s.addr_index]) return US_ERR_IN_USE;
   local_address& a = addresses_[s.addr_index];
@@ -207,7 +208,10 @@ us_status adapter::listen(const us_idt_entry& e) {
 us_status adapter::connect(const us_idt_entry& e) {
   const auto& d = e.u.connect;
   if (d.addr_index >= US_ADDRESSES || !addresses_[d.addr_index].set) return US_ERR_BAD_ADDRESS;
-  const four_tuple t{addresses_[d.addr_index].ip, address_from(d.peer_ip), d.local_port, d.peer_port};
+  const local_address& from = addresses_[d.addr_index];
+  const four_tuple t{from.ip, address_from(d.peer_ip), d.local_port, d.peer_port};
+  if (!t.remote.is_station() || is_broadcast_of(t.remote, from.ip, from.prefix_len))
+    return US_ERR_BAD_ADDRESS;
   const cid c = engine_->connect(now_ps(), t, d.addr_index, seq32{d.iss}, e.flags & US_CONN_PROTECTED);
   if (!c.valid()) return US_ERR_NO_RESOURCES;
   buffers(c).urgent = e.flags & US_LISTEN_URGENT;

@@ -152,6 +152,7 @@ const adapter::local_address* adapter::addressee(const parsed_frame& p) const {
     case frame_class::tcp:
     case frame_class::packet_too_big:
       to = address_of(p.tcp.tuple.local);
+      if (to && is_broadcast_of(p.tcp.tuple.remote, to->ip, to->prefix_len)) to = nullptr;  // MUST-63
       break;
     case frame_class::arp_request:
     case frame_class::neighbor_solicitation:

@@ -23,18 +23,21 @@ void connection_table::set_key(const sip_key& key) {
 std::uint32_t connection_table::find(const four_tuple& t, std::uint64_t hash) const {
   const std::size_t mask = buckets_.size() - 1;
   const auto h = static_cast<std::uint32_t>(hash);
-  for (std::size_t b = h & mask; buckets_[b] != none; b = (b + 1) & mask) {
+  ++steps;
+  for (std::size_t b = h & mask; buckets_[b] != none; b = (b + 1) & mask, ++steps) {
     const tcp_connection& c = at(buckets_[b]);
     if (c.hash == h && c.tuple == t) return buckets_[b];
   }
   return none;
 }
 
-void connection_table::put(std::uint32_t index) {
+std::uint32_t connection_table::put(std::uint32_t index) {
   const std::size_t mask = buckets_.size() - 1;
   std::size_t b = at(index).hash & mask;
-  while (buckets_[b] != none) b = (b + 1) & mask;
+  std::uint32_t looked_at = 1;
+  for (; buckets_[b] != none; b = (b + 1) & mask) ++looked_at;
   buckets_[b] = index;
+  return looked_at;
 }
 
 void connection_table::rehash(std::size_t buckets) {
@@ -76,7 +79,7 @@ void connection_table::install(std::uint32_t index, const four_tuple& t, std::ui
   if (size_ * 2 > buckets_.size())
     rehash(buckets_.size() * 2);
   else
-    put(index);
+    steps += put(index);
 }
 
 std::uint32_t connection_table::take(const four_tuple& t) {
@@ -99,8 +102,10 @@ std::uint32_t connection_table::take(const four_tuple& t, cid c) {
 void connection_table::release(std::uint32_t index) {
   const std::size_t mask = buckets_.size() - 1;
   std::size_t hole = at(index).hash & mask;
-  while (buckets_[hole] != index) hole = (hole + 1) & mask;
+  ++steps;
+  for (; buckets_[hole] != index; hole = (hole + 1) & mask) ++steps;
   for (std::size_t b = (hole + 1) & mask; buckets_[b] != none; b = (b + 1) & mask) {
+    ++steps;
     const std::size_t home = at(buckets_[b]).hash & mask;
     if (((b - home) & mask) >= ((b - hole) & mask)) {
       buckets_[hole] = buckets_[b];

@@ -16,6 +16,9 @@ namespace understudy {
 class connection_table {
  public:
   static constexpr std::uint32_t none = 0xffffffff;
+  // Buckets looked at since the owner set it to 0. Not counted: moving everything to a larger array, which is
+  // the model's; a table in an adapter's memory has its size from the start.
+  mutable std::uint64_t steps = 0;
 
   // `capacity` at most 2^20.
   explicit connection_table(std::uint32_t capacity) : capacity_(capacity), buckets_(64, none) {}
@@ -60,7 +63,8 @@ class connection_table {
   void link_free(std::uint32_t index);
   void unlink_free(std::uint32_t index);
   void install(std::uint32_t index, const four_tuple& t, std::uint32_t generation);
-  void put(std::uint32_t index);
+  // Buckets that it looked at.
+  std::uint32_t put(std::uint32_t index);
   void rehash(std::size_t buckets);
 
   std::uint32_t capacity_;

@@ -52,6 +52,15 @@ struct ip_address {
       if (b) return false;
     return true;
   }
+  // Of many stations: multicast (RFC 1112, RFC 4291 2.7) or the limited broadcast address (RFC 919). That of
+  // one network only who knows its length can tell: is_broadcast_of().
+  constexpr bool is_group() const {
+    return is_v4() ? bytes[12] >> 4 == 14 || v4_value() == 0xffffffff : bytes[0] == 0xff;
+  }
+  // No station at all: 0.0.0.0 or ::.
+  constexpr bool is_unspecified() const { return is_v4() ? v4_value() == 0 : is_zero(); }
+  // One station may have it, so that it can be the other end of a connection (RFC 9293 MUST-46, 63).
+  constexpr bool is_station() const { return !is_group() && !is_unspecified(); }
   constexpr auto operator<=>(const ip_address&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
@@ -61,6 +70,14 @@ inline bool same_network(const ip_address& a, const ip_address& b, unsigned bits
   if (std::memcmp(a.bytes.data(), b.bytes.data(), whole) != 0) return false;
   const unsigned rest = bits % 8;
   return rest == 0 || ((a.bytes[whole] ^ b.bytes[whole]) >> (8 - rest)) == 0;
+}
+
+// True if `a` is the broadcast address (RFC 919) of the IPv4 network of `station`, whose first `bits` of 128
+// name it. Networks of one or two addresses have none (RFC 3021).
+inline bool is_broadcast_of(const ip_address& a, const ip_address& station, unsigned bits) {
+  if (!a.is_v4() || !station.is_v4() || bits < 96 || bits > 126) return false;
+  const std::uint32_t host_part = 0xffffffffu >> (bits - 96);
+  return same_network(a, station, bits) && (a.v4_value() & host_part) == host_part;
 }
 
 // As people write it: 10.0.0.1, fd00::1.

@@ -25,6 +25,7 @@ void reassembly_pool::release(std::uint32_t n) {
 
 // Remove the node that follows `before` (none: the first).
 void reassembly_pool::remove_after(reassembly_queue& q, std::uint32_t before) {
+  ++steps;
   std::uint32_t& link = before == none ? q.head : nodes_[before].next;
   const std::uint32_t n = link;
   link = nodes_[n].next;

@@ -36,7 +36,7 @@ class reassembly_pool {
   // Slices that insert() looks at before it gives up: segments that lie deep inside a long queue are rare,
   // and a peer must not make them dear.
   static constexpr std::uint32_t most_steps = 256;
-  std::uint64_t steps = 0;  // slices looked at since the owner set it to 0
+  std::uint64_t steps = 0;  // slices looked at or removed since the owner set it to 0
 
   // Keep what `s` adds to the queue; bytes that are there already are not kept twice. True: all of `s` is in
   // the queue now. False: the queue is as it was, because it would hold more than `limit` bytes or the place

@@ -12,7 +12,9 @@ std::uint32_t tcp_engine::impl::initial_window(const conn& c) const {
   return config.initial_window_segments * c.effective_mss();
 }
 
+// A round trip was measured: that, and nothing else, ends a backoff (Karn's algorithm, RFC 6298 5.7).
 void tcp_engine::impl::sample_rtt(conn& c, picos rtt) const {
+  c.backoff = 0;
   const auto r = static_cast<std::uint32_t>(std::clamp<picos>(rtt / 1_us, 1, config.rto_max / 1_us));
   if (c.srtt_us == 0) {
     c.srtt_us = r;
@@ -42,7 +44,6 @@ void tcp_engine::impl::new_ack(picos now, index i, std::uint32_t acked, std::uin
     if (ms < 1u << 20) sample_rtt(c, std::max<picos>(ms * 1_ms, 500_us));
   }
   c.retries = 0;
-  c.backoff = 0;
   c.dup_acks = 0;
   if (c.in_recovery) {
     if (c.snd_una.after_eq(c.recover)) {

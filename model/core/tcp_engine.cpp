@@ -26,18 +26,20 @@ void tcp_engine::set_clock(picos now, std::uint32_t clock_ms) {
 // connections
 
 tcp_engine::impl::listener* tcp_engine::impl::find_listener(const four_tuple& t) {
+  ++work;
   const auto l = listeners.find({t.local, t.local_port});
   return l == listeners.end() ? nullptr : &l->second;
 }
 
 // RFC 6528: a 4 microsecond clock plus a keyed hash. The clock is the host's, so that a substitute continues
-// it.
-seq32 tcp_engine::impl::fresh_iss(picos now, const four_tuple& t) const {
+// it. RFC 9293 3.6.1: a connection that takes the place of a TIME_WAIT begins behind all that was sent,
+// however fast that was.
+seq32 tcp_engine::impl::fresh_iss(picos now, const four_tuple& t, std::optional<seq32> used) const {
   if (config.mutants.reuse_isn) return seq32{1000};
-  if (config.iss) return seq32{*config.iss};
   const picos since = now - clock_origin;
   const auto ticks = static_cast<std::uint32_t>(clock_at_origin * 250ull + since / 4_us);
-  return seq32{ticks + static_cast<std::uint32_t>(table.hash(t, 1))};
+  const seq32 iss{config.iss ? *config.iss : ticks + static_cast<std::uint32_t>(table.hash(t, 1))};
+  return used ? later(iss, *used) : iss;
 }
 
 void tcp_engine::impl::begin(conn& c, std::uint8_t addr_index, std::uint8_t conn_bits, seq32 iss) {
@@ -67,6 +69,7 @@ void tcp_engine::impl::offer_options(conn& c) const {
 
 void tcp_engine::impl::make_room(picos now, listener& l) {
   while (!l.handshakes.empty()) {
+    ++work;
     const index i = table.find(l.handshakes.front().id);
     const bool waits = i != none && table.at(i).state == US_TCP_SYN_RCVD;
     if (waits && now - l.handshakes.front().since < config.rto_min) return;
@@ -79,6 +82,7 @@ void tcp_engine::impl::enter_half_open(picos now, listener& l, cid c) {
   ++l.half_open;
   l.handshakes.push_back({c, now});
   if (l.handshakes.size() <= 2 * std::size_t{l.backlog}) return;
+  work += l.handshakes.size();
   for (std::size_t n = l.handshakes.size(); n > 0; --n) {  // forget those that are over
     const listener::handshake h = l.handshakes.pop_front();
     const index i = table.find(h.id);
@@ -111,6 +115,7 @@ void tcp_engine::impl::drop_closed(std::pair<ip_address, std::uint16_t> at) {
 // would refuse every peer for minutes.
 tcp_engine::impl::index tcp_engine::impl::take(const four_tuple& t) {
   while (table.full() && !time_waits.empty()) {
+    ++work;
     const index i = table.find(time_waits.pop_front());
     if (i == none || table.at(i).state != US_TCP_TIME_WAIT) continue;
     ++counters.recycled_time_waits;
@@ -160,7 +165,7 @@ cid tcp_engine::connect(picos now, const four_tuple& t, std::uint8_t addr_index,
                         std::uint8_t conn) {
   impl& m = *impl_;
   m.present(now);
-  if (m.table.find(t) != impl::none) return {};
+  if (!t.remote.is_station() || m.table.find(t) != impl::none) return {};
   const std::uint32_t i = m.take(t);
   if (i == impl::none) return {};
   tcp_connection& c = m.table.at(i);

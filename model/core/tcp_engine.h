@@ -101,7 +101,7 @@ struct tcp_config {
   picos rto_initial = 1_s;                     // RFC 6298 2.1
   picos rto_min = 200_ms;                      // as Linux; RFC 6298 says 1 s
   picos rto_max = 120_s;
-  std::uint32_t syn_retries = 6;
+  std::uint32_t syn_retries = 7;    // R2 is 247 s; RFC 9293 MUST-23: at least 3 minutes
   std::uint32_t data_retries = 15;  // RFC 1122 4.2.3.5 R2
   picos msl = 60_s;                 // TIME_WAIT lasts 2 MSL; a user may shorten
   picos persist_min = 500_ms;
@@ -175,7 +175,9 @@ struct tcp_counters {
                 recycled_time_waits = 0;
   std::uint64_t path_mtu_reduced = 0;        // times that a path was found narrower than thought
   std::uint64_t packet_too_big_ignored = 0;  // messages that said so and were not believed, or were no news
-  // Steps through lists and tables that the most laborious segment so far took: no peer decides them.
+  // Steps through lists and tables that the most laborious segment so far took, buckets of the connection
+  // table included: no peer decides them. At most some hundreds, two for each place of the listener's backlog
+  // and one for each 256 bytes of reassembly_bytes.
   std::uint64_t most_steps = 0;
 };
 
@@ -214,7 +216,8 @@ class tcp_engine {
   bool listen(const ip_address& local, std::uint16_t port, std::uint8_t addr_index, std::uint32_t backlog,
               std::uint8_t conn, const listen_terms& terms = {});
   bool unlisten(const ip_address& local, std::uint16_t port);
-  // Start a handshake with this ISS. An invalid cid: table full or tuple in use.
+  // Start a handshake with this ISS. An invalid cid: table full, tuple in use, or the remote address is not
+  // one station's (RFC 9293 MUST-46).
   cid connect(picos now, const four_tuple& t, std::uint8_t addr_index, seq32 iss, std::uint8_t conn);
   // The host has posted send data up to `end` (exclusive) / its FIN as number `end` - 1.
   us_status post_send(picos now, cid c, seq32 end);

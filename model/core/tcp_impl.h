@@ -84,14 +84,17 @@ struct tcp_engine::impl {
   // Note a half-open connection that begins now.
   void enter_half_open(picos now, listener& l, cid c);
   void enter_time_wait(picos now, index i);
-  seq32 fresh_iss(picos now, const four_tuple& t) const;
+  // Not before `used`, the end of what an earlier connection of the tuple has sent.
+  seq32 fresh_iss(picos now, const four_tuple& t, std::optional<seq32> used) const;
   std::uint16_t our_mss(const conn& c) const {
     return static_cast<std::uint16_t>(config.mtu - (c.tuple.local.is_v4() ? 40 : 60));
   }
 
   // ---- input
-  bool no_connection(picos now, const segment& s, std::uint8_t addr_index);
-  void passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l);
+  bool on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index);
+  bool no_connection(picos now, const segment& s, std::uint8_t addr_index, std::optional<seq32> used = {});
+  void passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l,
+                    std::optional<seq32> used);
   void answer_reset(const segment& s);
   void agree_options(conn& c, const segment& s);
   void syn_sent_input(picos now, index i, const segment& s);

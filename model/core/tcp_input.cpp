@@ -5,7 +5,8 @@ namespace understudy {
 
 namespace {
 
-constexpr std::uint16_t default_mss = 536;        // RFC 9293 3.7.1
+constexpr std::uint16_t default_mss = 536;    // RFC 9293 3.7.1: the smallest packet that every host takes,
+constexpr std::uint16_t default_mss6 = 1220;  // less IP and TCP headers
 constexpr std::uint8_t most_duplicates_owed = 3;  // what makes a peer send again at once (RFC 5681 3.2)
 
 }  // namespace
@@ -14,23 +15,29 @@ bool tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std
   impl& m = *impl_;
   m.present(now);
   ++m.counters.segments_in;
-  const std::uint32_t i = m.table.find(s.tuple);
-  if (i == impl::none) return m.no_connection(now, s, addr_index);
-  const tcp_connection& c = m.table.at(i);
+  m.work = m.table.steps = m.reassembly.steps = 0;
+  const bool again = m.on_segment(now, s, f, addr_index);
+  m.counters.most_steps = std::max(m.counters.most_steps, m.work + m.table.steps + m.reassembly.steps);
+  return again;
+}
+
+bool tcp_engine::impl::on_segment(picos now, const segment& s, const frame_ref& f, std::uint8_t addr_index) {
+  const index i = table.find(s.tuple);
+  if (i == none) return no_connection(now, s, addr_index);
+  conn& c = table.at(i);
   if (c.state == US_TCP_SYN_SENT) {
-    m.syn_sent_input(now, i, s);
+    syn_sent_input(now, i, s);
     return false;
   }
-  if (c.state == US_TCP_TIME_WAIT && m.reused_by_syn(c, s)) {
-    m.end(i, tcp_env::change::closed, US_OK);
-    return m.no_connection(now, s, addr_index);
+  if (c.state == US_TCP_TIME_WAIT && reused_by_syn(c, s)) {
+    const seq32 used = c.snd_max;
+    end(i, tcp_env::change::closed, US_OK);
+    return no_connection(now, s, addr_index, used);
   }
-  m.table.at(i).heard = now;
-  m.table.at(i).keepalives = 0;
-  m.work = m.reassembly.steps = 0;
-  m.input(now, i, s, f);
-  if (m.table.used(i) && m.table.at(i).keepalive) m.schedule(i);
-  m.counters.most_steps = std::max(m.counters.most_steps, m.work + m.reassembly.steps);
+  c.heard = now;
+  c.keepalives = 0;
+  input(now, i, s, f);
+  if (table.used(i) && c.keepalive) schedule(i);
   return false;
 }
 
@@ -38,9 +45,15 @@ bool tcp_engine::on_segment(picos now, const segment& s, const frame_ref& f, std
 // connection
 
 // RFC 9293 3.10.7.1 and 3.10.7.2.
-// True: as on_segment().
-bool tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t addr_index) {
+// True: as on_segment(). `used`: the tuple was in TIME_WAIT until now, and has used numbers up to here.
+bool tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t addr_index,
+                                     std::optional<seq32> used) {
   if (s.flags & tcp_rst) return false;
+  // MUST-57, 63: from or to a group or nobody at all, no answer either.
+  if (!s.tuple.remote.is_station() || !s.tuple.local.is_station()) {
+    if (s.flags & tcp_syn) ++counters.refused_syns;
+    return false;
+  }
   listener* l = find_listener(s.tuple);
   if (!l || !l->open) {
     if (s.flags & tcp_syn) ++counters.refused_syns;
@@ -50,7 +63,7 @@ bool tcp_engine::impl::no_connection(picos now, const segment& s, std::uint8_t a
       return take_cookie(now, s, addr_index, *l);
     answer_reset(s);
   } else if (s.flags & tcp_syn) {
-    passive_open(now, s, addr_index, *l);
+    passive_open(now, s, addr_index, *l, used);
   }
   return false;
 }
@@ -76,7 +89,8 @@ void tcp_engine::impl::agree_options(conn& c, const segment& s) {
   // RFC 3168 6.1.1: a SYN asks with both flags, a SYN-ACK agrees with ECE alone.
   const std::uint8_t wanted = s.flags & tcp_ack ? tcp_ece : tcp_ece | tcp_cwr;
   const bool ecn = (s.flags & (tcp_ece | tcp_cwr)) == wanted;
-  c.mss = std::clamp(o.mss ? o.mss : default_mss, config.least_mss, our_mss(c));
+  const std::uint16_t untold = c.tuple.local.is_v4() ? default_mss : default_mss6;
+  c.mss = std::clamp(o.mss ? o.mss : untold, config.least_mss, our_mss(c));
   const auto drop = [&c](std::uint8_t bit) { c.conn &= static_cast<std::uint8_t>(~bit); };
   if (!(c.conn & US_CONN_WS) || o.wscale < 0) {
     drop(US_CONN_WS);
@@ -95,7 +109,8 @@ void tcp_engine::impl::agree_options(conn& c, const segment& s) {
   c.cwnd = initial_window(c);
 }
 
-void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l) {
+void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t addr_index, listener& l,
+                                    std::optional<seq32> used) {
   const bool flood = l.terms.cookies_above && l.half_open >= std::min(l.terms.cookies_above, l.backlog);
   if (flood && !l.terms.speaks_first && l.unannounced < l.backlog) return send_cookie(now, s, l);
   if (!flood && l.half_open + l.unannounced >= l.backlog) make_room(now, l);
@@ -108,7 +123,7 @@ void tcp_engine::impl::passive_open(picos now, const segment& s, std::uint8_t ad
   conn& c = table.at(i);
   enter_half_open(now, l, id(c, i));
   begin(c, addr_index, static_cast<std::uint8_t>((l.conn & US_CONN_PROTECTED) | US_CONN_PASSIVE),
-        fresh_iss(now, s.tuple));
+        fresh_iss(now, s.tuple, used));
   offer_options(c);
   agree_options(c, s);
   c.peer_syn_committed = l.terms.commit != US_COMMIT_BEFORE_SYNACK;
@@ -281,6 +296,7 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
   if (s.ack.after(c.snd_una)) {
     const std::uint32_t acked = s.ack.minus(c.snd_una);
     const std::uint32_t flight_before = c.snd_high.minus(c.snd_una);
+    if (c.timer == timer_kind::persist) c.backoff = 0;  // of probes, not of the data that follows
     c.snd_una = s.ack;
     c.snd_nxt = later(c.snd_nxt, s.ack);
     c.snd_high = later(c.snd_high, s.ack);
@@ -305,7 +321,10 @@ bool tcp_engine::impl::ack_input(picos now, index i, const segment& s) {
     update_window(c, s);
     if (c.timer == timer_kind::persist) {
       c.retries = 0;
-      if (c.snd_wnd > window_before) disarm(c);
+      if (c.snd_wnd > window_before) {
+        c.backoff = 0;
+        disarm(c);
+      }
     }
     // RFC 6675 2: with SACK a duplicate is what brings news. Without, RFC 5681 2.
     const bool sack_news = s.options.sack_count && c.has_sack() && sack_input(c, s);
@@ -334,7 +353,7 @@ void tcp_engine::impl::enter_time_wait(picos now, index i) {
   conn& c = table.at(i);
   c.state = US_TCP_TIME_WAIT;
   arm(now, i, timer_kind::time_wait, 2 * config.msl);
-  while (!time_waits.empty() && table.find(time_waits.front()) == none) time_waits.drop_front();
+  for (; !time_waits.empty() && table.find(time_waits.front()) == none; ++work) time_waits.drop_front();
   time_waits.push_back(id(c, i));
   env.changed(id(c, i), tcp_env::change::time_wait, US_OK);
 }

@@ -51,6 +51,9 @@ TEST(descriptor, that_is_wrong_is_refused_by_a_record_and_the_next_one_is_execut
   e = descriptor(US_OP_CONNECT);
   e.u.connect.addr_index = 3;
   refused(e, US_ERR_BAD_ADDRESS, "address of a CONNECT");
+  e = g.address();
+  e.u.set_address.ip[12] = 224;
+  refused(e, US_ERR_BAD_ADDRESS, "group as an own address");
   for (const std::uint32_t length : {0u, (1u << 20) + 1, 0xffffffffu}) {
     e = descriptor(US_OP_POST_POOL);
     e.u.rx.len = length;
@@ -68,6 +71,12 @@ TEST(descriptor, that_is_wrong_is_refused_by_a_record_and_the_next_one_is_execut
   e = g.address();
   e.u.set_address.addr_index = 1;
   refused(e, US_ERR_IN_USE, "address that another index has");
+  for (const ip_address& peer : {ip_address::v4(10, 0, 0, 255), ip_address::v4(255, 255, 255, 255),
+                                 ip_address::v4(224, 0, 0, 5), ip_address::v4(0, 0, 0, 0)}) {
+    e = descriptor(US_OP_CONNECT);
+    std::copy(peer.bytes.begin(), peer.bytes.end(), e.u.connect.peer_ip);
+    refused(e, US_ERR_BAD_ADDRESS, "CONNECT to no single station");
+  }
   // Checksum and index are wrong in a way that post() cannot say.
   g.post_address();
   --g.tail;

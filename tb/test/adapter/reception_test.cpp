@@ -117,6 +117,32 @@ void expect_serving(adapter_rig& g, std::uint16_t peer_port) {
   EXPECT_TRUE(acknowledged);
 }
 
+// RFC 9293 MUST-63. Only who knows the length of the network knows its broadcast address.
+TEST(bad_frame, from_a_broadcast_address_or_a_group_is_dropped_without_an_answer) {
+  adapter_rig g;
+  serve(g);
+  unsigned sent = 0;
+  for (const ip_address& from :
+       {ip_address::v4(10, 0, 0, 255), ip_address::v4(255, 255, 255, 255), ip_address::v4(224, 0, 0, 5)}) {
+    for (const std::uint16_t to : {http, std::uint16_t{99}}) {
+      segment s;
+      s.tuple = {from, adapter_ip, 5000, to};
+      s.flags = tcp_syn;
+      frame_ref f = frame_ref::make(0, 128);
+      prepend_headers(f, s, peer_mac, adapter_mac, 1);
+      g.wire.send(f);
+      ++sent;
+    }
+  }
+  g.run(100_us);
+  EXPECT_EQ(sent, 6u);
+  EXPECT_TRUE(g.take_segments().empty());
+  EXPECT_TRUE(g.take_records().empty());
+  EXPECT_EQ(g.dev.engine().connections(), 0u);
+  seq32 iss;
+  EXPECT_TRUE(g.establish(http, 5000, seq32{1000}, &iss)) << "one station gets in";
+}
+
 TEST(bad_frame, cut_at_any_length_is_dropped_and_counted) {
   adapter_rig g;
   serve(g);

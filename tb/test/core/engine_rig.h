@@ -20,6 +20,8 @@ namespace understudy::tb {
 
 inline const ip_address ip_a = ip_address::v4(10, 0, 0, 1);
 inline const ip_address ip_b = ip_address::v4(10, 0, 0, 2);
+inline constexpr ip_address ip6_a = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 1});
+inline constexpr ip_address ip6_b = ip_address::v6({0xfd00, 0, 0, 0, 0, 0, 0, 2});
 inline constexpr std::uint16_t port_a = 40000;
 inline constexpr std::uint16_t port_b = 80;
 
@@ -97,7 +99,7 @@ class rig_end : public tcp_env {
   bool auto_grant = true;
   bool auto_commit = true;
   std::uint32_t clock_ms = 1000;
-  std::function<void(frame_ref)> wire;
+  std::function<void(const frame_ref&)> wire;
 
   timeline& time;
   std::uint32_t side_;
@@ -125,7 +127,7 @@ class rig_end : public tcp_env {
   cid open(const four_tuple& t, std::uint32_t iss, std::uint8_t bits = US_CONN_PROTECTED) {
     const cid c = engine->connect(time.now, t, 0, seq32{iss}, bits);
     EXPECT_TRUE(c.valid());
-    host_connection& h = conns[c.raw];
+    host_connection& h = fresh(c);
     h.id = newest = c;
     h.hard.tuple = t;
     h.hard.iss = seq32{iss};
@@ -166,8 +168,7 @@ class rig_end : public tcp_env {
   void take(const frame_ref& f) {
     const parsed_frame p = parse_frame(f);
     ASSERT_EQ(p.kind, frame_class::tcp);
-    engine->on_segment(time.now, p.tcp, f, 0);
-    wake();
+    deliver(p.tcp, f);
   }
   // A segment written by a test; payload is the peer's stream from `first` on, which may lie before its
   // beginning (modulo 2^32, as sequence numbers do).
@@ -176,8 +177,7 @@ class rig_end : public tcp_env {
     for (std::uint32_t i = 0; i < s.payload_length; ++i)
       f.data()[i] = stream_byte(side_ ^ 1, static_cast<std::uint32_t>(first + i));
     s.payload_offset = 0;
-    engine->on_segment(time.now, s, f, 0);
-    wake();
+    deliver(s, f);
   }
   // The adapter dies with everything in it; a substitute is loaded from what the host knows. Not yet kicked.
   void fail_over() {
@@ -250,7 +250,7 @@ class rig_end : public tcp_env {
   }
   void changed(cid c, change w, us_status status) override {
     const tcp_view v = engine->view(c);
-    host_connection& h = conns[c.raw];
+    host_connection& h = w == change::embryo && conns[c.raw].gone ? fresh(c) : conns[c.raw];
     if (w == change::embryo || w == change::established) {
       const bool first = w == change::embryo || !(v.hard.conn & US_CONN_PASSIVE);
       if (first && h.rx_base == seq32{}) {
@@ -258,7 +258,7 @@ class rig_end : public tcp_env {
         h.hard = v.hard;
         h.tx_base = h.posted = h.una = v.hard.iss + 1;
         h.rx_base = h.committed = v.hard.rcv_nxt;
-        h.edge = h.committed;
+        h.edge = v.cookie ? v.hard.rcv_adv : h.committed;  // a cookie's SYN-ACK has offered a window
         if (auto_commit) commit_later(c, v.hard.rcv_nxt);
       }
     }
@@ -270,6 +270,22 @@ class rig_end : public tcp_env {
   }
 
  private:
+  // A connection begins. A substitute may give it an id that one of a dead adapter had.
+  host_connection& fresh(cid c) {
+    edge_.erase(c.raw);
+    tsval_.erase(c.raw);
+    return conns[c.raw] = {};
+  }
+  // An answer to a cookie is given once more when its connection has its window.
+  void deliver(const segment& s, const frame_ref& f) {
+    if (engine->on_segment(time.now, s, f, 0))
+      time.at(next_commit(), [this, s, f, life = life_] {
+        if (life != life_) return;
+        engine->on_segment(time.now, s, f, 0);
+        wake();
+      });
+    wake();
+  }
   void learn(cid c, change w, us_status status, const tcp_hard_state& hard) {
     host_connection& h = conn(c);
     h.last_change = w;

@@ -8,10 +8,12 @@ namespace understudy::tb {
 
 class solo {
  public:
-  explicit solo(const tcp_config& c = {}) : e(time, 1, c) {
+  explicit solo(const tcp_config& c = {}, const four_tuple& ends = {ip_b, ip_a, port_b, port_a})
+      : tuple(ends), e(time, 1, c) {
     e.window = 64 * 1024;
-    e.engine->listen(ip_b, port_b, 0, 16, US_CONN_PROTECTED);
+    e.engine->listen(tuple.local, tuple.local_port, 0, 16, US_CONN_PROTECTED);
   }
+  four_tuple tuple;  // as the engine sees it
   timeline time;
   rig_end e;
   seq32 seq{5000};  // the peer's next number
@@ -24,7 +26,7 @@ class solo {
 
   segment make(std::uint8_t flags, std::uint32_t length = 0) const {
     segment s;
-    s.tuple = {ip_b, ip_a, port_b, port_a};
+    s.tuple = tuple;
     s.seq = seq;
     s.ack = flags & tcp_ack ? ack : seq32{};
     s.flags = flags;

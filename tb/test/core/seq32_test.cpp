@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <compare>
+#include <type_traits>
+
 namespace understudy {
 namespace {
 
@@ -27,14 +30,72 @@ TEST(Seq32, EqualNumbersAreAtButNotBeforeOrAfter) {
   EXPECT_FALSE(a.before(a) || a.after(a));
 }
 
-template <typename T>
-concept has_less = requires(T a, T b) {
+template <typename A, typename B>
+concept has_less = requires(A a, B b) {
   a < b;
 };
+template <typename A, typename B>
+concept has_greater = requires(A a, B b) {
+  a > b;
+};
+template <typename A, typename B>
+concept has_less_or_equal = requires(A a, B b) {
+  a <= b;
+};
+template <typename A, typename B>
+concept has_greater_or_equal = requires(A a, B b) {
+  a >= b;
+};
+template <typename A, typename B>
+concept has_three_way = requires(A a, B b) {
+  a <=> b;
+};
+template <typename A, typename B>
+concept has_sum = requires(A a, B b) {
+  a + b;
+};
+template <typename A, typename B>
+concept has_difference = requires(A a, B b) {
+  a - b;
+};
+template <typename A, typename B>
+concept has_product = requires(A a, B b) {
+  a* b;
+};
+template <typename A, typename B>
+concept is_equated = requires(A a, B b) {
+  a == b;
+};
+template <typename A, typename B>
+concept is_advanced_by = requires(A a, B b) {
+  a += b;
+};
+template <typename A, typename B>
+concept is_ordered = has_less<A, B> || has_greater<A, B> || has_less_or_equal<A, B> ||
+    has_greater_or_equal<A, B> || has_three_way<A, B>;
 
 TEST(Seq32, RawComparisonDoesNotCompile) {
-  static_assert(!has_less<seq32>);
-  static_assert(has_less<std::uint32_t>);
+  using raw = std::uint32_t;
+  static_assert(!has_less<seq32, seq32> && !has_greater<seq32, seq32>);
+  static_assert(!has_less_or_equal<seq32, seq32> && !has_greater_or_equal<seq32, seq32>);
+  static_assert(!has_three_way<seq32, seq32>);
+  static_assert(!is_ordered<seq32, raw> && !is_ordered<raw, seq32> && !is_ordered<seq32, int>);
+  static_assert(!is_equated<seq32, raw> && is_equated<seq32, seq32>);
+  // Each concept sees what is there.
+  static_assert(has_less<raw, raw> && has_greater<raw, raw> && has_less_or_equal<raw, raw> &&
+                has_greater_or_equal<raw, raw> && has_three_way<raw, raw>);
+}
+
+TEST(Seq32, RawArithmeticDoesNotCompile) {
+  using raw = std::uint32_t;
+  static_assert(!has_sum<seq32, seq32> && !has_difference<seq32, seq32> && !has_product<seq32, seq32>);
+  static_assert(!has_sum<raw, seq32> && !has_difference<raw, seq32> && !is_advanced_by<raw, seq32>);
+  static_assert(!is_advanced_by<seq32, seq32> && !has_product<seq32, raw>);
+  static_assert(!std::is_convertible_v<seq32, raw> && !std::is_convertible_v<raw, seq32>);
+  static_assert(!std::is_convertible_v<seq32, bool> && !std::is_assignable_v<seq32&, raw>);
+  // What is meant: a number moved by so many bytes.
+  static_assert(has_sum<seq32, raw> && has_difference<seq32, raw> && is_advanced_by<seq32, raw>);
+  static_assert(has_sum<raw, raw> && has_difference<raw, raw> && has_product<raw, raw>);
   seq32 a{0xfffffffe};
   a += 3;
   EXPECT_EQ(a, seq32{1});

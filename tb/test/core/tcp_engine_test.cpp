@@ -77,6 +77,28 @@ TEST(TcpHandshake, SynAckIsRepeatedWithBackoffAndGivenUp) {
 }
 
 // A flood of SYNs does not shut a listener for as long as SYN-ACKs are repeated.
+TEST(TcpHandshake, ASynIsRepeatedWithBackoffAndGivenUp) {
+  solo t;
+  t.e.open({ip_b, ip_a, 81, port_a}, 700);
+  t.time.run_for(300_s);
+  const auto r = t.fresh();
+  ASSERT_EQ(r.size(), 8u);
+  const double wanted_s[] = {1, 2, 4, 8, 16, 32, 64};
+  for (std::size_t i = 0; i < r.size(); ++i) {
+    EXPECT_EQ(r[i].s.flags, tcp_syn);
+    EXPECT_EQ(r[i].s.seq, seq32{700});
+    EXPECT_EQ(r[i].s.options.mss, 1460u);
+    EXPECT_EQ(r[i].request.retransmission, i > 0);
+    if (i > 0) {
+      EXPECT_NEAR(static_cast<double>(r[i].at - r[i - 1].at) / 1e12, wanted_s[i - 1], 0.001);
+    }
+  }
+  EXPECT_EQ(t.host().last_change, tcp_env::change::aborted);
+  EXPECT_EQ(t.host().status, US_ERR_TIMEOUT);
+  EXPECT_EQ(t.e.engine->connections(), 0u);
+  EXPECT_EQ(t.counters().timeouts, 7u);
+}
+
 TEST(TcpHandshake, AnOldHalfOpenConnectionGivesWayToANewSyn) {
   solo t;
   ASSERT_TRUE(t.e.engine->unlisten(ip_b, port_b));

@@ -90,6 +90,29 @@ TEST(TcpGuard, SegmentsWithOldTimestampsAreDroppedAndAnswered) {
   EXPECT_EQ(t.host().rx.size(), 200u);
 }
 
+// RFC 7323 5.5: what is older than 24 days says nothing. Days of silence before a segment with a timestamp
+// that looks old.
+TEST(TcpGuard, ATimestampIsForgottenAfterTwentyFourDaysOfSilence) {
+  for (const std::uint32_t days : {1u, 23u, 25u, 48u}) {
+    solo t;
+    t.establish();
+    t.ts = 5000;
+    t.data(100);
+    t.time.run_for(days * 24ull * 3600 * 1_s);
+    t.ts = 4999;
+    t.data(100);
+    const bool believed = days > 24;
+    EXPECT_EQ(t.counters().paws_drops, believed ? 0u : 1u) << days;
+    EXPECT_EQ(t.host().rx.size(), believed ? 200u : 100u) << days;
+    if (!believed) continue;
+    t.time.run_for(100_ms);
+    EXPECT_EQ(t.fresh().back().s.options.tsecr, 4999u) << "it is the newest now";
+    t.ts = 4998;
+    t.data(100);
+    EXPECT_EQ(t.counters().paws_drops, 1u) << "and the rule holds again";
+  }
+}
+
 TEST(TcpGuard, TheTimestampOfTheOldestUnacknowledgedSegmentIsEchoed) {
   solo t;
   t.establish();

@@ -213,6 +213,51 @@ TEST(connect, gives_different_ports_and_numbers_to_many) {
   EXPECT_EQ(numbers.size(), 200u);
 }
 
+// RFC 9293 MUST-44, for a caller that names no address, and MUST-45.
+TEST(connect, MUST_44_45_a_local_address_is_chosen_by_the_peers_family_or_is_the_callers) {
+  host::driver_config c = small_config();
+  host::local_address a;
+  a.ip[0] = 0xfd;
+  a.ip[15] = 1;
+  a.mac[0] = 2;
+  a.mac[5] = 6;
+  a.prefix_len = 64;
+  c.addresses.push_back(a);
+  driver_rig g(1, c);
+  g.start();
+  host::endpoint v6;
+  v6.ip[0] = 0xfd;
+  v6.ip[15] = 2;
+  v6.port = 80;
+  host::conn any4, any6, named;
+  ASSERT_EQ(g.d.connect({}, v4(peer_ip, 80), {}, &any4), 0);
+  ASSERT_EQ(g.d.connect({}, v6, {}, &any6), 0);
+  ASSERT_EQ(g.d.connect(v4(local_ip, 7), v4(peer_ip, 80), {}, &named), 0);
+  EXPECT_EQ(g.d.connect(v4(local_ip + 5, 0), v4(peer_ip, 80), {}, &named), -EADDRNOTAVAIL);
+  g.m.run_us(1);
+  const auto sent = g.m.a[0].seen_of(US_OP_CONNECT);
+  ASSERT_EQ(sent.size(), 3u);
+  EXPECT_EQ(sent[0].u.connect.addr_index, 0);
+  EXPECT_EQ(sent[1].u.connect.addr_index, 1);
+  EXPECT_EQ(sent[2].u.connect.addr_index, 0);
+  EXPECT_EQ(sent[2].u.connect.local_port, 7);
+}
+
+TEST(connect, MUST_46_to_a_group_a_broadcast_address_or_nobody_is_refused) {
+  driver_rig g;
+  g.start();
+  host::conn c;
+  for (const std::uint32_t peer : {0xe0000001u, 0xefffffffu, 0xffffffffu, local_ip | 0xff, 0u}) {
+    EXPECT_EQ(g.d.connect({}, v4(peer, 80), {}, &c), -ENETUNREACH) << std::hex << peer;
+    EXPECT_EQ(c, host::no_conn);
+  }
+  EXPECT_EQ(g.d.connections(), 0u);
+  EXPECT_EQ(g.d.connect({}, v4((local_ip | 0xff) + 256, 80), {}, &c), 0)
+      << "of another network: nobody knows";
+  g.m.run_us(1);
+  EXPECT_EQ(g.m.a[0].seen_of(US_OP_CONNECT).size(), 1u);
+}
+
 TEST(connect, reports_refusal_timeout_and_a_full_adapter) {
   driver_rig g;
   g.start();
