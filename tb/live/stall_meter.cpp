@@ -15,14 +15,21 @@ void stall_meter::on_frame(const frame_ref& f, bool inward, picos at) {
   if (inward) {
     const auto it = connections_.find(key);
     if (it == connections_.end()) return;
-    if (s->syn)
+    connection& c = it->second;
+    c.fin_in |= s->fin;
+    if (s->syn || (c.fin_in && c.fin_out)) {
       connections_.erase(it);
-    else if (it->second.fin_in |= s->fin; it->second.fin_in && it->second.fin_out)
-      connections_.erase(it);
+      return;
+    }
+    if (s->end().after(c.heard)) c.heard = s->end();
+    if (s->has_ack && s->ack.after(c.acked)) c.acked = s->ack;
     return;
   }
   if (s->payload_length == 0 && !s->has_ack) return;
-  connection& c = connections_[key];
+  const auto [it, begun] = connections_.try_emplace(key);
+  connection& c = it->second;
+  if (begun) c.acked = s->seq;
+  if (s->has_ack && !c.ways[received].known) c.heard = s->ack;
   advance(c.ways[sent], s->end(), at);
   if (s->has_ack) advance(c.ways[received], s->ack, at);
   c.fin_out |= s->fin;
@@ -45,7 +52,14 @@ void stall_meter::advance(direction& d, seq32 edge, picos at) {
   d.last = at;
 }
 
+bool stall_meter::outstanding(const connection& c, way w) {
+  return w == sent ? c.ways[sent].edge.after(c.acked) : c.heard.after(c.ways[received].edge);
+}
+
 void stall_meter::mark(picos at) {
+  for (auto& [key, c] : connections_)  // in any order: each by itself
+    for (const way w : {received, sent})
+      if (direction& d = c.ways[w]; d.seen_marks == marks_.size() && !outstanding(c, w)) ++d.seen_marks;
   marks_.push_back({at, {}});
 }
 

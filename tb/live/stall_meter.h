@@ -14,7 +14,9 @@
 namespace understudy::tb {
 
 // A direction progresses when the adapters' host sends bytes that it never sent before, or acknowledges some
-// that it never acknowledged before.
+// that it never acknowledged before. It was under way at a fault if it had progressed shortly before, and
+// bytes that were seen on the wire were not acknowledged: one that waits for an application, or for a reader
+// whose window is shut, does not wait for an adapter.
 class stall_meter {
  public:
   // A direction without progress for so long before the fault was not under way.
@@ -39,6 +41,8 @@ class stall_meter {
   };
   struct connection {
     std::array<direction, 2> ways;
+    seq32 heard;  // after the highest number that the peer has sent
+    seq32 acked;  // by the peer
     bool fin_in = false, fin_out = false;
   };
   struct fault {
@@ -46,6 +50,7 @@ class stall_meter {
     std::vector<picos> stalls;
   };
   void advance(direction& d, seq32 edge, picos at);
+  static bool outstanding(const connection& c, way w);
 
   std::unordered_map<wire_connection, connection, wire_connection_hash> connections_;
   std::vector<fault> marks_;
