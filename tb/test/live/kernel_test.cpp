@@ -4,7 +4,9 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "tb/test/live/live_rig.h"
 
@@ -12,6 +14,9 @@ namespace understudy::tb {
 namespace {
 
 const std::string base = "http://10.77.0.2:8080/";
+// A checksum of 0xffff is right where 0 is (RFC 1624 3): the kernel sends it, tshark objects.
+constexpr const char* broken =
+    "(tcp.checksum.status == 0 && tcp.checksum != 0xffff) || ip.checksum.status == 0 || _ws.malformed";
 
 class live_kernel : public live_network {
  protected:
@@ -123,11 +128,14 @@ TEST_F(live_kernel, tshark_finds_nothing_wrong_on_a_sound_wire) {
             "");
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_NE(frames("tcp.len > 1000"), "");
-  EXPECT_EQ(frames("tcp.checksum.status == 0 || ip.checksum.status == 0 || _ws.malformed"), "");
+  EXPECT_EQ(frames(broken), "");
   EXPECT_EQ(
-      frames("tcp.analysis.retransmission || tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment || "
-             "tcp.analysis.out_of_order"),
+      frames("tcp.analysis.lost_segment || tcp.analysis.ack_lost_segment || tcp.analysis.out_of_order || "
+             "(tcp.analysis.retransmission && ip.src == 10.77.0.2)"),
       "");
+  // On a busy machine the kernel may probe for a tail whose ACK is delayed (RFC 8985 7).
+  const std::string probes = frames("tcp.analysis.retransmission && ip.src == 10.77.0.1");
+  EXPECT_LE(std::count(probes.begin(), probes.end(), '\n'), 1) << probes;
 }
 
 TEST_F(live_kernel, tshark_finds_no_broken_frame_through_a_death) {
@@ -136,9 +144,7 @@ TEST_F(live_kernel, tshark_finds_no_broken_frame_through_a_death) {
   start({"--captures", "on"});
   both_ways_survive("captured");
   EXPECT_EQ(stop(), 0) << said();
-  EXPECT_EQ(frames("tcp.checksum.status == 0 || ip.checksum.status == 0 || _ws.malformed || "
-                   "tcp.analysis.ack_lost_segment || tcp.flags.reset == 1"),
-            "");
+  EXPECT_EQ(frames(std::string(broken) + " || tcp.analysis.ack_lost_segment || tcp.flags.reset == 1"), "");
 }
 
 }  // namespace
