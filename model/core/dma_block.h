@@ -22,7 +22,8 @@ constexpr std::uint32_t dma_max_bytes = 1u << 20;  // of a transfer
 // The unit of atomic writes: what starts at a multiple of it and is not longer goes in one request, and is in
 // host memory whole or not at all.
 constexpr std::uint32_t dma_atomic_bytes = 64;
-constexpr std::uint32_t dma_page = 4096;  // no request crosses a multiple of it (PCIe 2.2.7)
+constexpr std::uint32_t dma_block_tags = 64;  // that the hardware block has
+constexpr std::uint32_t dma_page = 4096;      // no request crosses a multiple of it (PCIe 2.2.7)
 
 constexpr bool dma_atomic(std::uint64_t address, std::uint64_t length) {
   return address % dma_atomic_bytes == 0 && length <= dma_atomic_bytes;
