@@ -179,6 +179,9 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     bench_app->add_option("--lanes", bench.lanes, "Lanes")->type_name("L");
     bench_app->add_option("--mps", bench.mps, "Maximum payload size; default 256")->type_name("BYTES");
     bench_app->add_option("--mrrs", bench.mrrs, "Maximum read request size; default 512")->type_name("BYTES");
+    bench_app->add_option("--rcb", bench.rcb, "Read completion boundary, 64 or 128; default 64")
+        ->type_name("BYTES");
+    bench_app->add_flag("--chop", bench.chop, "Completions end at every read completion boundary");
     bench_app->add_option("--device", bench.device, "A card: nfp6000, or a file")->type_name("NAME");
     bench_app->add_option("--host", bench.host, "Its host: a file by `understudy calibrate`")
         ->type_name("HOST.toml");

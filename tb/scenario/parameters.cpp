@@ -304,6 +304,8 @@ constexpr parameter table[] = {
      "Maximum read request in bytes (PCIe 7.5.3.4). 512: its value after reset."},
     {"pcie.rcb", integer, AT(pcie.rcb), "", "", "64|128",
      "Read completion boundary of the root complex in bytes (PCIe 2.3.1.1)."},
+    {"pcie.completer_chops", boolean, AT(pcie.completer_chops), "", "", "",
+     "Completions end at every pcie.rcb, as those of several older root complexes do, in place of pcie.mps."},
     {"pcie.propagation", time, AT(pcie.propagation), "0 ps", "10 us", "",
      "One way through the physical and link layers of both ends and the trace; an estimate."},
     {"pcie.read_latency", time, AT(pcie.read_latency), "0 ps", "100 us", "",
