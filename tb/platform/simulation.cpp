@@ -336,6 +336,7 @@ void simulation::start() {
   if (s_.workload.raw_packets) {
     single_dma_ = std::make_unique<single_dma>(platform_, log_, s_);
     result_.single_dma = single_dma_->run();
+    result_.raw_frames = single_dma_->counts();
   }
   connections_.open(s_.workload.interval);
   if (phases_) phases_->start();
