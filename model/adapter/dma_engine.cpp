@@ -16,7 +16,7 @@ struct dma_engine::transaction : tlm::tlm_generic_payload {
   std::uint32_t job = 0;     // of a read
   std::uint64_t serial = 0;  // of a read that is outstanding; else 0
   bool given_up = false;     // it was not answered in time, and never may be
-  std::uint32_t tag = 0;     // in the Verilated block
+  std::uint32_t tag = 0;     // of a read or flush
   std::uint32_t block_epoch = 0;
   std::vector<std::uint8_t> block_bytes;  // what goes through it
   bool is_flush = false;
@@ -258,6 +258,11 @@ void dma_engine::step() {
   wake_if_work();
 }
 
+// outstanding_reads_ has counted the reader: one is free.
+std::uint32_t dma_engine::take_tag() {
+  return fresh_tags_ < config_.tags ? fresh_tags_++ : free_tags_.pop_front();
+}
+
 // A flush: one DW with no byte enabled.
 void dma_engine::make_flush(transaction& t, posted& p) {
   t.set_command(tlm::TLM_READ_COMMAND);
@@ -492,6 +497,7 @@ void dma_engine::answered(transaction& t) {
     return;
   }
   --outstanding_reads_;
+  if (!block_) free_tags_.push_back(t.tag);
   t.serial = 0;
   forget_answered();
   if (!ok && error_ && !stopped_) error_(t.get_response_status());
@@ -531,6 +537,8 @@ void dma_engine::answered(transaction& t) {
 
 // A read is outstanding from here on. All have the same time, so that the oldest ends first.
 void dma_engine::watch(transaction& t) {
+  if (!block_) t.tag = take_tag();
+  t.frame.tag = static_cast<std::uint16_t>(t.tag);
   t.serial = ++serial_;
   deadlines_.push_back({&t, t.serial, now_ps() + config_.completion_timeout});
   if (expiry_pending_) return;

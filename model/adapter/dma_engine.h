@@ -160,6 +160,7 @@ class dma_engine : public sc_core::sc_module {
   void issue(transaction& t, picos work);
   void end_read(std::uint32_t job);
   void answered(transaction& t);
+  std::uint32_t take_tag();
   void watch(transaction& t);
   void forget_answered();
   void expire_reads();
@@ -174,6 +175,10 @@ class dma_engine : public sc_core::sc_module {
   std::vector<std::uint32_t> free_jobs_;
   std::unique_ptr<transaction_pool> pool_;
   std::uint32_t outstanding_reads_ = 0;
+  // Of the C++ data path: those never used come first, then the others in the order in which they became
+  // free, as in the block.
+  std::uint32_t fresh_tags_ = 0;
+  fifo<std::uint32_t> free_tags_;
   std::uint32_t reserved_bytes_ = 0;  // of completion_bytes
   struct deadline {
     transaction* read;

@@ -582,6 +582,7 @@ run_result simulation::run() {
     bus_tap_ = std::make_unique<bus_tap>(*capture_, *platform_.main.memory, *platform_.main.driver,
                                          static_cast<unsigned>(platform_.main.slots.size()));
     log_.subscribe(bus_tap_.get());
+    for (const slot& p : platform_.main.slots) p.port->watch(bus_tap_.get());
   }
   const auto begin = std::chrono::steady_clock::now();
   start();
@@ -594,6 +595,7 @@ run_result simulation::run() {
   }
   result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result_.stopped = stopped();
+  if (bus_tap_) bus_tap_->finish();
   if (capture_) capture_->close();
   if (timeline_) {
     write_whole((std::filesystem::path(options_.out_dir) / "timeline.json").string(), timeline_->finish());
