@@ -211,6 +211,7 @@ void dma_engine::reset() {
   forget(reads_in_block_);
   for (read_job& job : jobs_) job.d = done{};
   if (!block_) return;
+  cycles_before_reset_ += block_->cycles();
   block_ = make_dma_rtl({config_.mps, config_.mrrs, config_.tags}, config_.data_bytes);
   ++block_epoch_;
   posted_in_block_ = 0;

@@ -115,6 +115,8 @@ class dma_engine : public sc_core::sc_module {
   const dma_counters& counters() const { return counters_; }
   // The Verilated data path; null without.
   dma_unit* block() { return block_.get(); }
+  // Evaluated of it so far; 0 without.
+  std::uint64_t rtl_cycles() const { return block_ ? cycles_before_reset_ + block_->cycles() : 0; }
 
  private:
   struct posted {  // a write, small write or flush
@@ -201,7 +203,8 @@ class dma_engine : public sc_core::sc_module {
   dma_counters counters_;
 
   std::unique_ptr<dma_unit> block_;
-  std::uint32_t block_epoch_ = 0;       // counts resets
+  std::uint32_t block_epoch_ = 0;  // counts resets
+  std::uint64_t cycles_before_reset_ = 0;
   std::size_t posted_in_block_ = 0;     // of posted_, from the front
   fifo<std::uint32_t> reads_in_block_;  // jobs that have requests to come
   std::uint64_t block_reads_ = 0;       // ever begun there

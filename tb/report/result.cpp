@@ -119,6 +119,8 @@ json list(const std::vector<T>& items, json (*convert)(const T&)) {
 std::string to_json(const run_result& r) {
   json parameters = json::object();
   for (const auto& [k, v] : r.parameters) parameters[k] = v;
+  json rtl = json::object();
+  for (const rtl_block& x : r.rtl) rtl[x.name] = {{"cycles", x.cycles}};
   const auto& c = r.connections;
   const auto& b = r.bytes;
   const auto& h = r.host_interface;
@@ -183,6 +185,7 @@ std::string to_json(const run_result& r) {
         {"corrected", t.corrected},
         {"dropped", t.dropped},
         {"waited_ps", t.waited}}},
+      {"rtl", rtl},
       {"timers", {{"served", r.timers.served}, {"late_ps", r.timers.late}}},
       {"memory",
        {{"copied_bytes", m.copied_bytes},

@@ -257,6 +257,7 @@ struct run_result {
   announce_counts announce;
   table_counts table;
   timer_counts timers;
+  std::vector<rtl_block> rtl;  // as adapter.rtl names them; others run as C++ twins
   memory_counts memory;
   pcie_counts pcie;
   ack_latency_times ack_latency;

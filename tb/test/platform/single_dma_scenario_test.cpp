@@ -21,6 +21,7 @@ TEST(single_dma_scenario, measures_what_the_formulas_say_in_either_layout_and_ho
     EXPECT_EQ(one["maps"], 0.0);
     EXPECT_EQ(one["unmaps"], 0.0);
     EXPECT_EQ(two["maps"], 2.0);
+    EXPECT_EQ(two["unmaps"], 2.0);
     for (const auto& row : {one, two}) {
       EXPECT_EQ(row["iommu_maps"], 0.0) << "there is no IOMMU";
       const double rate = row["packets_per_s"], formula_rate = row["packets_per_s_analytic"];
@@ -139,6 +140,7 @@ TEST(single_dma_scenario, goes_through_the_RTL_engine_as_well) {
   const program_run r = run_program(scenario_file("single_dma.toml"),
                                     {"adapter.rtl=[\"dma_engine\"]", "workload.raw_packets=5"});
   ASSERT_EQ(r.status, 0) << r.reasons();
+  EXPECT_GT(r.result["rtl"]["dma_engine"]["cycles"].get<std::uint64_t>(), 0u);
   for (const auto& row : r.result["single_dma"])
     EXPECT_NEAR(row["latency_ps"].get<double>() / row["latency_analytic_ps"].get<double>(), 1, 0.05);
 }
