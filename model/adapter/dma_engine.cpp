@@ -1,6 +1,8 @@
 #include "model/adapter/dma_engine.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 
 #include "model/pcie/frame_extension.h"
 
@@ -58,9 +60,12 @@ dma_engine::dma_engine(const sc_core::sc_module_name& name, const dma_config& co
     : sc_module(name), config_(config), pool_(std::make_unique<transaction_pool>()) {
   socket.register_nb_transport_bw(this, &dma_engine::nb_transport_bw);
   if (!config_.rtl) return;
-  // The block asks for whole requests by tag alone.
-  config_.tags =
-      std::min({config_.tags, dma_unit::max_tags, std::max(1u, config_.completion_bytes / config_.mrrs)});
+  if (config_.tags > dma_unit::max_tags)
+    throw std::invalid_argument("dma_engine: tags is " + std::to_string(config_.tags) +
+                                ", allowed with the Verilated block are 1 to " +
+                                std::to_string(dma_unit::max_tags));
+  // The block asks for whole requests by tag alone: as many as there is room for.
+  config_.tags = std::min(config_.tags, std::max(1u, config_.completion_bytes / config_.mrrs));
   block_ = make_dma_rtl({config_.mps, config_.mrrs, config_.tags}, config_.data_bytes);
 }
 
@@ -422,7 +427,7 @@ bool dma_engine::issue_from_block() {
       break;
   }
   if (!t.is_flush) t.set_address(r.address);
-  issue(t, (block_->cycles() - before) * config_.clock_period);
+  issue(t, std::max<picos>(config_.issue_time, (block_->cycles() - before) * config_.clock_period));
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
     a();
@@ -527,7 +532,7 @@ void dma_engine::answered(transaction& t) {
     block_->complete(t.tag, ok, t.get_data_ptr(), n, last);
     if (last) {
       job.ok = block_->last_report().status == dma_status::ok;
-      block_ended_ |= 1u << (job.in_block - block_floor_);
+      block_ended_ |= std::uint64_t{1} << (job.in_block - block_floor_);
       for (; block_ended_ & 1; block_ended_ >>= 1) ++block_floor_;
     }
   }

@@ -22,7 +22,7 @@ namespace understudy {
 struct dma_config {
   std::uint32_t mps = 256;   // payload bytes of a write request, at most (PCIe 2.2.2)
   std::uint32_t mrrs = 512;  // bytes of a read request, at most (PCIe 2.2.2)
-  std::uint32_t tags = 64;   // read requests outstanding, at most
+  std::uint32_t tags = 64;   // read requests outstanding, at most; with `rtl` up to dma_unit::max_tags
   // Room for the data of reads that are outstanding: a read is issued when there is room for all of it, as
   // who advertises infinite completion credits must (PCIe 2.6.1). At least mrrs.
   std::uint32_t completion_bytes = 64 * 1024;
@@ -31,7 +31,7 @@ struct dma_config {
   picos issue_time = 4_ns;        // engine work for each request: two cycles of 500 MHz
   picos clock_period = 2500_ps;   // of the data path
   std::uint32_t data_bytes = 32;  // that it moves in a cycle: 8, 16, 32 or 64
-  bool rtl = false;               // the Verilated data path; its cycles in place of issue_time
+  bool rtl = false;               // the Verilated data path, whose cycles count where they are more
 };
 
 struct dma_counters {
@@ -66,6 +66,7 @@ class dma_engine : public sc_core::sc_module {
 
   tlm_utils::simple_initiator_socket<dma_engine> socket{"socket"};
 
+  // std::invalid_argument if there is no Verilated block of that width or of so many tags.
   dma_engine(const sc_core::sc_module_name& name, const dma_config& config);
   ~dma_engine() override;
 
@@ -209,7 +210,7 @@ class dma_engine : public sc_core::sc_module {
   fifo<std::uint32_t> reads_in_block_;  // jobs that have requests to come
   std::uint64_t block_reads_ = 0;       // ever begun there
   std::uint64_t block_floor_ = 0;       // all before are reported
-  std::uint32_t block_ended_ = 0;       // of those behind, by bit
+  std::uint64_t block_ended_ = 0;       // of those behind, by bit
 };
 
 }  // namespace understudy

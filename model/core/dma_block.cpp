@@ -90,7 +90,7 @@ class block {
   }
 
  private:
-  static constexpr std::size_t queue_depth = 4, slots = 16, ram_depth = 16;
+  static constexpr std::size_t queue_depth = 4, slots = dma_block_tags, ram_depth = 16;
 
   struct piece {
     std::uint64_t address = 0;
@@ -267,7 +267,7 @@ class block {
     if (p.length == 0) {
       q.tag = give_tag();
       tx_free_ = next_ready(dma_port::tx, load + 1);
-      answer(dma_op::flush, p.address, 0, tx_free_, p.descriptor, 0);
+      answer(dma_op::flush, p.address, 0, tx_free_, p.descriptor, 0, q.tag);
     } else {
       const std::uint32_t lane = p.local % w_.data_bytes;
       for (std::uint32_t sent = 0; sent < p.length; sent += w_.data_bytes) {
@@ -303,7 +303,7 @@ class block {
     t_.reads.push_back({dma_op::read, address, n, d.id, tx_free_});
     t_.reads.back().tag = give_tag();
     ++r.open;
-    answer(dma_op::read, address, n, tx_free_, reading_, d.local + r.asked);
+    answer(dma_op::read, address, n, tx_free_, reading_, d.local + r.asked, t_.reads.back().tag);
     r.asked += n;
     next_read_ = at + 1;
     if (r.asked == d.length) {

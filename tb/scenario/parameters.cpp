@@ -197,8 +197,8 @@ constexpr parameter table[] = {
      "it; "
      "records and interrupts never do."},
     {"adapter.dma_issue_time", time, AT(adapter.dma_issue_time), "0 ps", "1 us", "",
-     "What the DMA engine needs to issue a request, at least: two cycles of 500 MHz. The Verilated engine "
-     "counts its own cycles."},
+     "What the DMA engine needs to issue a request, at least: two cycles of 500 MHz. The cycles of the "
+     "Verilated engine count where they are more."},
     {"adapter.dma_bytes", integer, AT(adapter.dma_bytes), "", "", "8|16|32|64",
      "Bytes that the DMA engine's data path moves in a cycle of adapter.clock. 32 bytes at 400 MHz are 102 "
      "Gb/s."},
