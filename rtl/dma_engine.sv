@@ -99,7 +99,7 @@ module dma_engine #(
 
   localparam int unsigned LaneBits = $clog2(DataBytes);
   localparam int unsigned TagBits = $clog2(Tags);
-  localparam int unsigned Slots = 16;
+  localparam int unsigned Slots = Tags;  // as many reads as can have a request outstanding
   localparam int unsigned SlotBits = $clog2(Slots);
   localparam int unsigned RamDepth = 16;  // beats of packet memory asked for or waiting
   localparam int unsigned AtomicBytes = 64;

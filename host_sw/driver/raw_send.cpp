@@ -27,7 +27,19 @@ void raw_send::posted(const frame& f) {
     first_open_ = 0;
   }
   open_.push_back(f);
-  count_.maps += f.mapped;
+}
+
+// Before the descriptor is posted: the adapter may ask at once.
+void raw_send::map(frame& f, tx_range range) {
+  hal_.dma_map(interface_, range.iova, range.bytes);
+  ++count_.maps;
+  f.mapped[f.mapped[0].bytes ? 1 : 0] = range;
+}
+
+raw_send_counters raw_send::counters() const {
+  raw_send_counters c = count_;
+  c.pool_empty = pool_.empty();
+  return c;
 }
 
 void raw_send::xmit(tx_buffer& b, std::uint32_t payload, const std::uint8_t* header,
@@ -40,7 +52,7 @@ void raw_send::xmit(tx_buffer& b, std::uint32_t payload, const std::uint8_t* hea
     count_.copied_bytes += header_bytes;
     ++count_.single;
     const std::uint32_t last = piece(b.iova + b.headroom - header_bytes, header_bytes + payload, false);
-    posted({last, cookie, &b, nullptr, 0});
+    posted({last, cookie, &b, nullptr, {}});
     return;
   }
   ++(ours ? count_.no_headroom : count_.other_interface);
@@ -54,9 +66,11 @@ void raw_send::xmit(tx_buffer& b, std::uint32_t payload, const std::uint8_t* hea
   std::memcpy(spare->base, header, header_bytes);
   hal_.spend(work::copy_bytes, header_bytes);
   count_.copied_bytes += header_bytes;
+  frame f{0, cookie, &b, spare, {}};
+  if (!ours) map(f, {b.iova + b.headroom, payload});
   piece(spare->iova, header_bytes, true);
-  const std::uint32_t last = piece(b.iova + b.headroom, payload, false);
-  posted({last, cookie, &b, spare, ours ? 0u : 1u});
+  f.last = piece(b.iova + b.headroom, payload, false);
+  posted(f);
 }
 
 bool raw_send::xmit_in_place(tx_buffer& b, std::uint32_t payload, std::uint32_t header_bytes,
@@ -65,15 +79,18 @@ bool raw_send::xmit_in_place(tx_buffer& b, std::uint32_t payload, std::uint32_t 
   if (header_bytes > b.headroom || b.interface != interface_) return false;
   ++count_.single;
   const std::uint32_t last = piece(b.iova + b.headroom - header_bytes, header_bytes + payload, false);
-  posted({last, cookie, &b, nullptr, 0});
+  posted({last, cookie, &b, nullptr, {}});
   return true;
 }
 
 void raw_send::xmit_gather(tx_range header, tx_range payload, std::uint64_t cookie) {
   ++count_.gathered;
+  frame f{0, cookie, nullptr, nullptr, {}};
+  map(f, header);
+  map(f, payload);
   piece(header.iova, header.bytes, true);
-  const std::uint32_t last = piece(payload.iova, payload.bytes, false);
-  posted({last, cookie, nullptr, nullptr, 2});
+  f.last = piece(payload.iova, payload.bytes, false);
+  posted(f);
 }
 
 bool raw_send::completed(const us_record& r) {
@@ -96,7 +113,11 @@ void raw_send::abandon() {
 void raw_send::over(bool sent) {
   const frame f = open_[first_open_++];
   ++(sent ? count_.sent : count_.failed);
-  count_.unmaps += f.mapped;
+  for (const tx_range& r : f.mapped) {
+    if (r.bytes == 0) continue;
+    hal_.dma_unmap(interface_, r.iova, r.bytes);
+    ++count_.unmaps;
+  }
   if (f.spare) pool_.give_back(*f.spare);
   if (f.buffer && sent) pool_.give_back(*f.buffer);
   done_(context_, f.cookie, sent);

@@ -16,11 +16,14 @@ struct raw_send_counters {
   std::uint64_t descriptors = 0;
   std::uint64_t copied_bytes = 0;  // of headers, by the driver
   // Ranges mapped and unmapped for a frame; a pool's own mapping, made once, is not among them.
-  std::uint64_t maps = 0, unmaps = 0;
+  std::uint64_t maps = 0, unmaps = 0;  // calls of the HAL
   std::uint64_t sent = 0, failed = 0;  // as the adapter reports
   // Why a frame in a pool's buffer went out in two pieces.
   std::uint64_t no_headroom = 0;      // the header is longer
   std::uint64_t other_interface = 0;  // the buffer is mapped for another adapter
+  // Times that the pool had no buffer: for a caller, who then gathers or waits, or for a header that found no
+  // room, whose frame was not sent.
+  std::uint64_t pool_empty = 0;
 };
 
 // A range of DMA memory that a pool does not own.
@@ -59,7 +62,7 @@ class raw_send {
 
   // Frames posted and not yet reported.
   std::size_t open() const { return open_.size() - first_open_; }
-  const raw_send_counters& counters() const { return count_; }
+  raw_send_counters counters() const;
 
  private:
   struct frame {
@@ -67,8 +70,9 @@ class raw_send {
     std::uint64_t cookie = 0;
     tx_buffer* buffer = nullptr;
     tx_buffer* spare = nullptr;  // holds a header that found no room
-    std::uint32_t mapped = 0;    // ranges to unmap
+    tx_range mapped[2] = {};     // to be unmapped; of 0 bytes: none
   };
+  void map(frame& f, tx_range range);
   std::uint32_t piece(std::uint64_t iova, std::uint32_t bytes, bool more);
   void posted(const frame& f);
   void over(bool sent);

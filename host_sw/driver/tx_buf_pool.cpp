@@ -31,7 +31,10 @@ bool tx_buf_pool::create(hal& h, unsigned interface, const tx_pool_config& c) {
 }
 
 tx_buffer* tx_buf_pool::take() {
-  if (free_.empty()) return nullptr;
+  if (free_.empty()) {
+    ++empty_;
+    return nullptr;
+  }
   tx_buffer* b = free_.back();
   free_.pop_back();
   b->taken = true;

@@ -46,7 +46,7 @@ class tx_buf_pool {
 
   // False: no memory, or a headroom above max_headroom.
   bool create(hal& h, unsigned interface, const tx_pool_config& c);
-  // A buffer whose payload begins behind the headroom of now; null: all are taken.
+  // A buffer whose payload begins behind the headroom of now; null, and counted: all are taken.
   tx_buffer* take();
   void give_back(tx_buffer& b);
   // The stack used a header of so many bytes. In dynamic mode buffers taken from now on have room for it.
@@ -57,6 +57,8 @@ class tx_buf_pool {
   std::size_t total() const { return buffers_.size(); }
   // Ranges mapped for the adapter: at creation, once for all.
   std::uint64_t mapped() const { return mapped_; }
+  // Times that take() found no buffer.
+  std::uint64_t empty() const { return empty_; }
 
  private:
   std::vector<tx_buffer> buffers_;
@@ -64,6 +66,7 @@ class tx_buf_pool {
   headroom_mode mode_ = headroom_mode::fixed;
   std::uint32_t headroom_ = fixed_headroom;
   std::uint64_t mapped_ = 0;
+  std::uint64_t empty_ = 0;
 };
 
 }  // namespace understudy::host

@@ -49,6 +49,10 @@ class hal {
   // not mapped no adapter reaches.
   virtual dma_region dma_alloc(std::size_t bytes) = 0;
   virtual void dma_free(const dma_region& region) = 0;
+  // Let `adapter` reach bytes that dma_alloc() has not given, wherever they lie, until dma_unmap() with the
+  // same numbers. Without an IOMMU neither has an effect.
+  virtual void dma_map(unsigned adapter, std::uint64_t iova, std::size_t bytes) = 0;
+  virtual void dma_unmap(unsigned adapter, std::uint64_t iova, std::size_t bytes) = 0;
   // Take every mapping from `adapter`, for good, and wait for an invalidation with drain: afterwards nothing
   // of it lands any more, whatever the adapter does. False: there is no IOMMU to do that.
   virtual bool dma_revoke(unsigned adapter) = 0;

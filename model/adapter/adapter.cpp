@@ -37,6 +37,20 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
   mmio.register_b_transport(this, &adapter::mmio_transport);
   cfg.register_b_transport(this, &adapter::cfg_transport);
   dma.on_error([this](tlm::tlm_response_status s) { report_read_error(s); });
+  at_power_up_ = evaluated();
+}
+
+rtl_cycle_counts adapter::evaluated() const {
+  return {config_.checksum_rtl ? checksum_->cycles() : 0, dma.rtl_cycles(),
+          config_.buffer_allocator_rtl ? pool_->cycles() : 0,
+          config_.record_coalescer_rtl ? holds_->cycles() : 0, lookup_.rtl_cycles()};
+}
+
+rtl_cycle_counts adapter::rtl_cycles() const {
+  const rtl_cycle_counts now = evaluated(), &then = at_power_up_;
+  return {now.checksum - then.checksum, now.dma_engine - then.dma_engine,
+          now.buffer_allocator - then.buffer_allocator, now.record_coalescer - then.record_coalescer,
+          now.connection_table - then.connection_table};
 }
 
 adapter::~adapter() = default;

@@ -98,6 +98,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   const lookup_counters& lookups() const { return lookup_.counters(); }
   const announce_counters& announcements() const { return announcer_.counters; }
   const tcp_engine& engine() const { return *engine_; }
+  rtl_cycle_counts rtl_cycles() const;
 
  private:
   struct local_address {
@@ -233,6 +234,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   us_status set_group(const us_idt_entry& e);
   us_status post_pool(const receive_buffer& r, unsigned group);
   void offer_window();
+  rtl_cycle_counts evaluated() const;
   void refuse(const us_idt_entry& e, std::uint32_t index, us_status why);
 
   // ---- reception (adapter_receive.cpp)
@@ -311,6 +313,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint16_t unit_;
   agenda agenda_;
   config_space config_space_;
+  rtl_cycle_counts at_power_up_;
   std::unique_ptr<checksum_unit> checksum_;
   std::unique_ptr<tcp_engine> engine_;
   connection_lookup lookup_;

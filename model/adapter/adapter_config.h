@@ -34,6 +34,13 @@ struct adapter_mutants {
   bool relaxed_records = false;           // commit records go with Relaxed Ordering
 };
 
+// Clock cycles that Verilator has evaluated of each block since power-up, which does not count. 0: the
+// block's C++ twin runs.
+struct rtl_cycle_counts {
+  std::uint64_t checksum = 0, dma_engine = 0, buffer_allocator = 0, record_coalescer = 0,
+                connection_table = 0;
+};
+
 struct adapter_config {
   tcp_config tcp;
   dma_config dma;

@@ -53,6 +53,8 @@ class connection_lookup {
   void reset();
 
   const lookup_counters& counters() const { return counters_; }
+  // Evaluated of the Verilated store, power-up included; 0 without.
+  std::uint64_t rtl_cycles() const { return store_->cycles(); }
 
  private:
   store_answer run(picos now, const store_request& r);

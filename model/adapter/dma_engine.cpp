@@ -1,6 +1,8 @@
 #include "model/adapter/dma_engine.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 
 #include "model/pcie/frame_extension.h"
 
@@ -17,7 +19,7 @@ struct dma_engine::transaction : tlm::tlm_generic_payload {
   std::uint64_t serial = 0;               // of a read that is outstanding; else 0
   bool given_up = false;                  // it was not answered in time, and never may be
   std::uint32_t life = 0;                 // of the engine, in which it was asked for
-  std::uint32_t tag = 0;                  // in the Verilated block
+  std::uint32_t tag = 0;                  // of a read or flush
   std::vector<std::uint8_t> block_bytes;  // what goes through it
   bool is_flush = false;
   done flush_done;
@@ -59,9 +61,12 @@ dma_engine::dma_engine(const sc_core::sc_module_name& name, const dma_config& co
   socket.register_nb_transport_bw(this, &dma_engine::nb_transport_bw);
   limits_ = {config_.mps, config_.mrrs, config_.tags};
   if (!config_.rtl) return;
-  // The block asks for whole requests by tag alone.
-  config_.tags =
-      std::min({config_.tags, dma_unit::max_tags, std::max(1u, config_.completion_bytes / config_.mrrs)});
+  if (config_.tags > dma_unit::max_tags)
+    throw std::invalid_argument("dma_engine: tags is " + std::to_string(config_.tags) +
+                                ", allowed with the Verilated block are 1 to " +
+                                std::to_string(dma_unit::max_tags));
+  // The block asks for whole requests by tag alone: as many as there is room for.
+  config_.tags = std::min(config_.tags, std::max(1u, config_.completion_bytes / config_.mrrs));
   limits_.tags = config_.tags;
   make_block();
 }
@@ -224,6 +229,7 @@ dma_aborted dma_engine::reset() {
     a.bytes += reads.bytes;
   }
   if (!block_) return a;
+  cycles_before_reset_ += block_->cycles();
   make_block();
   block_reads_ = block_floor_ = 0;
   block_ended_ = 0;
@@ -268,6 +274,11 @@ void dma_engine::step() {
   if (!issued) return;
   reads_turn_ = !reads_turn_;
   wake_if_work();
+}
+
+// outstanding_reads_ has counted the reader: one is free.
+std::uint32_t dma_engine::take_tag() {
+  return free_tags_.empty() ? fresh_tags_++ : free_tags_.pop_front();
 }
 
 // A flush: one DW with no byte enabled.
@@ -437,7 +448,7 @@ bool dma_engine::issue_from_block() {
       break;
   }
   if (!t.is_flush) t.set_address(r.address);
-  issue(t, (block_->cycles() - before) * config_.clock_period);
+  issue(t, std::max<picos>(config_.issue_time, (block_->cycles() - before) * config_.clock_period));
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
     a();
@@ -515,6 +526,7 @@ void dma_engine::answered(transaction& t) {
     return;
   }
   --outstanding_reads_;
+  if (!block_) free_tags_.push_back(t.tag);
   t.serial = 0;
   forget_answered();
   counters_.unexpected += !wanted && !t.given_up;
@@ -546,7 +558,7 @@ void dma_engine::answered(transaction& t) {
     block_->complete(t.tag, ok, t.get_data_ptr(), n, last);
     if (last) {
       job.ok = block_->last_report().status == dma_status::ok;
-      block_ended_ |= 1u << (job.in_block - block_floor_);
+      block_ended_ |= std::uint64_t{1} << (job.in_block - block_floor_);
       for (; block_ended_ & 1; block_ended_ >>= 1) ++block_floor_;
     }
   }
@@ -557,6 +569,8 @@ void dma_engine::answered(transaction& t) {
 
 // A read is outstanding from here on. All have the same time, so that the oldest ends first.
 void dma_engine::watch(transaction& t) {
+  if (!block_) t.tag = take_tag();
+  t.frame.tag = static_cast<std::uint16_t>(t.tag);
   t.serial = ++serial_;
   deadlines_.push_back({&t, t.serial, now_ps() + config_.completion_timeout});
   if (expiry_pending_) return;

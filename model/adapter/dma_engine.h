@@ -22,7 +22,7 @@ namespace understudy {
 struct dma_config {
   std::uint32_t mps = 256;   // payload bytes of a write request, at most (PCIe 2.2.2)
   std::uint32_t mrrs = 512;  // bytes of a read request, at most (PCIe 2.2.2)
-  std::uint32_t tags = 64;   // read requests outstanding, at most
+  std::uint32_t tags = 64;   // read requests outstanding, at most; with `rtl` up to dma_unit::max_tags
   // Room for the data of reads that are outstanding: a read is issued when there is room for all of it, as
   // who advertises infinite completion credits must (PCIe 2.6.1). At least mrrs.
   std::uint32_t completion_bytes = 64 * 1024;
@@ -31,7 +31,7 @@ struct dma_config {
   picos issue_time = 4_ns;        // engine work for each request: two cycles of 500 MHz
   picos clock_period = 2500_ps;   // of the data path
   std::uint32_t data_bytes = 32;  // that it moves in a cycle: 8, 16, 32 or 64
-  bool rtl = false;               // the Verilated data path; its cycles in place of issue_time
+  bool rtl = false;               // the Verilated data path, whose cycles count where they are more
 };
 
 struct dma_counters {
@@ -66,6 +66,7 @@ class dma_engine : public sc_core::sc_module {
 
   tlm_utils::simple_initiator_socket<dma_engine> socket{"socket"};
 
+  // std::invalid_argument if there is no Verilated block of that width or of so many tags.
   dma_engine(const sc_core::sc_module_name& name, const dma_config& config);
   ~dma_engine() override;
 
@@ -121,6 +122,8 @@ class dma_engine : public sc_core::sc_module {
   const dma_counters& counters() const { return counters_; }
   // The Verilated data path; null without.
   dma_unit* block() { return block_.get(); }
+  // Evaluated of it so far; 0 without.
+  std::uint64_t rtl_cycles() const { return block_ ? cycles_before_reset_ + block_->cycles() : 0; }
 
  private:
   struct posted {  // a write, small write or flush
@@ -168,6 +171,7 @@ class dma_engine : public sc_core::sc_module {
   void issue(transaction& t, picos work);
   void end_read(std::uint32_t job);
   void answered(transaction& t);
+  std::uint32_t take_tag();
   void watch(transaction& t);
   void forget_answered();
   void expire_reads();
@@ -182,6 +186,10 @@ class dma_engine : public sc_core::sc_module {
   std::vector<std::uint32_t> free_jobs_;
   std::unique_ptr<transaction_pool> pool_;
   std::uint32_t outstanding_reads_ = 0;
+  // Of the C++ data path: those never used come first, then the others in the order in which they became
+  // free, as in the block.
+  std::uint32_t fresh_tags_ = 0;
+  fifo<std::uint32_t> free_tags_;
   std::uint32_t reserved_bytes_ = 0;  // of completion_bytes
   struct deadline {
     transaction* read;
@@ -206,12 +214,13 @@ class dma_engine : public sc_core::sc_module {
 
   dma_unit_limits limits_;  // now
   std::unique_ptr<dma_unit> block_;
-  dma_unit_limits block_limits_;        // of the block
+  dma_unit_limits block_limits_;  // of the block
+  std::uint64_t cycles_before_reset_ = 0;
   std::size_t posted_in_block_ = 0;     // of posted_, from the front
   fifo<std::uint32_t> reads_in_block_;  // jobs that have requests to come
   std::uint64_t block_reads_ = 0;       // ever begun there
   std::uint64_t block_floor_ = 0;       // all before are reported
-  std::uint32_t block_ended_ = 0;       // of those behind, by bit
+  std::uint64_t block_ended_ = 0;       // of those behind, by bit
 };
 
 }  // namespace understudy

@@ -90,7 +90,7 @@ class block {
   }
 
  private:
-  static constexpr std::size_t queue_depth = 4, slots = 16, ram_depth = 16;
+  static constexpr std::size_t queue_depth = 4, slots = dma_block_tags, ram_depth = 16;
 
   struct piece {
     std::uint64_t address = 0;
@@ -119,6 +119,7 @@ class block {
     std::uint32_t length = 0;
     bool ok = true;
     bool last = false;  // of its request
+    std::uint32_t tag = 0;
     bool operator>(const waiting& o) const { return due != o.due ? due > o.due : order > o.order; }
   };
   struct finished {
@@ -210,6 +211,13 @@ class block {
     return tags_freed_[needed] + 1;
   }
 
+  // Those never used come first, then the others in the order in which they became free. tag_time() has seen
+  // to it that the one that is due is known.
+  std::uint32_t give_tag() {
+    const std::uint64_t k = tags_given_++;
+    return k < dma_block_tags ? static_cast<std::uint32_t>(k) : freed_tags_[k - dma_block_tags];
+  }
+
   // The cycle in which the beat `i` of packet memory, counted over all writes, is there.
   std::uint64_t fetch(std::uint64_t not_before) {
     std::uint64_t at = std::max(not_before, next_fetch_);
@@ -257,9 +265,9 @@ class block {
     dma_request q{p.length ? dma_op::write : dma_op::flush, p.address, p.length, d.id};
     std::uint64_t load = at;
     if (p.length == 0) {
-      ++tags_given_;
+      q.tag = give_tag();
       tx_free_ = next_ready(dma_port::tx, load + 1);
-      answer(dma_op::flush, p.address, 0, tx_free_, p.descriptor, 0);
+      answer(dma_op::flush, p.address, 0, tx_free_, p.descriptor, 0, q.tag);
     } else {
       const std::uint32_t lane = p.local % w_.data_bytes;
       for (std::uint32_t sent = 0; sent < p.length; sent += w_.data_bytes) {
@@ -293,9 +301,9 @@ class block {
     const std::uint32_t n = dma_first_request(address, d.length - r.asked, w_.mrrs);
     tx_free_ = next_ready(dma_port::tx, at + 1);
     t_.reads.push_back({dma_op::read, address, n, d.id, tx_free_});
-    ++tags_given_;
+    t_.reads.back().tag = give_tag();
     ++r.open;
-    answer(dma_op::read, address, n, tx_free_, reading_, d.local + r.asked);
+    answer(dma_op::read, address, n, tx_free_, reading_, d.local + r.asked, t_.reads.back().tag);
     r.asked += n;
     next_read_ = at + 1;
     if (r.asked == d.length) {
@@ -306,12 +314,12 @@ class block {
   }
 
   void answer(dma_op op, std::uint64_t address, std::uint32_t length, std::uint64_t at, std::size_t who,
-              std::uint32_t local) {
+              std::uint32_t local, std::uint32_t tag) {
     dma_answer(w_, op, address, length, answers_);
     for (std::size_t i = 0; i < answers_.size(); ++i) {
       const dma_completion& c = answers_[i];
       completions_.push({at + c.after, completion_order_++, who, op == dma_op::flush, local, address,
-                         c.length, c.ok, i + 1 == answers_.size()});
+                         c.length, c.ok, i + 1 == answers_.size(), tag});
       local += c.length;
       address += c.length;
     }
@@ -343,7 +351,10 @@ class block {
       cpl_free_ = in + 1;
     }
     out_free_ = leave;
-    if (c.last) tags_freed_.push_back(leave);
+    if (c.last) {
+      tags_freed_.push_back(leave);
+      freed_tags_.push_back(c.tag);
+    }
     if (c.flush) {
       finished_.push_back({leave + 1, 0, c.read});
       return;
@@ -405,7 +416,8 @@ class block {
   bool reads_turn_ = false;
   std::uint64_t tx_free_ = 0;
   std::uint64_t tags_given_ = 0;
-  std::vector<std::uint64_t> tags_freed_;
+  std::vector<std::uint64_t> tags_freed_;  // cycles, and
+  std::vector<std::uint32_t> freed_tags_;  // which
 
   std::priority_queue<waiting, std::vector<waiting>, std::greater<>> completions_;
   std::vector<dma_completion> answers_;

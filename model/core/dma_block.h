@@ -22,7 +22,8 @@ constexpr std::uint32_t dma_max_bytes = 1u << 20;  // of a transfer
 // The unit of atomic writes: what starts at a multiple of it and is not longer goes in one request, and is in
 // host memory whole or not at all.
 constexpr std::uint32_t dma_atomic_bytes = 64;
-constexpr std::uint32_t dma_page = 4096;  // no request crosses a multiple of it (PCIe 2.2.7)
+constexpr std::uint32_t dma_block_tags = 64;  // that the hardware block has
+constexpr std::uint32_t dma_page = 4096;      // no request crosses a multiple of it (PCIe 2.2.7)
 
 constexpr bool dma_atomic(std::uint64_t address, std::uint64_t length) {
   return address % dma_atomic_bytes == 0 && length <= dma_atomic_bytes;
@@ -68,8 +69,9 @@ enum class dma_order : std::uint8_t {
 struct dma_workload {
   std::vector<dma_descriptor> descriptors;  // each has an id of its own
   std::uint32_t descriptor_gap = 0;         // cycles between offers; 0: offered as fast as they are taken
-  std::uint32_t mps = 256, mrrs = 512, tags = 64;
-  std::uint32_t data_bytes = 32;  // 8, 16, 32 or 64
+  std::uint32_t mps = 256, mrrs = 512;
+  std::uint32_t tags = dma_block_tags;  // outstanding at most
+  std::uint32_t data_bytes = 32;        // 8, 16, 32 or 64
   std::uint64_t seed = 1;
   std::uint32_t ready_percent[4] = {100, 100, 100, 100};  // of the cycles, by dma_port
   std::uint32_t ram_latency = 2;                          // cycles from an address to its beat; 1 or more
@@ -100,6 +102,7 @@ struct dma_request {
   std::uint16_t id = 0;
   std::uint64_t cycle = 0;              // in which its last beat was taken
   std::vector<std::uint8_t> payload{};  // of a write
+  std::uint32_t tag = 0;                // of a read or flush
 };
 struct dma_outcome {  // of a descriptor
   std::uint16_t id = 0;

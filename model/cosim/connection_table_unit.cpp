@@ -15,6 +15,7 @@ class connection_table_twin final : public connection_table_unit {
  public:
   connection_table_twin(std::uint32_t sets, std::uint32_t ways) : store_(sets, ways) {}
   store_answer run(const store_request& r) override { return store_.run(r); }
+  std::uint64_t cycles() const override { return 0; }
 
  private:
   connection_store store_;
@@ -46,6 +47,7 @@ class connection_table_rtl final : public connection_table_unit {
     rtl_.edge();
     return a;
   }
+  std::uint64_t cycles() const override { return rtl_.cycles(); }
 
  private:
   // Clearing the store takes as many cycles as it has sets; a block that is not ready by then never will be.

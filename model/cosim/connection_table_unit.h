@@ -15,6 +15,8 @@ class connection_table_unit {
   virtual ~connection_table_unit() = default;
   // One operation; both implementations give the same answer for every sequence of them.
   virtual store_answer run(const store_request& r) = 0;
+  // Clock cycles evaluated by Verilator since construction, power-up included; 0 of the twin.
+  virtual std::uint64_t cycles() const = 0;
 };
 
 std::unique_ptr<connection_table_unit> make_connection_table_twin(std::uint32_t sets, std::uint32_t ways);

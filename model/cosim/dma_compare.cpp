@@ -116,7 +116,8 @@ class surroundings {
     }
     if (top_.done_valid_o && top_.done_ready_i) {
       dma_outcome& o = t_.outcomes[by_id_.at(top_.done_id_o)];
-      o.status = static_cast<dma_status>(top_.done_status_o);
+      o.status =
+          static_cast<dma_status>(top_.done_status_o ^ (flips(dma_corruption::place::status) ? 1u : 0u));
       o.bytes = top_.done_bytes_o ^ (flips(dma_corruption::place::report) ? 1u : 0u);
       o.reported = last_report_ = cycle();
       ++reported_;
@@ -141,6 +142,12 @@ class surroundings {
     const auto op = static_cast<dma_op>(top_.tx_op_o);
     if (top_.tx_first_o) {
       request_ = {op, top_.tx_address_o, top_.tx_length_o, top_.tx_id_o};
+      if (op != dma_op::write) {
+        request_.tag = top_.tx_tag_o;
+        if (flips(dma_corruption::place::tag)) request_.tag ^= 1;
+      }
+      if (flips(dma_corruption::place::operation))
+        request_.op = static_cast<dma_op>(static_cast<unsigned>(op) ^ 1u);
       if (flips(dma_corruption::place::address)) request_.address ^= 1;
       if (flips(dma_corruption::place::length)) request_.length ^= 1;
     }
@@ -192,11 +199,11 @@ dma_trace run_with(const dma_workload& w, const dma_corruption& c, std::uint64_t
 }
 
 std::string text_of(const dma_request& r) {
-  return fmt::format("{} {} bytes at {:#x} for descriptor {}",
+  return fmt::format("{} {} bytes at {:#x} for descriptor {} with tag {}",
                      r.op == dma_op::write  ? "write of"
                      : r.op == dma_op::read ? "read of"
                                             : "flush of",
-                     r.length, r.address, r.id);
+                     r.length, r.address, r.id, r.tag);
 }
 
 std::optional<std::string> compare_requests(const std::vector<dma_request>& rtl,
@@ -205,7 +212,7 @@ std::optional<std::string> compare_requests(const std::vector<dma_request>& rtl,
     if (i >= rtl.size() || i >= twin.size())
       return fmt::format("dma_engine: {} {}s from the rtl, {} from the twin", rtl.size(), kind, twin.size());
     const dma_request &a = rtl[i], &b = twin[i];
-    if (a.op != b.op || a.address != b.address || a.length != b.length || a.id != b.id)
+    if (a.op != b.op || a.address != b.address || a.length != b.length || a.id != b.id || a.tag != b.tag)
       return fmt::format("dma_engine: {} {} differs at cycle {}: rtl [{}] twin [{}]", kind, i, a.cycle,
                          text_of(a), text_of(b));
     if (a.payload == b.payload) continue;

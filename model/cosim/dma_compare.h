@@ -12,12 +12,15 @@ namespace understudy {
 struct dma_corruption {
   enum class place : std::uint8_t {
     none,
+    operation,
     address,
     length,
+    tag,
     payload,
     packet_memory,
     strobe,
-    report
+    report,  // the bytes that it states
+    status
   } where = place::none;
   std::uint64_t nth = 0;  // of the values that pass there
 };

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "model/core/fifo.h"
 #include "model/cosim/dma_pins.h"
 #include "model/cosim/rtl_harness.h"
 
@@ -19,7 +20,8 @@ template <class Top>
 class dma_rtl final : public dma_unit {
  public:
   explicit dma_rtl(const dma_unit_limits& l) : top_(rtl_.pins()) {
-    idle_dma_pins(top_, l.mps, l.mrrs, std::min(l.tags, max_tags));
+    for (std::uint16_t id = 0; id < transfers; ++id) free_ids_.push_back(id);
+    idle_dma_pins(top_, l.mps, l.mrrs, l.tags);
   }
 
   void limit(const dma_unit_limits& l) override {
@@ -29,23 +31,17 @@ class dma_rtl final : public dma_unit {
   }
 
   void post(const dma_unit_transfer& t) override {
-    const auto id = static_cast<std::uint16_t>(next_id_++ % transfers);
+    if (free_ids_.empty() || offered_ == offers)
+      throw std::logic_error("dma_unit: more transfers than the block has room for");
+    const std::uint16_t id = free_ids_.pop_front();
     transfer_[id] = t;
     transfer_[id].lane %= 64;
     if (t.op == dma_op::write && t.length <= small_bytes) {
       std::memcpy(small_[id], t.local, t.length);
       transfer_[id].local = small_[id];
     }
-    drive_dma_descriptor(top_,
-                         {t.op, false, t.address, id << transfer_bits | transfer_[id].lane, t.length, id});
-    for (std::uint32_t waited = 0;; ++waited) {
-      settle();
-      const bool accepted = top_.desc_ready_o;
-      edge();
-      if (accepted) break;
-      if (waited == patience_cycles) throw std::logic_error("rtl/dma_engine.sv: a descriptor is not taken");
-    }
-    top_.desc_valid_i = 0;
+    offer_[(first_offer_ + offered_++) % offers] = {
+        t.op, false, t.address, id << transfer_bits | transfer_[id].lane, t.length, id};
   }
 
   dma_unit_request next_request(std::uint8_t* payload) override {
@@ -108,9 +104,11 @@ class dma_rtl final : public dma_unit {
  private:
   static constexpr std::uint32_t width = sizeof(Top::tx_data_o);
   static constexpr std::uint32_t patience_cycles = 4096;
-  static constexpr std::uint32_t transfers = 64;  // more than are ever under way
+  // More than are ever under way: reads with a report slot, and what waits or is on its way out.
+  static constexpr std::uint16_t transfers = 2 * dma_block_tags;
   static constexpr std::uint32_t transfer_bits = 21;
   static constexpr std::uint32_t small_bytes = 64;
+  static constexpr std::uint32_t offers = 2 * queue_depth;
 
   // The bytes that a beat of packet memory shares with its transfer: [first, end) of the beat.
   struct part {
@@ -125,7 +123,11 @@ class dma_rtl final : public dma_unit {
     return {t.local + (beat + first - t.lane), first, end};
   }
 
+  // One cycle of everything around the block but requests and completions. Descriptors go in meanwhile, on
+  // the port that they have for themselves.
   void settle() {
+    top_.desc_valid_i = 0;
+    if (offered_) drive_dma_descriptor(top_, offer_[first_offer_]);
     top_.ram_rd_data_valid_i = fetching_[0].valid;
     if (fetching_[0].valid) {
       const part p = part_of(fetching_[0].address);
@@ -162,15 +164,24 @@ class dma_rtl final : public dma_unit {
       report_ = {transfer_[top_.done_id_o].cookie, static_cast<dma_status>(top_.done_status_o),
                  top_.done_bytes_o};
       if (transfer_[top_.done_id_o].op != dma_op::write) reported_ = true;
+      free_ids_.push_back(top_.done_id_o);
     }
   }
-  void edge() { rtl_.edge(); }
+  void edge() {
+    const bool accepted = top_.desc_valid_i && top_.desc_ready_o;
+    rtl_.edge();
+    if (!accepted) return;
+    first_offer_ = (first_offer_ + 1) % offers;
+    --offered_;
+  }
 
   rtl_harness<Top> rtl_;
   Top& top_;
   dma_unit_transfer transfer_[transfers];
   std::uint8_t small_[transfers][small_bytes];
-  std::uint32_t next_id_ = 0;
+  fifo<std::uint16_t> free_ids_;  // a name is another's when the report with it has come
+  dma_descriptor offer_[offers];  // to be taken, in order
+  std::uint32_t first_offer_ = 0, offered_ = 0;
   std::uint32_t left_ = 0;
   struct fetch {
     bool valid = false;
@@ -185,6 +196,9 @@ class dma_rtl final : public dma_unit {
 }  // namespace
 
 std::unique_ptr<dma_unit> make_dma_rtl(const dma_unit_limits& limits, std::uint32_t data_bytes) {
+  if (limits.tags < 1 || limits.tags > dma_unit::max_tags)
+    throw std::invalid_argument("dma_engine: tags is " + std::to_string(limits.tags) + ", allowed are 1 to " +
+                                std::to_string(dma_unit::max_tags));
   switch (data_bytes) {
     case 8:
       return std::make_unique<dma_rtl<Vdma_engine_8>>(limits);

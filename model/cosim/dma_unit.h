@@ -41,12 +41,13 @@ class dma_unit {
  public:
   // Transfers of a kind (reads; writes and flushes) that fit into the block before their first request.
   static constexpr std::uint32_t queue_depth = 4;
-  // Reads whose reports may be missing: the sixteenth before must be reported before a read can start.
-  static constexpr std::uint32_t read_slots = 16;
-  static constexpr std::uint32_t max_tags = 64;
+  static constexpr std::uint32_t max_tags = dma_block_tags;
+  // Reads whose reports may be missing: so many before a read, all must be reported before it can start.
+  static constexpr std::uint32_t read_slots = dma_block_tags;
 
   virtual ~dma_unit() = default;
-  // At most queue_depth of a kind are waiting for their last request.
+  // At most queue_depth of a kind are waiting for their last request. The clock does not run: the block takes
+  // it in the cycles of the calls that follow.
   virtual void post(const dma_unit_transfer& t) = 0;
   // Run to the end of the next request. `payload` takes a write's bytes (at most MPS). std::logic_error if
   // none comes: something that can be asked for must have been posted.
@@ -66,7 +67,7 @@ class dma_unit {
   virtual void record(std::vector<std::uint8_t>* to) = 0;
 };
 
-// std::invalid_argument if there is no block of `data_bytes`: 8, 16, 32 or 64.
+// std::invalid_argument if there is no block of `data_bytes` (8, 16, 32 or 64), or not of so many tags.
 std::unique_ptr<dma_unit> make_dma_rtl(const dma_unit_limits& limits, std::uint32_t data_bytes = 32);
 
 }  // namespace understudy

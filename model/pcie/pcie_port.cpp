@@ -63,6 +63,19 @@ bool is_unsupported(tlm::tlm_response_status s) {
          s == tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE;
 }
 
+std::uint16_t tag_of(const tlm::tlm_generic_payload& p) {
+  const auto* e = p.get_extension<frame_extension>();
+  return e ? e->tag : std::uint16_t{0};
+}
+
+// Of a completion (PCIe 2.2.9); what is poisoned is successful.
+std::uint8_t completion_status(tlm::tlm_response_status s) {
+  constexpr std::uint8_t successful = 0, unsupported_request = 1, completer_abort = 4;
+  return s == tlm::TLM_ADDRESS_ERROR_RESPONSE   ? unsupported_request
+         : s == tlm::TLM_COMMAND_ERROR_RESPONSE ? completer_abort
+                                                : successful;
+}
+
 constexpr unsigned rollover = 4;  // REPLAY_NUM has two bits
 constexpr double million = 1e6;
 
@@ -405,6 +418,7 @@ tlm::tlm_sync_enum pcie_port::nb_transport_fw(payload& p, tlm::tlm_phase& phase,
     return tlm::TLM_COMPLETED;
   }
   dma_read r;
+  r.tag = tag_of(p);
   r.transaction = &p;
   r.address = p.get_address();
   if (!is_flush(p)) {
@@ -556,6 +570,10 @@ void pcie_port::announce() {
     const up_tlp& t = up_[announced_++];
     ++counters_.tlps_up;
     counters_.bytes_up += t.wire;
+    const bool answers = t.type == tlp_type::completion || t.type == tlp_type::completion_data;
+    tell({t.start, true, t.type, t.address, t.length,
+          answers ? static_cast<std::uint16_t>(t.answered.ticket.slot) : t.read.tag,
+          answers ? register_bytes : 0, 0});
     log_tlp(event_kind::tlp_up, t.address, t.type, t.length);
     if (config_.mutant_interrupt_overtakes && is_interrupt(t)) land_interrupt(t);
   }
@@ -682,30 +700,45 @@ void pcie_port::serve(dma_read r, picos translated) {
 void pcie_port::return_reads() {
   while (!served_.empty() && served_.front().at <= now_ps()) {
     const dma_read r = served_.pop_front().read;
-    if (r.status != tlm::TLM_OK_RESPONSE) {
-      send_down({0, false, {}, r}, wire_bytes(tlp_type::completion, 0, 0));
-      continue;
-    }
     std::uint64_t address = r.address;
     std::uint32_t left = r.length ? r.length : register_bytes;
+    tlp_on_link seen{0, false, tlp_type::completion, address, 0, r.tag, left, 0};
+    if (r.status != tlm::TLM_OK_RESPONSE) {
+      seen.status = completion_status(r.status);
+      send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion, 0, 0));
+      continue;
+    }
+    seen.type = tlp_type::completion_data;
     std::uint32_t n = first_completion(link_, address, left);
     for (; n < left; n = first_completion(link_, address, left)) {
       const std::uint32_t wire = wire_bytes(tlp_type::completion_data, n, 0);
-      occupy(down_link_, up_link_, now_ps(), wire);
+      const span s = occupy(down_link_, up_link_, now_ps(), wire);
       ++counters_.tlps_down;
       counters_.bytes_down += wire;
+      seen.at = s.finish + config_.propagation;
+      seen.length = n;
+      tell(seen);
       address += n;
       left -= n;
+      seen.address = address;
+      seen.left = left;
     }
-    send_down({0, false, {}, r}, wire_bytes(tlp_type::completion_data, n, 0));
+    seen.length = n;
+    send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion_data, n, 0));
   }
 }
 
-void pcie_port::send_down(down_tlp t, std::uint32_t wire) {
+// `seen`: what an observer is told, at its arrival.
+void pcie_port::send_down(down_tlp t, const tlp_on_link& seen, std::uint32_t wire) {
   const span s = occupy(down_link_, up_link_, now_ps(), wire);
   ++counters_.tlps_down;
   counters_.bytes_down += wire;
   t.at = s.finish + config_.propagation;
+  if (observer_) {
+    tlp_on_link arriving = seen;
+    arriving.at = t.at;
+    tell(arriving);
+  }
   agenda_.at(t.at, [this] { arrive(); });
   down_.push_back(t);
 }
@@ -855,7 +888,10 @@ void pcie_port::send_requests() {
       return;
     }
     const bool write = r.kind == access::mmio_write || r.kind == access::cfg_write;
-    send_down({0, true, r, {}}, wire_bytes(request_type(r.kind), write ? register_bytes : 0, 0));
+    send_down({0, true, r, {}},
+              {0, false, request_type(r.kind), r.offset, register_bytes,
+               static_cast<std::uint16_t>(r.ticket.slot), 0, 0},
+              wire_bytes(request_type(r.kind), write ? register_bytes : 0, 0));
   }
 }
 

@@ -153,6 +153,25 @@ inline constexpr std::uint32_t aer_bad_tlp = 1u << 6, aer_bad_dllp = 1u << 7, ae
                                aer_replay_timeout = 1u << 12;
 inline constexpr std::uint32_t port_link_active = 1u << 29;  // Data Link Layer Link Active, of Link Status
 
+// A TLP on the link, for whoever watches it.
+struct tlp_on_link {
+  picos at = 0;  // upwards its beginning at the adapter, downwards its arrival there
+  bool up = true;
+  tlp_type type = tlp_type::memory_write;
+  std::uint64_t address = 0;  // of a completion: of its first byte
+  std::uint32_t length = 0;   // bytes; of a completion: those that it carries
+  std::uint16_t tag = 0;      // of what is answered, and of its completions
+  std::uint32_t left = 0;     // of a completion: bytes of the request from its first on (PCIe 2.2.9)
+  std::uint8_t status = 0;    // of a completion: 0, or 1 Unsupported Request, 4 Completer Abort
+};
+class tlp_observer {
+ public:
+  virtual ~tlp_observer() = default;
+  // Each TLP once, as the counters count: upwards when it begins, downwards when it is put on the wires,
+  // which is before `at`. Must not act on the port.
+  virtual void on_tlp(std::uint16_t unit, const tlp_on_link& t) = 0;
+};
+
 class pcie_port : public sc_core::sc_module {
  public:
   // Answer to a host read: the value; 0xffffffff if nobody answered, or an Unsupported Request.
@@ -190,6 +209,8 @@ class pcie_port : public sc_core::sc_module {
   // there is no IOMMU. Its interrupts are refused too.
   void revoke_dma(picos delay, host_done done);
 
+  // Null: nobody. Watching changes nothing.
+  void watch(tlp_observer* o) { observer_ = o; }
   void on_interrupt(interrupt_handler h) { interrupt_ = std::move(h); }
 
   // Both ends of a link know what it has trained to: whoever keeps the other end's Link Status is told.
@@ -265,6 +286,7 @@ class pcie_port : public sc_core::sc_module {
     std::uint8_t* destination = nullptr;  // null: zero-length
     std::uint64_t address = 0;
     std::uint32_t length = 0;  // 0: zero-length
+    std::uint16_t tag = 0;
     tlm::tlm_response_status status = tlm::TLM_OK_RESPONSE;
     bool live() const { return transaction || waiter; }
   };
@@ -336,7 +358,10 @@ class pcie_port : public sc_core::sc_module {
 
   // Downwards.
   void return_reads();
-  void send_down(down_tlp t, std::uint32_t wire);
+  void send_down(down_tlp t, const tlp_on_link& seen, std::uint32_t wire);
+  void tell(const tlp_on_link& t) const {
+    if (observer_) observer_->on_tlp(unit_, t);
+  }
   void arrive();
   void respond(const dma_read& r);
   void pump_responses();
@@ -429,6 +454,7 @@ class pcie_port : public sc_core::sc_module {
   std::array<std::uint8_t, 4> access_data_{};
   interrupt_handler interrupt_;
   link_handler trained_;
+  tlp_observer* observer_ = nullptr;
   pcie_counters counters_;
 };
 

@@ -176,6 +176,7 @@ campaign_result run_campaign(const campaign_plan& p, const campaign_options& o) 
   const golden_run g = checked_golden(p);
   r.scenario = p.scenario_path;
   r.golden_events = g.events - g.first_event + 1;
+  r.rtl = g.rtl;
   const std::vector<injection_point> chosen = select(p, o, g);
   r.points = chosen.size();
   result_store store((out / "results.sqlite").string(), identity_of(p, g));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tb/campaign/plan.h"
+#include "tb/report/result.h"
 #include "tb/campaign/store.h"
 
 namespace understudy::tb {
@@ -32,6 +33,7 @@ struct campaign_result {
   std::string plan;
   std::string scenario;             // not for mutants
   std::uint64_t golden_events = 0;  // crash points there are
+  std::vector<rtl_block> rtl;       // of the golden run
   std::uint64_t points = 0;         // of the fault space that the plan and shard select
   std::uint64_t injections = 0;     // in the database, resumed ones included: each counts once
   std::uint64_t resumed = 0;

@@ -48,6 +48,8 @@ std::string to_json(const campaign_result& r) {
                            {"note", v.note}});
   } else {
     j["golden_events"] = r.golden_events;
+    j["rtl"] = nlohmann::ordered_json::object();
+    for (const rtl_block& b : r.rtl) j["rtl"][b.name] = {{"cycles", b.cycles}};
     j["points"] = r.points;
     j["injections"] = r.injections;
     j["resumed"] = r.resumed;
@@ -78,6 +80,8 @@ std::string summary_text(const campaign_result& r) {
   } else {
     t += fmt::format("golden run   {} crash points; {} of the fault space selected\n", r.golden_events,
                      r.points);
+    for (const rtl_block& b : r.rtl)
+      t += fmt::format("{:<12} {}: {} cycles\n", &b == r.rtl.data() ? "rtl" : "", b.name, b.cycles);
     t += fmt::format("injections   {}{}, {:.0f} a second{}\n", r.injections,
                      r.resumed ? fmt::format(" ({} from before)", r.resumed) : "", r.injections_per_wall_s,
                      r.speedup_over_rerun > 0

@@ -54,6 +54,7 @@ golden_run simulate(const scenario& s) {
   g.hash = r.trace_hash;
   g.sim_ps = r.sim_time;
   g.wall_us = static_cast<std::uint64_t>(r.wall_s * 1e6);
+  g.rtl = r.rtl;
   if (!r.held()) g.failed = r.reasons.empty() ? "was stopped" : r.reasons.front();
   return g;
 }
@@ -72,6 +73,15 @@ std::vector<std::uint64_t> get(std::FILE* f) {
   if (n && std::fread(v.data(), sizeof(std::uint64_t), n, f) != n)
     throw std::runtime_error("the golden run died");
   return v;
+}
+
+std::vector<std::uint64_t> letters(const std::string& s) {
+  return {s.begin(), s.end()};
+}
+std::string text(const std::vector<std::uint64_t>& letters) {
+  std::string s;
+  for (const std::uint64_t c : letters) s.push_back(static_cast<char>(c));
+  return s;
 }
 
 }  // namespace
@@ -106,7 +116,12 @@ golden_run run_golden(const scenario& s) {
     std::vector<std::uint64_t> torn;
     for (const torn_point& t : g.torn) torn.insert(torn.end(), {t.event, t.landed});
     put(f, torn);
-    put(f, std::vector<std::uint64_t>(g.failed.begin(), g.failed.end()));
+    put(f, {g.rtl.size()});
+    for (const rtl_block& b : g.rtl) {
+      put(f, {b.cycles});
+      put(f, letters(b.name));
+    }
+    put(f, letters(g.failed));
     std::fflush(f);
     _exit(0);
   }
@@ -127,7 +142,12 @@ golden_run run_golden(const scenario& s) {
     for (std::uint64_t i = 0; i < head.at(5); ++i) g.rests.push_back(get(f.get()));
     const auto torn = get(f.get());
     for (std::size_t i = 0; i + 1 < torn.size(); i += 2) g.torn.push_back({torn[i], torn[i + 1]});
-    for (const std::uint64_t c : get(f.get())) g.failed.push_back(static_cast<char>(c));
+    g.rtl.resize(get(f.get()).at(0));
+    for (rtl_block& b : g.rtl) {
+      b.cycles = get(f.get()).at(0);
+      b.name = text(get(f.get()));
+    }
+    g.failed = text(get(f.get()));
     reap();
     return g;
   } catch (...) {

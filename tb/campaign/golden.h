@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tb/report/result.h"
 #include "tb/scenario/scenario.h"
 
 namespace understudy::tb {
@@ -22,6 +23,7 @@ struct golden_run {
   std::uint64_t hash = 0;
   std::uint64_t sim_ps = 0;
   std::uint64_t wall_us = 0;
+  std::vector<rtl_block> rtl;
   std::vector<std::vector<std::uint64_t>> rests;  // state at the rest of each phase
   std::vector<torn_point> torn;                   // every boundary inside a write
   std::string failed;                             // why the run did not hold; empty: it did

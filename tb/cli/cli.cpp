@@ -1,5 +1,7 @@
 #include "tb/cli/cli.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <exception>
@@ -17,12 +19,33 @@ void add_common(CLI::App& command, common_arguments& a, const char* out_help) {
   command.add_flag("-v", a.verbosity, "Say more; twice: still more");
 }
 
+// A message as one line, whatever a user's words in it hold.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, ' ');
+  return text;
+}
+
+// "understudy campaign merge": what of the command line was understood.
+std::string command_of(const CLI::App& app) {
+  std::string name = app.get_name();
+  for (const CLI::App* sub : app.get_subcommands())
+    if (!sub->get_name().empty()) name += " " + command_of(*sub);
+  return name;
+}
+
+std::string usage_error(const CLI::App* app, const CLI::Error& e) {
+  const std::string command = command_of(*app);
+  return fmt::format("{}: {} (allowed: see {} --help)\n", command, one_line(e.what()), command);
+}
+
 }  // namespace
 
 int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
   CLI::App app("Understudy: a model of a TCP offload adapter that may be killed at any instant.",
                "understudy");
   app.require_subcommand(1);
+  app.failure_message(usage_error);
 
   run_arguments run;
   std::string captures = "on";
@@ -135,6 +158,7 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     live_app
         ->add_option("--factor", live.factor, "Simulated seconds in a second of the wall clock; default 1")
         ->check(CLI::Range(0.000001, 1000.0))
+        ->check([](const std::string& v) { return v.find_first_of("nN") == v.npos ? "" : "not a number"; })
         ->type_name("F");
     live_app
         ->add_option("--captures", live_captures,
@@ -155,6 +179,9 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     bench_app->add_option("--lanes", bench.lanes, "Lanes")->type_name("L");
     bench_app->add_option("--mps", bench.mps, "Maximum payload size; default 256")->type_name("BYTES");
     bench_app->add_option("--mrrs", bench.mrrs, "Maximum read request size; default 512")->type_name("BYTES");
+    bench_app->add_option("--rcb", bench.rcb, "Read completion boundary, 64 or 128; default 64")
+        ->type_name("BYTES");
+    bench_app->add_flag("--chop", bench.chop, "Completions end at every read completion boundary");
     bench_app->add_option("--device", bench.device, "A card: nfp6000, or a file")->type_name("NAME");
     bench_app->add_option("--host", bench.host, "Its host: a file by `understudy calibrate`")
         ->type_name("HOST.toml");
@@ -206,9 +233,9 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e, *env.out, *env.err) == 0 ? exit_held : exit_bad_input;
   } catch (const scenario_error& e) {
-    *env.err << e.what() << '\n';
+    *env.err << one_line(e.what()) << '\n';
   } catch (const std::exception& e) {
-    *env.err << "understudy: " << e.what() << '\n';
+    *env.err << "understudy: " << one_line(e.what()) << '\n';
   }
   return exit_bad_input;
 }

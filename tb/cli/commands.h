@@ -68,7 +68,8 @@ struct live_arguments {
 struct pcie_bench_arguments {
   common_arguments common;
   bool ideal = false;
-  std::optional<std::int64_t> generation, lanes, mps, mrrs;
+  std::optional<std::int64_t> generation, lanes, mps, mrrs, rcb;
+  bool chop = false;   // completions end at every read completion boundary
   std::string device;  // name or file; empty: not given
   std::string host;    // scenario file with pcie.*; empty: not given
   std::string iommu = "off";

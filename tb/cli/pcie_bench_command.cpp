@@ -61,6 +61,8 @@ setting setting_of(const pcie_bench_arguments& a, const cli_environment& env) {
   set(s, "--lanes", "pcie.lanes", a.lanes);
   set(s, "--mps", "pcie.mps", a.mps);
   set(s, "--mrrs", "pcie.mrrs", a.mrrs);
+  set(s, "--rcb", "pcie.rcb", a.rcb);
+  if (a.chop) s.pcie.completer_chops = true;
 
   setting r;
   r.bus = a.ideal ? ideal_bus(pcie_of(s).link) : device_bus(s, a);

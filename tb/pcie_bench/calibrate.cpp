@@ -13,10 +13,6 @@ namespace {
 // Rules for every host, from the pcie-bench data set. A node is remote when a read of 8 bytes takes longer
 // than `remote_above_ns`; the hop is `remote_hop_ns`.
 constexpr double remote_above_ns = 610, remote_hop_ns = 106;
-// Reads of lines that a core holds are slower than reads of lines that the device wrote, by 14, 38 and 14 ns
-// on hosts with 558, 597 and 552 ns for 64 bytes of a core: of what a host is slower than another, three
-// fifths are the way to the core.
-constexpr double usual_latency_ns = 555, usual_snoop_ns = 14, snoop_share = 0.6;
 // Memory beyond a line of a core: 51 to 55 ns.
 constexpr double miss_beyond_snoop_ns = 53;
 
@@ -40,7 +36,7 @@ std::array<double, 3> card_latencies(const card_parameters& card) {
 }
 
 scenario host_profile(const latency_table& measured, const std::string& path,
-                      const std::array<double, 3>& card_ns) {
+                      const std::array<double, 3>& card_ns, const snoop_rule& rule) {
   double host = 0, at64 = 0, p95 = 0, p999 = 0;
   bool remote = false;
   for (std::size_t i = 0; i < calibration_sizes.size(); ++i) {
@@ -56,7 +52,7 @@ scenario host_profile(const latency_table& measured, const std::string& path,
     if (calibration_sizes[i] == 64) at64 = m.average_ns;
   }
   const double hop = remote ? remote_hop_ns : 0;
-  const double snoop = std::max(0.0, usual_snoop_ns + snoop_share * (at64 - hop - usual_latency_ns));
+  const double snoop = std::max(0.0, rule.snoop_ns + rule.share * (at64 - hop - rule.latency_ns));
   const double read_latency = host - hop - snoop;
   if (read_latency <= 0)
     throw scenario_error(fmt::format(

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <sstream>
@@ -14,6 +14,12 @@ namespace understudy::tb {
 namespace {
 
 using fields = std::vector<std::string>;
+
+// What a file may hold: nothing beyond it was ever measured on a PCI Express link.
+constexpr double largest_transfer = 1 << 20;  // bytes
+constexpr double largest_span = 1ull << 40;   // bytes of a window
+constexpr double longest_ns = 1e9;
+constexpr double fastest_gbps = 1e4;
 
 fields split(const std::string& line) {
   fields f;
@@ -48,15 +54,25 @@ class table_reader {
     }
   }
   const std::string& word(const std::string& column) const { return current_[place_.at(column)]; }
-  // A finite number, above 0.
-  double number(const std::string& column) const {
+  // A number above 0, at most `most`.
+  double number(const std::string& column, double most) const {
     const std::string& text = word(column);
-    char* end = nullptr;
-    const double v = std::strtod(text.c_str(), &end);
-    if (text.empty() || *end != 0 || !std::isfinite(v) || v <= 0)
+    double v = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
+    const bool huge = error == std::errc::result_out_of_range;  // or as good as 0
+    if (end != text.data() + text.size() || (error != std::errc{} && !huge) || std::isnan(v) ||
+        (!huge && v <= 0))
       fail(fmt::format("{}: \"{}\" is not a number above 0", column, text));
+    if (huge || v > most) fail(fmt::format("{}: {} is out of range, allowed: up to {}", column, text, most));
     return v;
   }
+  // The same, a whole one. Some files of the data set write 1572864 as "1572864.0".
+  std::uint64_t whole(const std::string& column, double most) const {
+    const double v = number(column, most);
+    if (v != std::floor(v)) fail(fmt::format("{}: {} is no whole number of bytes", column, word(column)));
+    return static_cast<std::uint64_t>(v);
+  }
+  std::size_t line() const { return line_; }
   [[noreturn]] void fail(const std::string& what) const {
     throw scenario_error(fmt::format("{}:{}: {}", path_, line_, what));
   }
@@ -97,10 +113,20 @@ std::string latency_csv(const std::vector<latency_row>& rows) {
 
 latency_table read_latencies(const std::string& path) {
   latency_table t;
+  std::map<latency_table::key_type, std::size_t> lines;
   table_reader r(path);
   r.read({"Test", "SZ", "Avg(ns)", "Med(ns)", "95%(ns)", "99.9%(ns)"}, [&] {
-    t[{r.word("Test"), static_cast<std::uint32_t>(r.number("SZ"))}] = {
-        r.number("Avg(ns)"), r.number("Med(ns)"), r.number("95%(ns)"), r.number("99.9%(ns)")};
+    const auto ns = [&r](const char* column) { return r.number(column, longest_ns); };
+    const latency_table::key_type key{r.word("Test"),
+                                      static_cast<std::uint32_t>(r.whole("SZ", largest_transfer))};
+    const auto [first, is_new] = lines.emplace(key, r.line());
+    if (!is_new)
+      r.fail(fmt::format("is a second row {} of {} bytes, the first is line {}", key.first, key.second,
+                         first->second));
+    const measured_latency m = {ns("Avg(ns)"), ns("Med(ns)"), ns("95%(ns)"), ns("99.9%(ns)")};
+    if (m.p95_ns < m.median_ns || m.p999_ns < m.p95_ns)
+      r.fail(fmt::format("Med(ns), 95%(ns), 99.9%(ns) fall: {}, {}, {}", m.median_ns, m.p95_ns, m.p999_ns));
+    t[key] = m;
   });
   return t;
 }
@@ -109,8 +135,8 @@ std::vector<measured_bandwidth> read_bandwidths(const std::string& path) {
   std::vector<measured_bandwidth> t;
   table_reader r(path);
   r.read({"Test", "Cache", "SZ", "WinSZ", "BW (GB/s)"}, [&] {
-    t.push_back({r.word("Test"), r.word("Cache"), static_cast<std::uint32_t>(r.number("SZ")),
-                 static_cast<std::uint64_t>(r.number("WinSZ")), r.number("BW (GB/s)")});
+    t.push_back({r.word("Test"), r.word("Cache"), static_cast<std::uint32_t>(r.whole("SZ", largest_transfer)),
+                 r.whole("WinSZ", largest_span), r.number("BW (GB/s)", fastest_gbps)});
   });
   return t;
 }

@@ -19,7 +19,8 @@ struct measured_latency {
   double average_ns = 0, median_ns = 0, p95_ns = 0, p999_ns = 0;
 };
 using latency_table = std::map<std::pair<std::string, std::uint32_t>, measured_latency>;
-// Throws scenario_error: path:line: what is wrong.
+// Throws scenario_error, path:line: what is wrong: a field that is no number above 0 or out of range, a size
+// that is no whole number, a test and size that a line before had, percentiles that fall.
 latency_table read_latencies(const std::string& path);
 
 // A bandwidth file of the data set: Gb/s (whatever its heading says) by test, cache state, size and window.

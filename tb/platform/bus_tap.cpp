@@ -25,21 +25,29 @@ std::uint32_t words_of(std::uint64_t address, std::uint32_t length) {
 
 }  // namespace
 
-std::size_t tlp_header(std::uint8_t (&out)[20], bool up, tlp_type type, std::uint64_t address,
-                       std::uint32_t length) {
+std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
   constexpr std::uint32_t config = 4, completion = 10;  // Type field; memory requests have 0
-  const bool memory = type == tlp_type::memory_read || type == tlp_type::memory_write;
-  const bool answers = type == tlp_type::completion || type == tlp_type::completion_data;
+  const std::uint64_t address = t.address;
+  const std::uint32_t length = t.length;
+  const bool memory = t.type == tlp_type::memory_read || t.type == tlp_type::memory_write;
+  const bool answers = t.type == tlp_type::completion || t.type == tlp_type::completion_data;
   const bool four = memory && address >> 32;
-  const std::uint32_t format = (carries_data(type) ? 2u : 0u) | (four ? 1u : 0u);
-  const std::uint32_t words = type == tlp_type::completion ? 0 : words_of(address, length);
+  const std::uint32_t format = (carries_data(t.type) ? 2u : 0u) | (four ? 1u : 0u);
+  const std::uint32_t words = t.type == tlp_type::completion ? 0 : words_of(address, length);
+  const std::uint32_t tag9 = t.tag >> 9 & 1, tag8 = t.tag >> 8 & 1;  // PCIe 2.2.6.2
   std::fill(std::begin(out), std::end(out), std::uint8_t{0});
   out[0] = version;
-  out[1] = up ? 0 : 1;
-  put32(out + own_bytes, format << 29 | (answers ? completion : memory ? 0 : config) << 24 | (words & 0x3ff));
+  out[1] = t.up ? 0 : 1;
+  put32(out + own_bytes, format << 29 |
+                             (answers  ? completion
+                              : memory ? 0
+                                       : config)
+                                 << 24 |
+                             tag9 << 23 | tag8 << 19 | (words & 0x3ff));
+  const std::uint32_t tag = (t.tag & 0xffu) << 8;
   if (answers) {
-    put32(out + 8, length & 0xfff);                               // successful; bytes left
-    put32(out + 12, static_cast<std::uint32_t>(address & 0x7f));  // lower address
+    put32(out + 8, std::uint32_t{t.status} << 13 | (t.left & 0xfff));
+    put32(out + 12, tag | static_cast<std::uint32_t>(address & 0x7f));  // lower address
     return own_bytes + 12;
   }
   // Byte enables (PCIe 2.2.5); none of a zero-length read.
@@ -54,7 +62,7 @@ std::size_t tlp_header(std::uint8_t (&out)[20], bool up, tlp_type type, std::uin
       last = 0;
     }
   }
-  put32(out + 8, last << 4 | first);
+  put32(out + 8, tag | last << 4 | first);
   if (four) {
     put32(out + 12, static_cast<std::uint32_t>(address >> 32));
     put32(out + 16, static_cast<std::uint32_t>(address) & ~3u);
@@ -74,20 +82,30 @@ bus_tap::bus_tap(pcapng_writer& writer, host_memory& memory, const host::any_dri
   }
 }
 
+void bus_tap::on_tlp(std::uint16_t unit, const tlp_on_link& t) {
+  if (unit >= tlps_.size()) return;
+  coming c;
+  c.at = t.at;
+  c.order = told_++;
+  c.interface = tlps_[unit];
+  c.up = t.up;
+  c.header = static_cast<std::uint32_t>(tlp_header(c.bytes, t));
+  c.length = c.header + (carries_data(t.type) ? 4 * words_of(t.address, t.length) : 0);
+  coming_.push(c);
+}
+
+// In the order of their times, as readers of captures expect.
+void bus_tap::write_until(picos now) {
+  for (; !coming_.empty() && coming_.top().at <= now; coming_.pop()) {
+    const coming& c = coming_.top();
+    writer_.packet(c.at, c.interface, c.up, {c.bytes, c.header}, c.length);
+  }
+}
+
 void bus_tap::on_event(const event& e) {
+  write_until(e.at);
   if (e.unit >= tlps_.size()) return;
   switch (e.kind) {
-    case event_kind::tlp_up:
-    case event_kind::tlp_down: {
-      const bool up = e.kind == event_kind::tlp_up;
-      const auto type = static_cast<tlp_type>(e.b >> 32);
-      const auto length = static_cast<std::uint32_t>(e.b);
-      std::uint8_t header[20];
-      const std::size_t n = tlp_header(header, up, type, e.a, length);
-      const std::uint32_t payload = carries_data(type) ? 4 * words_of(e.a, length) : 0;
-      writer_.packet(e.at, tlps_[e.unit], up, {header, n}, static_cast<std::uint32_t>(n) + payload);
-      return;
-    }
     case event_kind::write_visible: {
       const host::ring_facts r = driver_.rings(e.unit);
       const std::uint64_t bytes = std::uint64_t{r.odt_entries} * US_ENTRY_BYTES;

@@ -3,37 +3,56 @@
 // traces/wireshark/understudy.lua dissects them.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <queue>
 #include <vector>
 
 #include "host_sw/driver/driver.h"
 #include "model/core/event_log.h"
 #include "model/net/pcapng.h"
 #include "model/pcie/host_memory.h"
+#include "model/pcie/pcie_port.h"
 #include "model/pcie/tlp.h"
 
 namespace understudy::tb {
 
 // The header of a TLP as it is on the wire (PCIe 2.2), behind four bytes of our own: version 1, direction (0:
-// to the host), two reserved. Tags and identifiers are 0: the event log does not carry them. Returns the
+// to the host), two reserved. Requester and completer are 0: there is one function on the link. Returns the
 // length.
-std::size_t tlp_header(std::uint8_t (&out)[20], bool up, tlp_type type, std::uint64_t address,
-                       std::uint32_t length);
+std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t);
 
-class bus_tap : public event_observer {
+class bus_tap : public event_observer, public tlp_observer {
  public:
   static constexpr unsigned tlp_link_type = 147, descriptor_link_type = 148;  // LINKTYPE_USER0 and USER1
 
   // One interface for the TLPs and one for the descriptors of each adapter, named by its letter.
   bus_tap(pcapng_writer& writer, host_memory& memory, const host::any_driver& driver, unsigned adapters);
   void on_event(const event& e) override;
+  void on_tlp(std::uint16_t unit, const tlp_on_link& t) override;
+  // Write what is still on the wires; before the capture is closed.
+  void finish() { write_until(never); }
 
  private:
+  // A TLP that an observer was told of before its time.
+  struct coming {
+    picos at = 0;
+    std::uint64_t order = 0;
+    unsigned interface = 0;
+    bool up = false;
+    std::uint32_t header = 0, length = 0;  // bytes
+    std::uint8_t bytes[20] = {};
+    bool operator>(const coming& o) const { return at != o.at ? at > o.at : order > o.order; }
+  };
+  void write_until(picos now);
+
   void posted_descriptors(const event& e);
   pcapng_writer& writer_;
   host_memory& memory_;
   const host::any_driver& driver_;
   std::vector<unsigned> tlps_, descriptors_;  // interfaces by adapter
   std::vector<std::uint32_t> idt_tail_;
+  std::priority_queue<coming, std::vector<coming>, std::greater<>> coming_;
+  std::uint64_t told_ = 0;
 };
 
 }  // namespace understudy::tb

@@ -94,6 +94,7 @@ pcie_config pcie_of(const scenario& s) {
   c.link.mps = s.pcie.mps;
   c.link.mrrs = s.pcie.mrrs;
   c.link.rcb = s.pcie.rcb;
+  c.link.completer_chops = s.pcie.completer_chops;
   c.propagation = s.pcie.propagation;
   c.read_latency = s.pcie.read_latency;
   c.write_latency = s.pcie.write_latency;

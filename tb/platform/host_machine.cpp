@@ -120,6 +120,14 @@ void host_machine::dma_free(const host::dma_region& region) {
   for (pcie_port* p : ports_) p->translation().unmap(region.iova, region.bytes);
 }
 
+void host_machine::dma_map(unsigned adapter, std::uint64_t iova, std::size_t bytes) {
+  ports_[adapter]->translation().map(iova, bytes);
+}
+
+void host_machine::dma_unmap(unsigned adapter, std::uint64_t iova, std::size_t bytes) {
+  ports_[adapter]->translation().unmap(iova, bytes);
+}
+
 bool host_machine::dma_revoke(unsigned adapter) {
   return blocking([&](pcie_port::host_done done) { ports_[adapter]->revoke_dma(0, std::move(done)); }) == 0;
 }

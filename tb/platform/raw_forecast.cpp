@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "model/net/eth_link.h"
+
 namespace understudy::tb {
 
 namespace {
 
 struct fetch {
   double arrived_ns = 0;
+  double down_ns = 0;  // that the completions take of the link
   std::uint64_t tlps = 0, link_bytes = 0;
 };
 
@@ -34,6 +37,7 @@ fetch forecast_reads(const pcie_config& bus, const adapter_config& card, double 
       down = std::max(down, issue + request * ns_a_byte + ns(bus.propagation + bus.read_latency)) +
              wire * ns_a_byte;
       arrival = down + ns(bus.propagation);
+      f.down_ns += wire * ns_a_byte;
       issue += std::max(ns(card.dma.issue_time), request * ns_a_byte);
       f.link_bytes += request + wire;
       ++f.tlps;
@@ -57,6 +61,25 @@ raw_forecast forecast_raw(const pcie_config& bus, const adapter_config& card, st
                      pieces, card.raw_reads);
   return {bytes.arrived_ns + static_cast<double>(card.tx_latency) / 1e3, descriptors.tlps + bytes.tlps,
           descriptors.link_bytes + bytes.link_bytes};
+}
+
+double forecast_raw_rate(const pcie_config& bus, const adapter_config& card, bits_per_second wire,
+                         std::uint64_t table, const std::vector<raw_piece_at>& pieces) {
+  const auto n = static_cast<double>(pieces.size());
+  const std::uint32_t batch = card.descriptors_a_fetch;
+  const fetch descriptors = forecast_reads(bus, card, 0, {{table, batch * US_ENTRY_BYTES}}, 1);
+  const double descriptor_ns =
+      descriptors.arrived_ns / batch + static_cast<double>(card.descriptor_time) / 1e3;
+  double reads_ns = 0, down_ns = n * descriptors.down_ns / batch;
+  std::uint32_t bytes = 0;
+  for (const raw_piece_at& p : pieces) {
+    const fetch f = forecast_reads(bus, card, 0, {p}, 1);
+    reads_ns += f.arrived_ns / card.raw_reads;
+    down_ns += f.down_ns;
+    bytes += p.bytes;
+  }
+  const double wire_ns = 8e9 * wire_bytes(bytes) / static_cast<double>(wire);
+  return 1e9 / std::max({reads_ns, down_ns, n * descriptor_ns, wire_ns});
 }
 
 }  // namespace understudy::tb

@@ -22,4 +22,10 @@ struct raw_forecast {
 raw_forecast forecast_raw(const pcie_config& bus, const adapter_config& card, std::uint64_t table,
                           const std::vector<raw_piece_at>& pieces);
 
+// Frames a second that can leave when many such frames wait, on an Ethernet link of `wire`: the least of what
+// the reads (card.raw_reads outstanding, each for its round trip), the PCI Express link downwards, the
+// fetching and execution of descriptors, and the Ethernet link allow.
+double forecast_raw_rate(const pcie_config& bus, const adapter_config& card, bits_per_second wire,
+                         std::uint64_t table, const std::vector<raw_piece_at>& pieces);
+
 }  // namespace understudy::tb

@@ -43,6 +43,23 @@ void add(wire_counts& sum, const eth_link& link) {
   }
 }
 
+// The blocks that a scenario has in RTL, and their cycles on `adapters`.
+std::vector<rtl_block> rtl_of(const scenario& s, const std::vector<slot>& adapters) {
+  const std::pair<const char*, std::uint64_t rtl_cycle_counts::*> blocks[] = {
+      {"checksum", &rtl_cycle_counts::checksum},
+      {"dma_engine", &rtl_cycle_counts::dma_engine},
+      {"buffer_allocator", &rtl_cycle_counts::buffer_allocator},
+      {"record_coalescer", &rtl_cycle_counts::record_coalescer},
+      {"connection_table", &rtl_cycle_counts::connection_table}};
+  std::vector<rtl_block> all;
+  for (const auto& [name, cycles] : blocks) {
+    if (std::find(s.adapter.rtl.begin(), s.adapter.rtl.end(), name) == s.adapter.rtl.end()) continue;
+    all.push_back({name, 0});
+    for (const slot& a : adapters) all.back().cycles += a.device->rtl_cycles().*cycles;
+  }
+  return all;
+}
+
 // The conversations: from the captures, or made up.
 std::vector<flow> flows_of(const scenario& s) {
   std::vector<flow> all;
@@ -300,6 +317,7 @@ void simulation::start() {
   if (s_.workload.raw_packets) {
     single_dma_ = std::make_unique<single_dma>(platform_, log_, s_);
     result_.single_dma = single_dma_->run();
+    result_.raw_frames = single_dma_->counts();
   }
   connections_.open(s_.workload.interval);
   if (phases_) phases_->start();
@@ -470,6 +488,7 @@ void simulation::count() {
 
   count_host(result_, platform_.main, s_);
   for (const slot& p : platform_.main.slots) result_.frames += p.link->counters(eth_link::side_a).sent;
+  result_.rtl = rtl_of(s_, platform_.main.slots);
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
   if (platform_.peer_link) add(result_.wire, *platform_.peer_link);
@@ -517,6 +536,7 @@ run_result simulation::run() {
     bus_tap_ = std::make_unique<bus_tap>(*capture_, *platform_.main.memory, *platform_.main.driver,
                                          static_cast<unsigned>(platform_.main.slots.size()));
     log_.subscribe(bus_tap_.get());
+    for (const slot& p : platform_.main.slots) p.port->watch(bus_tap_.get());
   }
   const auto begin = std::chrono::steady_clock::now();
   start();
@@ -529,6 +549,7 @@ run_result simulation::run() {
   }
   result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result_.stopped = stopped();
+  if (bus_tap_) bus_tap_->finish();
   if (capture_) capture_->close();
   if (timeline_) {
     write_whole((std::filesystem::path(options_.out_dir) / "timeline.json").string(), timeline_->finish());

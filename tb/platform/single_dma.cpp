@@ -21,13 +21,17 @@ constexpr int patience = 1000;  // slices
 class window final : public event_observer {
  public:
   window(event_log& log, pcie_port& port) : port_(port) { log.subscribe(this); }
-  void open() { rung_ = sent_ = 0; }
+  void open() {
+    rung_ = sent_ = 0;
+    left_.clear();
+  }
   void on_event(const event& e) override {
     if (e.unit != 0) return;
     if (e.kind == event_kind::mmio_write && e.a == US_REG_IDT_TAIL && !rung_) {
       rung_ = e.at;
       before_ = port_.counters();
     }
+    if (e.kind == event_kind::frame_out && rung_) left_.push_back(e.at);
     if (e.kind == event_kind::frame_out && rung_ && !sent_) {
       sent_ = e.at;
       after_ = port_.counters();
@@ -35,7 +39,8 @@ class window final : public event_observer {
   }
   bool closed() const { return sent_ != 0; }
   picos latency() const { return sent_ - rung_; }
-  picos sent() const { return sent_; }
+  // Instants at which frames left since the doorbell.
+  const std::vector<picos>& left() const { return left_; }
   std::uint64_t tlps() const {
     return after_.tlps_up + after_.tlps_down - before_.tlps_up - before_.tlps_down;
   }
@@ -47,6 +52,7 @@ class window final : public event_observer {
   pcie_port& port_;
   picos rung_ = 0, sent_ = 0;
   pcie_counters before_, after_;
+  std::vector<picos> left_;
 };
 
 template <class T>
@@ -58,9 +64,9 @@ T median(std::vector<T> v) {
 struct samples {
   std::vector<picos> latency;
   std::vector<std::uint64_t> tlps, link_bytes;
-  std::uint64_t operations = 0, maps = 0, unmaps = 0;
-  double seconds = 0;
+  std::uint64_t operations = 0, maps = 0, unmaps = 0, iommu_maps = 0, iommu_unmaps = 0;
   raw_forecast expected;
+  double rate = 0, expected_rate = 0;  // packets a second
 };
 
 single_dma_row row_of(std::uint32_t bytes, bool gathered, const samples& s) {
@@ -78,7 +84,10 @@ single_dma_row row_of(std::uint32_t bytes, bool gathered, const samples& s) {
   r.link_bytes_analytic = s.expected.link_bytes;
   r.latency = median(s.latency);
   r.latency_analytic = static_cast<picos>(s.expected.latency_ns * 1e3);
-  r.packets_per_s = n / s.seconds;
+  r.packets_per_s = s.rate;
+  r.packets_per_s_analytic = s.expected_rate;
+  r.iommu_maps = static_cast<double>(s.iommu_maps) / n;
+  r.iommu_unmaps = static_cast<double>(s.iommu_unmaps) / n;
   return r;
 }
 
@@ -87,15 +96,20 @@ single_dma_row row_of(std::uint32_t bytes, bool gathered, const samples& s) {
 class single_dma::experiment {
  public:
   experiment(platform& p, event_log& log, const scenario& s)
-      : p_(p), card_(adapter_of(s)), bus_(pcie_of(s)), window_(log, *p.main.slots[0].port) {
+      : p_(p),
+        card_(adapter_of(s)),
+        bus_(pcie_of(s)),
+        wire_(s.wire.rate),
+        window_(log, *p.main.slots[0].port) {
     driver_ = dynamic_cast<host::driver*>(p.main.driver.get());
     if (!driver_) throw std::runtime_error("workload.raw_packets needs the driver of the house");
     in_driver([this] {
       raw_ = driver_->open_raw(
           {}, [](void* self, std::uint64_t, bool sent) { static_cast<experiment*>(self)->told(sent); }, this);
-      header_ = p_.main.machine->dma_alloc(4096);
-      payload_ = p_.main.machine->dma_alloc(16384);
     });
+    // Memory of the stack's own, which no adapter reaches but while it is mapped.
+    header_ = p_.main.memory->allocate(4096, 4096);
+    payload_ = p_.main.memory->allocate(16384, 4096);
     if (!raw_ || !payload_.cpu) throw std::runtime_error("the adapter sends no frames of the host's");
     for (unsigned i = 0; i < header_bytes; ++i) head_[i] = static_cast<std::uint8_t>(i);
     std::copy(lwip_mac.begin(), lwip_mac.end(), head_);
@@ -105,42 +119,70 @@ class single_dma::experiment {
   }
 
   void send(std::uint32_t bytes, bool gather, samples& out) {
-    const std::uint32_t payload = bytes - header_bytes;
     const auto ops = p_.main.slots[0].device->counters().raw_reads;
     const host::raw_send_counters before = raw_->counters();
-    over_ = false;
+    const iommu_counters translated = p_.main.slots[0].port->translation().counters();
+    open_ = 1;
     window_.open();
     std::vector<raw_piece_at> pieces;
     in_driver([&] {
       table_ = driver_->rings(0).idt_iova +
                driver_->counters().descriptors % driver_->rings(0).idt_entries * US_ENTRY_BYTES;
-      if (gather) {
-        std::copy_n(head_, header_bytes, header_.cpu);
-        raw_->xmit_gather({header_.iova, header_bytes}, {payload_.iova, payload}, 0);
-        pieces = {{header_.iova, header_bytes}, {payload_.iova, payload}};
-      } else {
-        host::tx_buffer* b = driver_->raw_buffers().take();
-        if (!b) throw std::runtime_error("no transmit buffer is free");
-        pieces = {{b->iova + b->headroom - header_bytes, bytes}};
-        raw_->xmit(*b, payload, head_, header_bytes, 0);
-      }
+      pieces = post(bytes, gather);
     });
-    wait([this] { return over_ && window_.closed(); });
-    if (!sent_) throw std::runtime_error("a frame that the host has built was not sent");
+    wait([this] { return open_ == 0 && window_.closed(); });
     out.latency.push_back(window_.latency());
     out.tlps.push_back(window_.tlps());
     out.link_bytes.push_back(window_.link_bytes());
     out.operations += p_.main.slots[0].device->counters().raw_reads - ops;
     out.maps += raw_->counters().maps - before.maps;
     out.unmaps += raw_->counters().unmaps - before.unmaps;
-    out.seconds += static_cast<double>(window_.latency()) / 1e12;
+    const iommu_counters& now = p_.main.slots[0].port->translation().counters();
+    out.iommu_maps += now.maps - translated.maps;
+    out.iommu_unmaps += now.unmaps - translated.unmaps;
     if (out.latency.size() == 1) out.expected = forecast_raw(bus_, card_, table_, pieces);
   }
 
+  // How fast they leave when many wait behind one doorbell: from the frame at which the adapter has got into
+  // its stride to the last.
+  void send_many(std::uint32_t bytes, bool gather, samples& out) {
+    constexpr std::uint32_t frames = 48, first = 8;
+    open_ = frames;
+    window_.open();
+    std::vector<raw_piece_at> pieces;
+    in_driver([&] {
+      for (std::uint32_t i = 0; i < frames; ++i) pieces = post(bytes, gather);
+    });
+    wait([&] { return open_ == 0 && window_.left().size() == frames; });
+    const std::vector<picos>& left = window_.left();
+    out.rate = (frames - 1 - first) * 1e12 / static_cast<double>(left.back() - left[first]);
+    out.expected_rate = forecast_raw_rate(bus_, card_, wire_, table_, pieces);
+  }
+
+  raw_frame_counts counts() const {
+    const host::raw_send_counters c = raw_->counters();
+    return {c.single, c.gathered, c.sent,        c.failed,          c.descriptors, c.copied_bytes,
+            c.maps,   c.unmaps,   c.no_headroom, c.other_interface, c.pool_empty};
+  }
+
  private:
+  // One frame's descriptors; where its pieces lie.
+  std::vector<raw_piece_at> post(std::uint32_t bytes, bool gather) {
+    const std::uint32_t payload = bytes - header_bytes;
+    if (gather) {
+      std::copy_n(head_, header_bytes, header_.cpu);
+      raw_->xmit_gather({header_.iova, header_bytes}, {payload_.iova, payload}, 0);
+      return {{header_.iova, header_bytes}, {payload_.iova, payload}};
+    }
+    host::tx_buffer* b = driver_->raw_buffers().take();
+    if (!b) throw std::runtime_error("no transmit buffer is free");
+    raw_->xmit(*b, payload, head_, header_bytes, 0);
+    return {{b->iova + b->headroom - header_bytes, bytes}};
+  }
   template <class F>
   void wait(F over) {
     for (int i = 0; i < patience && !over(); ++i) sc_core::sc_start(to_sc(slice));
+    if (unsent_) throw std::runtime_error("a frame that the host has built was not sent");
     if (!over()) throw std::runtime_error("a frame that the host has built does not leave");
   }
   template <class F>
@@ -153,20 +195,22 @@ class single_dma::experiment {
     wait([&] { return done; });
   }
   void told(bool sent) {
-    over_ = true;
-    sent_ = sent;
+    unsent_ = unsent_ || !sent;
+    --open_;
   }
 
   platform& p_;
   const adapter_config card_;
   const pcie_config bus_;
+  const bits_per_second wire_;
   window window_;
   host::driver* driver_ = nullptr;
   host::raw_send* raw_ = nullptr;
-  host::dma_region header_, payload_;
+  host_memory::region header_, payload_;
   std::uint8_t head_[header_bytes] = {};
   std::uint64_t table_ = 0;
-  bool over_ = false, sent_ = false;
+  std::uint32_t open_ = 0;  // frames under way
+  bool unsent_ = false;     // one of them was not sent
 };
 
 single_dma::single_dma(platform& p, event_log& log, const scenario& s)
@@ -182,10 +226,16 @@ std::vector<single_dma_row> single_dma::run() {
       experiment_->send(bytes, false, single);
       experiment_->send(bytes, true, gathered);
     }
+    experiment_->send_many(bytes, false, single);
+    experiment_->send_many(bytes, true, gathered);
     rows.push_back(row_of(bytes, false, single));
     rows.push_back(row_of(bytes, true, gathered));
   }
   return rows;
+}
+
+raw_frame_counts single_dma::counts() const {
+  return experiment_->counts();
 }
 
 }  // namespace understudy::tb

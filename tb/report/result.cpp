@@ -26,7 +26,24 @@ json single_dma_json(const single_dma_row& r) {
           {"link_bytes_analytic", r.link_bytes_analytic},
           {"latency_ps", r.latency},
           {"latency_analytic_ps", r.latency_analytic},
-          {"packets_per_s", r.packets_per_s}};
+          {"packets_per_s", r.packets_per_s},
+          {"packets_per_s_analytic", r.packets_per_s_analytic},
+          {"iommu_maps", r.iommu_maps},
+          {"iommu_unmaps", r.iommu_unmaps}};
+}
+
+json raw_frames_json(const raw_frame_counts& r) {
+  return {{"single", r.single},
+          {"gathered", r.gathered},
+          {"sent", r.sent},
+          {"failed", r.failed},
+          {"descriptors", r.descriptors},
+          {"copied_bytes", r.copied_bytes},
+          {"maps", r.maps},
+          {"unmaps", r.unmaps},
+          {"no_headroom", r.no_headroom},
+          {"other_interface", r.other_interface},
+          {"pool_empty", r.pool_empty}};
 }
 
 json failover_json(const failover_result& f) {
@@ -102,6 +119,8 @@ json list(const std::vector<T>& items, json (*convert)(const T&)) {
 std::string to_json(const run_result& r) {
   json parameters = json::object();
   for (const auto& [k, v] : r.parameters) parameters[k] = v;
+  json rtl = json::object();
+  for (const rtl_block& x : r.rtl) rtl[x.name] = {{"cycles", x.cycles}};
   const auto& c = r.connections;
   const auto& b = r.bytes;
   const auto& h = r.host_interface;
@@ -173,6 +192,7 @@ std::string to_json(const run_result& r) {
         {"corrected", t.corrected},
         {"dropped", t.dropped},
         {"waited_ps", t.waited}}},
+      {"rtl", rtl},
       {"timers", {{"served", r.timers.served}, {"late_ps", r.timers.late}}},
       {"path_mtu", {{"reduced", r.path_mtu.reduced}, {"ignored", r.path_mtu.ignored}}},
       {"memory",
@@ -186,6 +206,7 @@ std::string to_json(const run_result& r) {
         {"delivery_latency_ps", {{"p50", m.delivery.p50}, {"p99", m.delivery.p99}}},
         {"commit_latency_ps", {{"p50", m.commit.p50}, {"p99", m.commit.p99}}}}},
       {"single_dma", list(r.single_dma, single_dma_json)},
+      {"raw_frames", raw_frames_json(r.raw_frames)},
       {"host_interface",
        {{"doorbells", h.doorbells},
         {"bad_doorbells", h.bad_doorbells},

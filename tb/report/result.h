@@ -185,7 +185,22 @@ struct single_dma_row {
   std::uint64_t tlps = 0, tlps_analytic = 0;    // from the doorbell's arrival to the frame's first bit
   std::uint64_t link_bytes = 0, link_bytes_analytic = 0;  // DLLPs not counted
   picos latency = 0, latency_analytic = 0;
-  double packets_per_s = 0;  // one behind the other, the next when the one before is on the wire
+  // With many of them waiting, behind one doorbell.
+  double packets_per_s = 0, packets_per_s_analytic = 0;
+  double iommu_maps = 0, iommu_unmaps = 0;  // of a packet, as the adapter's IOMMU counts; 0 without one
+};
+
+// Frames built by the host: how they went, and why some did not go in one DMA.
+struct raw_frame_counts {
+  std::uint64_t single = 0, gathered = 0, sent = 0, failed = 0;
+  std::uint64_t descriptors = 0, copied_bytes = 0, maps = 0, unmaps = 0;
+  std::uint64_t no_headroom = 0, other_interface = 0, pool_empty = 0;
+};
+
+// A block in RTL: clock cycles that Verilator evaluated for its work, of all adapters under test.
+struct rtl_block {
+  std::string name;
+  std::uint64_t cycles = 0;
 };
 
 struct host_interface_counts {
@@ -261,10 +276,12 @@ struct run_result {
   table_counts table;
   timer_counts timers;
   path_mtu_counts path_mtu;
+  std::vector<rtl_block> rtl;  // as adapter.rtl names them; others run as C++ twins
   memory_counts memory;
   pcie_counts pcie;
   ack_latency_times ack_latency;
   std::vector<single_dma_row> single_dma;  // pairs: single, gathered
+  raw_frame_counts raw_frames;
   std::vector<monitor_result> monitors;
   std::vector<fault_result> faults;
   std::vector<std::string>

@@ -49,7 +49,8 @@ void add_failover(const failover_result& f, std::vector<std::string>& lines) {
 }
 
 // Two layouts of a size in each line.
-void add_single_dma(const std::vector<single_dma_row>& rows, std::vector<std::string>& lines) {
+void add_single_dma(const run_result& r, std::vector<std::string>& lines) {
+  const std::vector<single_dma_row>& rows = r.single_dma;
   if (rows.empty()) return;
   lines.push_back(labelled("single DMA", "one DMA / gathered, of a packet; [by the formulas]"));
   for (std::size_t i = 0; i + 1 < rows.size(); i += 2) {
@@ -61,14 +62,20 @@ void add_single_dma(const std::vector<single_dma_row>& rows, std::vector<std::st
                         a.bytes, a.operations, b.operations, a.maps, b.maps, a.unmaps, b.unmaps, a.tlps,
                         b.tlps, a.tlps_analytic, b.tlps_analytic)));
     lines.push_back(labelled(
-        "", fmt::format("  {}/{} B on the link [{}/{}], {:.0f}/{:.0f} packets/s", a.link_bytes, b.link_bytes,
-                        a.link_bytes_analytic, b.link_bytes_analytic, a.packets_per_s, b.packets_per_s)));
+        "",
+        fmt::format("  {}/{} B on the link [{}/{}], {:.3f}/{:.3f} M packets/s [{:.3f}/{:.3f}]", a.link_bytes,
+                    b.link_bytes, a.link_bytes_analytic, b.link_bytes_analytic, a.packets_per_s / 1e6,
+                    b.packets_per_s / 1e6, a.packets_per_s_analytic / 1e6, b.packets_per_s_analytic / 1e6)));
     lines.push_back(
         labelled("", fmt::format("  {:.1f}/{:.1f} ns [{:.1f}/{:.1f}], gain {:.1f} ns [{:.1f}]",
                                  static_cast<double>(a.latency) / 1e3, static_cast<double>(b.latency) / 1e3,
                                  static_cast<double>(a.latency_analytic) / 1e3,
                                  static_cast<double>(b.latency_analytic) / 1e3, gain / 1e3, formula / 1e3)));
   }
+  const raw_frame_counts& f = r.raw_frames;
+  lines.push_back(labelled(
+      "", fmt::format("fallbacks: header too long {}, other interface {}, pool empty {}; {} frames not sent",
+                      f.no_headroom, f.other_interface, f.pool_empty, f.failed)));
 }
 
 std::string faults_line(const run_result& r, const scenario& s) {
@@ -206,7 +213,10 @@ std::string summary_text(const run_result& r, const scenario& s, const std::stri
                                  a.connections, a.bursts, a.interrupts, a.doorbells, a.commit_writes)));
   add_table(r.table, lines);
   add_memory(r.memory, s, lines);
-  add_single_dma(r.single_dma, lines);
+  add_single_dma(r, lines);
+  for (const rtl_block& x : r.rtl)
+    lines.push_back(
+        labelled(&x == r.rtl.data() ? "rtl" : "", fmt::format("{}: {} cycles", x.name, x.cycles)));
   lines.push_back(labelled("monitors", monitors_line(r)));
   const std::string violation = first_violation(r);
   if (!violation.empty()) lines.push_back(labelled("", violation));

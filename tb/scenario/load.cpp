@@ -5,6 +5,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <optional>
 #include <sstream>
 
+#include "model/core/dma_block.h"
 #include "tb/scenario/group_match.h"
 #include "tb/scenario/parameters.h"
 #include "tb/scenario/quantity.h"
@@ -528,6 +530,16 @@ void check_together(const reading& r, const load_checks& checks) {
     c.blame("failover.heartbeat", "",
             fmt::format("{} is no whole number of microseconds, allowed: whole us",
                         quantity_text(s.failover.heartbeat, quantity::time)));
+  const auto& rtl = s.adapter.rtl;
+  if (s.adapter.dma_tags > dma_block_tags && std::find(rtl.begin(), rtl.end(), "dma_engine") != rtl.end())
+    c.blame("adapter.dma_tags", "adapter.rtl",
+            fmt::format("{} are more than rtl/dma_engine.sv has, allowed with dma_engine in adapter.rtl: at "
+                        "most {}",
+                        s.adapter.dma_tags, dma_block_tags));
+  if (!std::has_single_bit(s.pcie.iommu_page))
+    c.blame("pcie.iommu_page", "",
+            fmt::format("{} is no power of two, allowed: 4 KiB, 8 KiB, 16 KiB, ... 1 GiB",
+                        quantity_text(s.pcie.iommu_page, quantity::size)));
   if (checks.impair && !s.wire.impair.empty()) {
     const std::string error = checks.impair(s.wire.impair);
     if (!error.empty()) c.blame("wire.impair", "", error);

@@ -182,7 +182,8 @@ constexpr parameter table[] = {
     {"adapter.acked_record_age", time, AT(adapter.acked_record_age), "0 ps", "10 ms", "",
      "Longest time that send progress waits before a record reports it to the host."},
     {"adapter.dma_tags", integer, AT(adapter.dma_tags), "1", "1024", "",
-     "DMA reads outstanding, at most. PCIe 2.2.6.2: 32 with 5-bit, 256 with 8-bit, 768 with 10-bit tags."},
+     "DMA reads outstanding, at most. PCIe 2.2.6.2: 32 with 5-bit, 256 with 8-bit, 768 with 10-bit tags. With "
+     "dma_engine in adapter.rtl up to 64."},
     {"adapter.completion_bytes", size, AT(adapter.completion_bytes), "4 KiB", "16 MiB", "",
      "Room in the adapter for the data of outstanding DMA reads (PCIe 2.6.1: who advertises infinite "
      "completion "
@@ -196,8 +197,8 @@ constexpr parameter table[] = {
      "it; "
      "records and interrupts never do."},
     {"adapter.dma_issue_time", time, AT(adapter.dma_issue_time), "0 ps", "1 us", "",
-     "What the DMA engine needs to issue a request, at least: two cycles of 500 MHz. The Verilated engine "
-     "counts its own cycles."},
+     "What the DMA engine needs to issue a request, at least: two cycles of 500 MHz. The cycles of the "
+     "Verilated engine count where they are more."},
     {"adapter.dma_bytes", integer, AT(adapter.dma_bytes), "", "", "8|16|32|64",
      "Bytes that the DMA engine's data path moves in a cycle of adapter.clock. 32 bytes at 400 MHz are 102 "
      "Gb/s."},
@@ -305,6 +306,8 @@ constexpr parameter table[] = {
      "Maximum read request in bytes (PCIe 7.5.3.4). 512: its value after reset."},
     {"pcie.rcb", integer, AT(pcie.rcb), "", "", "64|128",
      "Read completion boundary of the root complex in bytes (PCIe 2.3.1.1)."},
+    {"pcie.completer_chops", boolean, AT(pcie.completer_chops), "", "", "",
+     "Completions end at every pcie.rcb, as those of several older root complexes do, in place of pcie.mps."},
     {"pcie.propagation", time, AT(pcie.propagation), "0 ps", "10 us", "",
      "One way through the physical and link layers of both ends and the trace; an estimate."},
     {"pcie.read_latency", time, AT(pcie.read_latency), "0 ps", "100 us", "",

@@ -123,6 +123,7 @@ struct pcie_parameters {
   std::uint32_t mps = 256;
   std::uint32_t mrrs = 512;
   std::uint32_t rcb = 64;
+  bool completer_chops = false;
   picos propagation = 50_ns;
   picos read_latency = 310_ns;
   picos write_latency = 130_ns;

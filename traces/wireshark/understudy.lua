@@ -16,7 +16,10 @@ local t = {
   address = ProtoField.uint64("understudy_tlp.address", "Address", base.HEX),
   first = ProtoField.uint8("understudy_tlp.first_be", "First byte enables", base.HEX),
   last = ProtoField.uint8("understudy_tlp.last_be", "Last byte enables", base.HEX),
+  tag = ProtoField.uint16("understudy_tlp.tag", "Tag"),
+  status = ProtoField.uint8("understudy_tlp.status", "Completion status", base.DEC, { [0] = "successful", [1] = "Unsupported Request", [4] = "Completer Abort" }),
   bytes = ProtoField.uint16("understudy_tlp.byte_count", "Byte count"),
+  lower = ProtoField.uint8("understudy_tlp.lower_address", "Lower address", base.HEX),
   interrupt = ProtoField.bool("understudy_tlp.interrupt", "Interrupt message"),
 }
 tlp.fields = t
@@ -30,11 +33,18 @@ function tlp.dissector(buffer, info, tree)
   local kind = kinds[code] or string.format("unknown 0x%02x", code)
   root:add(t.kind, buffer(4, 1), kind)
   root:add(t.words, buffer(6, 2), bit.band(buffer(6, 2):uint(), 0x3ff))
+  -- Bits 9 and 8 of a tag stand in the first word (PCIe 2.2.6.2).
+  local high = bit.band(buffer(5, 1):uint(), 0x80) * 4 + bit.band(buffer(5, 1):uint(), 0x08) * 32
   if kind == "Cpl" or kind == "CplD" then
+    local tag = high + buffer(14, 1):uint()
+    root:add(t.tag, buffer(14, 1), tag)
+    root:add(t.status, buffer(10, 1), bit.rshift(buffer(10, 1):uint(), 5))
     root:add(t.bytes, buffer(10, 2), bit.band(buffer(10, 2):uint(), 0xfff))
-    info.cols.info = string.format("%s %d bytes", kind, bit.band(buffer(10, 2):uint(), 0xfff))
+    root:add(t.lower, buffer(15, 1), bit.band(buffer(15, 1):uint(), 0x7f))
+    info.cols.info = string.format("%s tag %d, %d bytes left", kind, tag, bit.band(buffer(10, 2):uint(), 0xfff))
     return buffer:len()
   end
+  if kind ~= "MWr" and kind ~= "MWr64" then root:add(t.tag, buffer(10, 1), high + buffer(10, 1):uint()) end
   root:add(t.last, buffer(11, 1), bit.rshift(buffer(11, 1):uint(), 4))
   root:add(t.first, buffer(11, 1), bit.band(buffer(11, 1):uint(), 0xf))
   local where = bit.band(code, 0x20) ~= 0 and buffer(12, 8) or buffer(12, 4)

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "host_sw/driver/raw_send.h"
 #include "model/core/rng.h"
@@ -27,6 +28,18 @@ class memory_hal final : public host::hal {
     return {r.cpu, r.iova, bytes};
   }
   void dma_free(const host::dma_region& r) override { memory_.release(r.iova); }
+  void dma_map(unsigned, std::uint64_t at, std::size_t bytes) override {
+    ++maps;
+    mapped.emplace(at, bytes);
+  }
+  void dma_unmap(unsigned, std::uint64_t at, std::size_t bytes) override {
+    ++unmaps;
+    const auto found = mapped.find({at, bytes});
+    ASSERT_NE(found, mapped.end()) << "was not mapped";
+    mapped.erase(found);
+  }
+  std::uint64_t maps = 0, unmaps = 0;
+  std::multiset<std::pair<std::uint64_t, std::size_t>> mapped;  // now
   void spend(host::work, std::uint64_t) override {}
   unsigned adapters() const override { return 1; }
   std::uint32_t mmio_read32(unsigned, std::uint32_t) override { return 0; }
@@ -157,6 +170,10 @@ TEST_F(single_dma_test,
   EXPECT_EQ(raw->counters().single, 1u * packets);
   EXPECT_EQ(raw->counters().maps, 2u * packets) << "only gathered frames map";
   EXPECT_EQ(raw->counters().unmaps, 2u * packets);
+  EXPECT_EQ(hal.maps, 2u * packets) << "as many as the machine was asked for";
+  EXPECT_EQ(hal.unmaps, 2u * packets);
+  EXPECT_TRUE(hal.mapped.empty());
+  EXPECT_EQ(raw->counters().pool_empty, 0u);
   EXPECT_EQ(pool.mapped(), 1u);
   EXPECT_EQ(pool.free(), pool.total());
   rig.expect_no_report();
@@ -264,11 +281,28 @@ TEST_F(single_dma_test, header_put_there_by_the_stack_needs_no_copy_and_other_fa
   EXPECT_EQ(last_frame(), f);
   EXPECT_EQ(raw->counters().other_interface, 1u);
   EXPECT_EQ(raw->counters().maps, 1u);
+  EXPECT_EQ(hal.maps, 1u);
+  EXPECT_EQ(hal.unmaps, 1u);
   b->interface = 0;
   std::vector<tx_buffer*> all;
   while (tx_buffer* t = pool.take()) all.push_back(t);
   EXPECT_EQ(all.size(), pool.total());
-  EXPECT_EQ(pool.take(), nullptr) << "an empty pool says so, and the caller gathers";
+  EXPECT_EQ(raw->counters().pool_empty, 1u) << "an empty pool says so";
+  EXPECT_EQ(pool.take(), nullptr);
+  EXPECT_EQ(raw->counters().pool_empty, 2u);
+  gather(f, 54, 3);  // and its caller gathers
+  finish();
+  EXPECT_EQ(last_frame(), f);
+  EXPECT_EQ(outcome.at(3), true);
+  // A header that finds neither room before its payload nor a buffer of its own.
+  const auto before = rig.wire.arrivals.size();
+  raw->xmit(*all[0], 500, f.data(), 129, 4);
+  EXPECT_EQ(outcome.at(4), false);
+  EXPECT_EQ(raw->counters().pool_empty, 3u);
+  EXPECT_EQ(raw->counters().no_headroom, 1u);
+  finish();
+  EXPECT_EQ(rig.wire.arrivals.size(), before) << "nothing of it was sent";
+  EXPECT_TRUE(all[0]->taken) << "it is the caller's";
 }
 
 TEST_F(single_dma_test, SD_4_failed_DMA_sends_nothing_returns_the_buffer_and_can_be_tried_again_bad) {
@@ -309,6 +343,7 @@ TEST_F(single_dma_test, SD_4_failed_DMA_sends_nothing_returns_the_buffer_and_can
     ASSERT_FALSE(b->taken);
   }
   std::printf("%d injections: %d failed, %d torn\n", injections, failed, torn);
+  EXPECT_TRUE(hal.mapped.empty()) << "what failed is unmapped, too";
   EXPECT_EQ(failed, injections);
   EXPECT_EQ(torn, 0);
   EXPECT_EQ(rig.dev.counters().raw_failed, 1u * injections);

@@ -14,6 +14,8 @@ void hurts_nobody(const std::string& send, const std::string& receive, const std
   const program_run r = campaign(plan("crash_points", sets(send, receive, more)), "out");
   ASSERT_EQ(r.status, 0) << r.output;
   EXPECT_GT(r.result["points"], 1000);
+  for (const auto& block : r.result["rtl"])
+    EXPECT_GT(block["cycles"].get<std::uint64_t>(), 0u) << r.result["rtl"];
   EXPECT_EQ(r.result["not_allowed"], 0);
   EXPECT_EQ(r.result["inconclusive"], 0);
 }

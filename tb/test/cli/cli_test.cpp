@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -157,7 +158,7 @@ TEST_F(cli, a_wrong_scenario_exits_2_with_one_line_and_writes_nothing) {
   EXPECT_EQ(runs, 0);
 }
 
-TEST_F(cli, every_usage_error_exits_2_and_writes_nothing) {
+TEST_F(cli, every_usage_error_exits_2_with_one_line_and_writes_nothing) {
   const std::vector<std::string> cases[] = {
       {},
       {"fly"},
@@ -170,6 +171,8 @@ TEST_F(cli, every_usage_error_exits_2_and_writes_nothing) {
       {"run", "s.toml", "--set"},
       {"run", "s.toml", "--set", "seed=1", "peer=twin"},
       {"run", "s.toml", "--out"},
+      {"run", "s.toml", "--col\nour"},
+      {"run", "s.toml", "--captures", "may\nbe"},
       {"describe"},
       {"describe", "weather"},
       {"version", "now"},
@@ -177,10 +180,23 @@ TEST_F(cli, every_usage_error_exits_2_and_writes_nothing) {
   for (const auto& args : cases) {
     EXPECT_EQ(run(args), exit_bad_input) << ::testing::PrintToString(args);
     EXPECT_EQ(out(), "") << ::testing::PrintToString(args);
-    EXPECT_NE(err(), "") << ::testing::PrintToString(args);
+    const std::string said = err();
+    const std::string command =
+        args.empty() || args[0] == "fly" ? "understudy: " : "understudy " + args[0] + ": ";
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+    EXPECT_EQ(said.find('\n'), said.size() - 1) << said;
+    EXPECT_EQ(said.rfind(command, 0), 0u) << said;
     EXPECT_TRUE(nothing_written()) << ::testing::PrintToString(args);
   }
   EXPECT_EQ(runs, 0);
+}
+
+TEST_F(cli, words_of_several_lines_are_refused_in_one) {
+  EXPECT_EQ(run({"run", "no\nsuch.toml"}), exit_bad_input);
+  EXPECT_EQ(err(), "no such.toml: cannot read: No such file or directory\n");
+  throws = "first\nsecond";
+  EXPECT_EQ(run({"run", "s.toml"}), exit_bad_input);
+  EXPECT_EQ(err(), "understudy: first second\n");
 }
 
 TEST_F(cli, what_the_machine_refuses_exits_2_with_path_and_cause) {

@@ -179,13 +179,14 @@ TEST_P(dma_block_cosim_test, a_range_that_cannot_be_atomic_is_refused_and_moves_
 TEST_P(dma_block_cosim_test, corrupted_output_is_caught_wherever_it_is_bad) {
   dma_workload w = surroundings(GetParam());
   add(w, dma_op::write, 4, 500, 9, 3);
-  add(w, dma_op::read, 4, 500, 9, 3);
+  add(w, dma_op::read, 4, 1500, 9, 3);  // three requests each
+  add(w, dma_op::flush, 1, 1, 0, 0);
   fill(w);
   const dma_trace twin = run_dma_block(w);
   EXPECT_FALSE(compare_dma(run_dma_rtl(w), twin));
   using place = dma_corruption::place;
-  for (const place p :
-       {place::address, place::length, place::payload, place::packet_memory, place::strobe, place::report})
+  for (const place p : {place::operation, place::address, place::length, place::tag, place::payload,
+                        place::packet_memory, place::strobe, place::report, place::status})
     for (const std::uint64_t nth : {0, 1, 5}) {
       const auto different = compare_dma(run_dma_rtl(w, {p, nth}), twin);
       ASSERT_TRUE(different) << static_cast<int>(p) << " " << nth;

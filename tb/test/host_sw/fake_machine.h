@@ -150,6 +150,8 @@ class fake_machine final : public host::hal {
   void port_cfg_write32(unsigned n, std::uint32_t offset, std::uint32_t v) override;
   host::dma_region dma_alloc(std::size_t bytes) override;
   void dma_free(const host::dma_region&) override {}
+  void dma_map(unsigned, std::uint64_t, std::size_t) override {}
+  void dma_unmap(unsigned, std::uint64_t, std::size_t) override {}
   bool dma_revoke(unsigned n) override {
     acts.push_back("revoke " + std::to_string(n));
     return has_iommu;

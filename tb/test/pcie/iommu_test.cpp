@@ -57,6 +57,27 @@ TEST(iommu, a_revocation_refuses_what_is_translated_later_and_lets_the_rest_land
   EXPECT_FALSE(m.admit_interrupt(51));
 }
 
+TEST(iommu, permits_and_caches_whole_pages_of_every_size) {
+  unsigned judged = 0;
+  for (std::uint64_t page = 4096; page <= 1ull << 30; page *= 2, ++judged) {
+    iommu_config c = small();
+    c.page = static_cast<std::uint32_t>(page);
+    iommu m{c};
+    const std::uint64_t base = 8 * page;
+    m.map(base + page / 2, 64);  // a few bytes give the page
+    EXPECT_TRUE(m.admit(base, 64, 0)) << page;
+    EXPECT_TRUE(m.admit(base + page - 64, 64, 0)) << page;
+    EXPECT_FALSE(m.admit(base - 64, 64, 0)) << page;
+    EXPECT_FALSE(m.admit(base + page, 64, 0)) << page;
+    EXPECT_EQ(m.translated(0, base), c.walk) << page;
+    EXPECT_EQ(m.translated(c.walk, base + page - 1), c.walk) << "one translation for the whole page";
+    EXPECT_EQ(m.translated(c.walk, base + page), 2 * c.walk) << "another page";
+    EXPECT_EQ(m.counters().misses, 2u);
+    EXPECT_EQ(m.counters().hits, 1u);
+  }
+  EXPECT_EQ(judged, 19u);
+}
+
 TEST(iommu, a_translation_costs_a_walk_unless_it_was_used_lately) {
   iommu m{small()};
   m.map(0, 1 << 20);

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -37,7 +38,8 @@ std::string text_of(const fs::path& p) {
 class pcie_bench_program : public testing::Test {
  protected:
   void SetUp() override {
-    folder = fs::path(testing::TempDir()) / "pcie_bench_program";
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    folder = fs::path(testing::TempDir()) / (std::string("pcie_bench_program_") + test->name());
     fs::remove_all(folder);
     fs::create_directories(folder);
     latency = std::string(US_SOURCE_DIR) + "/traces/pcie-bench/snb-e5-2630/lat_dma_sizes.csv";
@@ -88,9 +90,43 @@ TEST_F(pcie_bench_program, refuses_bad_input_in_one_line_and_writes_nothing) {
   for (const std::string& c : cases) {
     const outcome o = shell(c);
     EXPECT_EQ(o.status, 2) << c;
-    EXPECT_GE(std::count(o.error.begin(), o.error.end(), '\n'), 1) << c;
-    EXPECT_LE(std::count(o.error.begin(), o.error.end(), '\n'), 2) << c << "\n" << o.error;
+    EXPECT_EQ(std::count(o.error.begin(), o.error.end(), '\n'), 1) << c << "\n" << o.error;
     EXPECT_FALSE(fs::exists(out)) << c;
+  }
+}
+
+TEST_F(pcie_bench_program, refuses_latency_files_with_a_wrong_row_and_writes_no_host) {
+  std::istringstream good(text_of(latency));
+  std::string heading, line;
+  std::getline(good, heading);
+  std::vector<std::string> rows;
+  while (std::getline(good, line)) rows.push_back(line);
+  ASSERT_GT(rows.size(), 20u);
+  // Field 7 of the heading is the size, 16 the average in ns.
+  const auto with = [](const std::string& row, std::size_t field, const std::string& value) {
+    std::istringstream in(row);
+    std::string out, part;
+    for (std::size_t i = 1; std::getline(in, part, ','); ++i)
+      out += (i == 1 ? "" : ",") + (i == field ? value : part);
+    return out;
+  };
+  const std::string last = rows.back();
+  const std::string wrong[] = {
+      with(last, 7, "8.5"),   with(last, 7, "1e300"),  with(last, 7, "-64"), with(last, 7, "nan"),
+      with(last, 7, "4e9"),   with(last, 16, "1e300"), with(last, 16, "-1"), with(last, 16, "nan"),
+      with(last, 16, "fast"), rows[rows.size() - 2],   last + ",1"};
+  const fs::path file = folder / "wrong.csv";
+  for (const std::string& row : wrong) {
+    std::ofstream out(file);
+    out << heading << '\n';
+    for (std::size_t i = 0; i + 1 < rows.size(); ++i) out << rows[i] << '\n';
+    out << row << '\n';
+    out.close();
+    const outcome o = shell("calibrate --latency " + file.string() + " -o " + host);
+    EXPECT_EQ(o.status, 2) << row;
+    EXPECT_EQ(o.error.rfind(file.string() + ":" + std::to_string(rows.size() + 1) + ": ", 0), 0u) << o.error;
+    EXPECT_EQ(std::count(o.error.begin(), o.error.end(), '\n'), 1) << o.error;
+    EXPECT_FALSE(fs::exists(host)) << row;
   }
 }
 

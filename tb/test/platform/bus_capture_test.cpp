@@ -25,8 +25,9 @@ TEST(bus_capture, shows_every_tlp_descriptor_and_record_to_tshark) {
   const program_run r = run_program(scenario_file("hello.toml"), {}, "--captures all");
   ASSERT_EQ(r.status, 0) << r.output;
   const auto up = packets(r.out, "understudy_tlp.direction == 0", "-e understudy_tlp.type");
-  const auto tlps = r.result["pcie"]["tlps_up"].get<std::size_t>();
-  EXPECT_EQ(up.size(), tlps);
+  EXPECT_EQ(up.size(), r.result["pcie"]["tlps_up"].get<std::size_t>());
+  EXPECT_EQ(packets(r.out, "understudy_tlp.direction == 1", "-e understudy_tlp.type").size(),
+            r.result["pcie"]["tlps_down"].get<std::size_t>());
   std::map<std::string, unsigned> kinds;
   for (const std::string& k : up) ++kinds[k];
   EXPECT_GT(kinds["MWr64"], 0u);
@@ -49,6 +50,64 @@ TEST(bus_capture, shows_every_tlp_descriptor_and_record_to_tshark) {
   EXPECT_EQ(
       packets(r.out, "_ws.malformed && (understudy_tlp || understudy_descriptor)", "-e frame.number").size(),
       0u);
+}
+
+// Each completion is there by itself, with the tag of a read that is under way; together they carry what was
+// asked for.
+void expect_answered(const std::filesystem::path& out) {
+  struct open_read {
+    unsigned words = 0, answered = 0, completions = 0;
+  };
+  std::map<unsigned, open_read> open;
+  unsigned reads = 0, split = 0, high_tags = 0;
+  double last_time = 0;
+  for (const std::string& line :
+       packets(out,
+               "frame.interface_name == \"tlp_A\" && (understudy_tlp.type == \"MRd64\" || "
+               "(understudy_tlp.direction == 1 && understudy_tlp.type == \"CplD\"))",
+               "-e frame.time_epoch -e understudy_tlp.type -e understudy_tlp.tag -e understudy_tlp.words -e "
+               "understudy_tlp.byte_count")) {
+    std::istringstream in(line);
+    double time = 0;
+    std::string type;
+    unsigned tag = 0, words = 0, left = 0;
+    in >> time >> type >> tag >> words;
+    EXPECT_GE(time, last_time) << "in the order of time";
+    last_time = time;
+    if (type == "MRd64") {
+      EXPECT_FALSE(open.contains(tag)) << "tag " << tag << " is under way: " << line;
+      open[tag] = {words, 0, 0};
+      high_tags += tag > 0;
+      ++reads;
+      continue;
+    }
+    in >> left;
+    ASSERT_TRUE(open.contains(tag)) << line;
+    open_read& r = open[tag];
+    r.answered += words;
+    ++r.completions;
+    ASSERT_GE(r.words, r.answered) << line;
+    if (r.answered < r.words) continue;
+    EXPECT_LE(left, 4 * words) << "the last has nothing behind it: " << line;
+    split += r.completions > 1;
+    open.erase(tag);
+  }
+  EXPECT_GT(reads, 100u);
+  EXPECT_GT(split, 10u) << "reads that more than one completion answers";
+  EXPECT_GT(high_tags, 10u);
+  EXPECT_LE(open.size(), 1u) << "what is under way at the end";
+}
+
+TEST(bus_capture, shows_each_completion_of_a_read_with_its_tag) {
+  if (shell("tshark --version").status != 0) GTEST_SKIP() << "tshark is not installed";
+  for (const char* rtl : {"[]", "[\"dma_engine\"]"}) {
+    const program_run r =
+        run_program(scenario_file("hello.toml"), {std::string("adapter.rtl=") + rtl}, "--captures all");
+    ASSERT_EQ(r.status, 0) << r.output;
+    expect_answered(r.out);
+    EXPECT_EQ(packets(r.out, "understudy_tlp.direction == 1", "-e understudy_tlp.type").size(),
+              r.result["pcie"]["tlps_down"].get<std::size_t>());
+  }
 }
 
 TEST(bus_capture, does_not_change_the_run) {

@@ -147,6 +147,9 @@ TEST(memory_scenario, the_blocks_in_RTL_give_the_same_run_to_the_last_event) {
   const program_run verilated = run_held("failover.toml", rtl);
   EXPECT_EQ(twin.hash(), verilated.hash());
   EXPECT_GT(twin.result["memory"]["merged"], 0);
+  EXPECT_TRUE(twin.result["rtl"].empty());
+  for (const char* block : {"buffer_allocator", "record_coalescer"})
+    EXPECT_GT(verilated.result["rtl"][block]["cycles"].get<std::uint64_t>(), 0u) << block;
 }
 
 }  // namespace

@@ -11,6 +11,21 @@
 namespace understudy::tb {
 namespace {
 
+// The blocks that the result names, each with cycles of work; and no others.
+void expect_worked(const program_run& r, const std::vector<std::string>& blocks) {
+  EXPECT_EQ(r.result["rtl"].size(), blocks.size()) << r.result["rtl"];
+  for (const std::string& b : blocks) EXPECT_GT(r.result["rtl"][b]["cycles"].get<std::uint64_t>(), 0u) << b;
+}
+
+TEST(rtl_in_the_loop, every_block_says_how_long_it_worked_and_twins_say_nothing) {
+  expect_worked(run_program(scenario_file("hello.toml")), {});
+  const std::vector<std::string> all = {"checksum", "dma_engine", "buffer_allocator", "record_coalescer",
+                                        "connection_table"};
+  for (const std::string& b : all)
+    expect_worked(
+        run_program(scenario_file("hello.toml"), {"adapter.rtl=[\"" + b + "\"]", "memory.hold_us=20"}), {b});
+}
+
 TEST(rtl_in_the_loop, gives_the_same_frames_and_bytes_within_bounded_cycles) {
   std::filesystem::create_directories(test_folder());
   std::map<std::string, program_run> runs;
@@ -25,6 +40,8 @@ TEST(rtl_in_the_loop, gives_the_same_frames_and_bytes_within_bounded_cycles) {
   }
   const program_run& twin = runs[""];
   const program_run& rtl = runs["\"checksum\""];
+  expect_worked(twin, {});
+  expect_worked(rtl, {"checksum"});
   EXPECT_EQ(twin.result["bytes"], rtl.result["bytes"]);
   EXPECT_EQ(twin.result["connections"], rtl.result["connections"]);
   // Frame by frame: the same segments leave in the same order.
@@ -55,6 +72,7 @@ TEST(rtl_in_the_loop, dma_engine_gives_the_same_bytes_in_nearly_the_same_time) {
   const program_run rtl =
       run_program(scenario_file("hello.toml"), {"adapter.rtl=[\"checksum\", \"dma_engine\"]"});
   ASSERT_EQ(rtl.status, 0) << rtl.reasons();
+  expect_worked(rtl, {"checksum", "dma_engine"});
   for (const char* key : {"bytes", "connections", "frames"})
     EXPECT_EQ(twin.result[key], rtl.result[key]) << key;
   for (const char* key : {"dma_operations", "dma_bytes"})
@@ -75,6 +93,7 @@ TEST(rtl_in_the_loop, survives_a_failover) {
   const program_run rtl = run_program(scenario_file("failover.toml"),
                                       {"adapter.rtl=[\"checksum\", \"dma_engine\", \"connection_table\"]"});
   ASSERT_EQ(rtl.status, 0) << rtl.reasons();
+  expect_worked(rtl, {"checksum", "dma_engine", "connection_table"});
   EXPECT_EQ(twin.result["bytes"], rtl.result["bytes"]);
   EXPECT_EQ(twin.result["connections"], rtl.result["connections"]);
 }

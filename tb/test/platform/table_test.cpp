@@ -42,6 +42,8 @@ TEST(table, in_rtl_gives_the_same_run_event_for_event) {
     const program_run rtl = run_held({faults, more, "adapter.rtl=[\"connection_table\"]"});
     EXPECT_EQ(twin.hash(), rtl.hash());
     EXPECT_EQ(twin.result["table"], rtl.result["table"]);
+    EXPECT_TRUE(twin.result["rtl"].empty());
+    EXPECT_GT(rtl.result["rtl"]["connection_table"]["cycles"].get<std::uint64_t>(), 0u);
   }
 }
 

@@ -38,11 +38,12 @@ TEST(result_json, has_every_key_of_the_schema) {
   const json j = json::parse(to_json(full_result()));
   const words top = keys(j);
   for (const char* k :
-       {"schema",   "status",         "reasons",     "scenario",  "seed",           "revision",
-        "versions", "trace_hash",     "sim_time_ps", "wall_s",    "frames",         "frames_per_wall_s",
-        "peers",    "connections",    "bytes",       "failovers", "host_interface", "monitors",
-        "faults",   "ack_latency_ps", "announce",    "pcie",      "memory",         "delivered_ps",
-        "table",    "timers",         "path_mtu",    "wire"})
+       {"schema",   "status",         "reasons",     "scenario",   "seed",           "revision",
+        "versions", "trace_hash",     "sim_time_ps", "wall_s",     "frames",         "frames_per_wall_s",
+        "peers",    "connections",    "bytes",       "failovers",  "host_interface", "monitors",
+        "faults",   "ack_latency_ps", "announce",    "pcie",       "memory",         "delivered_ps",
+        "table",    "timers",         "rtl",         "single_dma", "raw_frames",
+        "path_mtu", "wire"})
     EXPECT_TRUE(top.count(k)) << k;
   EXPECT_EQ(j["schema"], 1);
   EXPECT_EQ(keys(j["versions"]), (words{"systemc", "verilator", "lwip"}));

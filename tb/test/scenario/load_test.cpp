@@ -129,6 +129,23 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
       {"[adapter]\nrto_max = \"1 s\"\nrto_min = \"2 s\"\n",
        "s.toml:3: adapter.rto_min: adapter.rto_min = 2 s is above adapter.rto_max = 1 s, allowed: not above "
        "it"},
+      {"[adapter]\nrtl = [\"checksum\", \"dma_engine\"]\ndma_tags = 256\n",
+       "s.toml:3: adapter.dma_tags: 256 are more than rtl/dma_engine.sv has, allowed with dma_engine in "
+       "adapter.rtl: at most 64"},
+      {"[adapter]\ndma_tags = 768\nrtl = [\"dma_engine\"]\n",
+       "s.toml:2: adapter.dma_tags: 768 are more than rtl/dma_engine.sv has, allowed with dma_engine in "
+       "adapter.rtl: at most 64"},
+      {"[adapter]\ndma_tags = 64\nrtl = [\"dma_engine\"]\n", "none"},
+      {"[adapter]\ndma_tags = 768\nrtl = [\"checksum\"]\n", "none"},
+      {"[pcie]\niommu_page = \"12 KiB\"\n",
+       "s.toml:2: pcie.iommu_page: 12 KiB is no power of two, allowed: 4 KiB, 8 KiB, 16 KiB, ... 1 GiB"},
+      {"[pcie]\niommu_page = 4097\n",
+       "s.toml:2: pcie.iommu_page: 4097 B is no power of two, allowed: 4 KiB, 8 KiB, 16 KiB, ... 1 GiB"},
+      {"[pcie]\niommu_page = \"3 MiB\"\n",
+       "s.toml:2: pcie.iommu_page: 3 MiB is no power of two, allowed: 4 KiB, 8 KiB, 16 KiB, ... 1 GiB"},
+      {"[pcie]\niommu_page = \"2 KiB\"\n",
+       "s.toml:2: pcie.iommu_page: \"2 KiB\" is out of range, allowed: \"4 KiB\" to \"1 GiB\" (units B, KiB, "
+       "MiB, GiB)"},
       {"[memory]\nbuffer_bytes = 1500\n",
        "s.toml:2: memory.buffer_bytes: 1500 is no multiple of 1 KiB, allowed: whole KiB"},
       {"[memory]\nreceive_buffer = \"8 KiB\"\n",
