@@ -39,6 +39,7 @@ class connection_table_cosim_test : public testing::TestWithParam<std::pair<std:
      public:
       remembering(connection_table_unit& u, store_answer& a) : unit_(u), answer_(a) {}
       store_answer run(const store_request& request) override { return answer_ = unit_.run(request); }
+      std::uint64_t cycles() const override { return unit_.cycles(); }
 
      private:
       connection_table_unit& unit_;
@@ -171,6 +172,7 @@ TEST(connection_table_compare_test, each_corrupted_output_is_reported_bad) {
       corrupt_(a);
       return a;
     }
+    std::uint64_t cycles() const override { return rtl_->cycles(); }
 
    private:
     std::function<void(store_answer&)> corrupt_;

@@ -105,7 +105,10 @@ TEST_F(hosts_program, predicts_bandwidth_and_latency_of_each_host_with_the_IOMMU
 TEST_F(hosts_program, predicts_bandwidth_by_window_of_each_host_with_the_IOMMU_on) {
   std::string windows;
   for (const auto& r : read_bandwidths(data + "hsw-e5-2637v3-iommu/bw_dma_win_sweep_rd_rnd_64.csv"))
-    if (r.cache == "HWarm") windows += (windows.empty() ? "" : ",") + std::to_string(r.window);
+    if (r.cache == "HWarm") {
+      if (!windows.empty()) windows += ',';
+      windows += std::to_string(r.window);
+    }
   for (const char* host : hosts) {
     const std::string common = "pcie-bench --device nfp6000 --host " + quoted(profile(host)) +
                                " --sizes 64,256,512 --window " + windows + " --out ";
