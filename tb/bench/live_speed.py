@@ -3,8 +3,9 @@
 
     sudo tb/bench/live_speed.py PROGRAM... [SCENARIO.toml]
 
-Each PROGRAM is an understudy to measure; several are compared. Makes network namespaces, one for each and one
-more, and removes them. Prints a table in Markdown: the median of the rounds each, the rounds interleaved.
+Each PROGRAM is an understudy to measure; several are compared, and one named twice shows what chance does. Makes
+network namespaces, one for each and one more, and removes them. Prints a table in Markdown: the median of the
+rounds each, the rounds interleaved.
 "Processor" is the program's, user and kernel, for one download of 50 MiB.
 US_SPEED_ROUNDS: how many, else 5.
 """
@@ -105,8 +106,8 @@ def main():
             run("ip", "link", "set", dev, "up", namespace=ns)
         started.append(subprocess.Popen(["ip", "netns", "exec", FAR, sys.executable, "-c", ECHO_AND_FILES, path]))
         ways, pids = {"veth": (near[0], "10.78.0.2")}, {}
-        for program, namespace in zip(programs, near):
-            way = "through the model" + (f", {program}" if len(programs) > 1 else "")
+        for number, (program, namespace) in enumerate(zip(programs, near), 1):
+            way = "through the model" + (f", {number}: {program}" if len(programs) > 1 else "")
             pids[way] = start_model(program, scenario, folder.name, namespace, started)
             ways[way] = (namespace, "10.77.0.2")
         for namespace, address in ways.values():
