@@ -373,6 +373,11 @@ TEST(segment_merger, segments_that_agree_in_what_is_not_plain_stay_apart) {
          f[s.tcp() + 13] |= 0x80;
          complete(f, s);
        }},
+      {"AE",
+       [](bytes& f, const shape& s) {
+         f[s.tcp() + 12] |= 1;
+         complete(f, s);
+       }},
       {"corrupted by the same bit", [](bytes& f, const shape& s) { raise(f, s.tcp() + 40); }},
   };
   for (const auto& [name, make] : all) {
@@ -395,6 +400,15 @@ TEST(segment_merger, segments_that_agree_in_what_is_not_plain_stay_apart) {
   bytes second = segment(s);
   second[15] ^= 1;
   EXPECT_EQ(merged({first, second}).size(), 2u) << "another VLAN";
+  // Padding would become data.
+  shape shorter;
+  const bytes whole = segment(shorter);
+  shorter.seq += 1000;
+  shorter.payload = 900;
+  bytes padded = segment(shorter);
+  ASSERT_EQ(merged({whole, padded}).size(), 1u);
+  padded.resize(padded.size() + 6);
+  EXPECT_EQ(merged({whole, padded}).size(), 2u);
   // IPv6, hop-by-hop options before TCP.
   s = {};
   s.six = true;
