@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Throughput and round-trip time of real programs through the model, beside the same over plain veth.
 
-    sudo tb/bench/live_speed.py PROGRAM [SCENARIO.toml]
+    sudo tb/bench/live_speed.py PROGRAM... [SCENARIO.toml]
 
-PROGRAM is the understudy to measure. Makes two network namespaces and removes them. Prints a table in Markdown:
-the median of five rounds each, the rounds interleaved.
+Each PROGRAM is an understudy to measure; several are compared, and one named twice shows what chance does. Makes
+network namespaces, one for each and one more, and removes them. Prints a table in Markdown: the median of the
+rounds each, the rounds interleaved.
+"Processor" is the program's, user and kernel, for one download of 50 MiB.
+US_SPEED_ROUNDS: how many, else 5.
 """
 import os
 import statistics
@@ -12,9 +15,9 @@ import subprocess
 import sys
 import tempfile
 
-NEAR, FAR = "us_speed_a", "us_speed_b"
+NEAR, FAR = "us_speed_a", "us_speed_b"  # the programs' namespaces have a number behind NEAR
 FILE_BYTES = 50 * 2**20
-ROUNDS, PINGS = 5, 500
+ROUNDS, PINGS = int(os.environ.get("US_SPEED_ROUNDS", 5)), 500
 
 ECHO_AND_FILES = """
 import os, socket, sys, threading
@@ -44,66 +47,93 @@ for i in range(int(sys.argv[2]) + 20):
 """
 
 
-def run(*words, namespace=NEAR, check=True):
+def run(*words, namespace, check=True):
     return subprocess.run(["ip", "netns", "exec", namespace, *words], check=check, capture_output=True, text=True).stdout
 
 
-def throughput(address):
+def throughput(namespace, address):
     """Bytes a second of one download."""
-    out = run("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{speed_download}", f"http://{address}:8080/file")
+    out = run("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{speed_download}", f"http://{address}:8080/file",
+              namespace=namespace)
     return float(out)
 
 
-def round_trips(address):
-    return sorted(float(x) for x in run(sys.executable, "-c", PING, address, str(PINGS)).split())
+def round_trips(namespace, address):
+    out = run(sys.executable, "-c", PING, address, str(PINGS), namespace=namespace)
+    return sorted(float(x) for x in out.split())
+
+
+def processor(pid):
+    """Seconds that a process has had, user and kernel."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def start_model(program, scenario, folder, namespace, started):
+    """The process, which runs until `started` is ended."""
+    model = subprocess.Popen(["ip", "netns", "exec", namespace, program, "live", scenario, "--tap", "us0", "--set",
+                              "app.root=" + folder, "--out", os.path.join(folder, namespace)],
+                             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
+    started.append(model)
+    while "ready" not in model.stderr.readline():
+        if model.poll() is not None:
+            sys.exit(f"{program} ended before it was ready")
+    run("ip", "addr", "add", "10.77.0.1/24", "dev", "us0", namespace=namespace)
+    run("ip", "link", "set", "us0", "up", namespace=namespace)
+    return model.pid
 
 
 def main():
-    program = os.path.abspath(sys.argv[1])
-    scenario = sys.argv[2] if len(sys.argv) > 2 else "traces/scenarios/live.toml"
+    words = sys.argv[1:]
+    scenario = words.pop() if words and words[-1].endswith(".toml") else "traces/scenarios/live.toml"
+    programs = [os.path.abspath(w) for w in words]
+    if not programs:
+        sys.exit(__doc__)
+    near = [f"{NEAR}{i}" for i in range(len(programs))]
     folder = tempfile.TemporaryDirectory()
     path = os.path.join(folder.name, "file")
     with open(path, "wb") as f:
         f.write(os.urandom(FILE_BYTES))
     started = []
     try:
-        for name in (NEAR, FAR):
+        for name in (*near, FAR):
             subprocess.run(["ip", "netns", "add", name], check=True)
             run("ip", "link", "set", "lo", "up", namespace=name)
-        run("ip", "link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", FAR)
-        for ns, dev, ip in ((NEAR, "veth0", "10.78.0.1/24"), (FAR, "veth1", "10.78.0.2/24")):
+        run("ip", "link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", FAR, namespace=near[0])
+        for ns, dev, ip in ((near[0], "veth0", "10.78.0.1/24"), (FAR, "veth1", "10.78.0.2/24")):
             run("ip", "addr", "add", ip, "dev", dev, namespace=ns)
             run("ip", "link", "set", dev, "up", namespace=ns)
         started.append(subprocess.Popen(["ip", "netns", "exec", FAR, sys.executable, "-c", ECHO_AND_FILES, path]))
-        model = subprocess.Popen(["ip", "netns", "exec", NEAR, program, "live", scenario, "--tap", "us0", "--set",
-                                  "app.root=" + folder.name, "--out", os.path.join(folder.name, "out")],
-                                 stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
-        started.append(model)
-        while "ready" not in model.stderr.readline():
-            if model.poll() is not None:
-                sys.exit("the model ended before it was ready")
-        run("ip", "addr", "add", "10.77.0.1/24", "dev", "us0")
-        run("ip", "link", "set", "us0", "up")
-        ways = {"veth": "10.78.0.2", "through the model": "10.77.0.2"}
-        for address in ways.values():
+        ways, pids = {"veth": (near[0], "10.78.0.2")}, {}
+        for number, (program, namespace) in enumerate(zip(programs, near), 1):
+            way = "through the model" + (f", {number}: {program}" if len(programs) > 1 else "")
+            pids[way] = start_model(program, scenario, folder.name, namespace, started)
+            ways[way] = (namespace, "10.77.0.2")
+        for namespace, address in ways.values():
             run("curl", "-sS", "--retry", "50", "--retry-connrefused", "--retry-delay", "1", "-o", "/dev/null",
-                f"http://{address}:8080/file")
-        speeds, trips = {w: [] for w in ways}, {w: [] for w in ways}
+                f"http://{address}:8080/file", namespace=namespace)
+        speeds, trips, costs = ({w: [] for w in ways} for _ in range(3))
         for _ in range(ROUNDS):
-            for way, address in ways.items():
-                speeds[way].append(throughput(address))
-                trips[way].append(round_trips(address))
-        print("| | download, MB/s | round trip of 1 byte, us: median | 99 % |\n|---|---:|---:|---:|")
+            for way, at in ways.items():
+                before = processor(pids[way]) if way in pids else 0
+                speeds[way].append(throughput(*at))
+                if way in pids:
+                    costs[way].append(processor(pids[way]) - before)
+                trips[way].append(round_trips(*at))
+        print("| | download, MB/s | processor, ms | round trip of 1 byte, us: median | 99 % |")
+        print("|---|---:|---:|---:|---:|")
         for way in ways:
             median = statistics.median(statistics.median(t) for t in trips[way])
             tail = statistics.median(t[len(t) * 99 // 100] for t in trips[way])
-            print(f"| {way} | {statistics.median(speeds[way]) / 1e6:.0f} | {median:.0f} | {tail:.0f} |")
+            cost = f"{statistics.median(costs[way]) * 1e3:.0f}" if costs[way] else ""
+            print(f"| {way} | {statistics.median(speeds[way]) / 1e6:.0f} | {cost} | {median:.0f} | {tail:.0f} |")
     finally:
         for p in started:
             p.terminate()
         for p in started:
             p.wait()
-        for name in (NEAR, FAR):
+        for name in (*near, FAR):
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 

@@ -18,6 +18,7 @@ struct far_end_counters {
   std::uint64_t frames_out = 0;  // to it
   std::uint64_t bytes_in = 0;    // of frames, without FCS
   std::uint64_t bytes_out = 0;
+  std::uint64_t writes = 0;       // that took frames_out: several frames may go in one
   std::uint64_t refused_in = 0;   // shorter than an Ethernet header or longer than frame_ref::max_bytes
   std::uint64_t refused_out = 0;  // the network did not take it
 };
@@ -41,6 +42,8 @@ class far_end {
   // The next frame that waits, or is due by the instant `horizon`.
   virtual arrival read(picos horizon) = 0;
   virtual void write(const frame_ref& f) = 0;
+  // No frame that was written waits any longer.
+  virtual void flush() {}
   // Why nothing will come any more, where that fails the run; empty: it does not.
   virtual std::string gone() const { return {}; }
   // All that there is to come has come by the instant `now`: the run may end.
@@ -62,9 +65,12 @@ class far_end {
     count_.bytes_in += bytes;
     return frame_ref::copy_of(data, static_cast<std::uint32_t>(bytes));
   }
-  void sent_out(const frame_ref& f) {
-    ++count_.frames_out;
-    count_.bytes_out += f.size();
+  void sent_out(const frame_ref& f) { sent_out(1, f.size()); }
+  // By one write.
+  void sent_out(unsigned frames, std::uint64_t bytes) {
+    ++count_.writes;
+    count_.frames_out += frames;
+    count_.bytes_out += bytes;
   }
 
   far_end_counters count_;

@@ -114,9 +114,12 @@ void live_session::start() {
 void live_session::advance(picos t) {
   while (far_.next() <= t) take_in(far_.read(t));
   const picos now = now_ps();
-  if (t <= now) return;
-  const picos idle = sc_core::sc_pending_activity() ? sc_core::sc_time_to_pending_activity().value() : never;
-  sc_core::sc_start(to_sc(std::min(t - now, std::max(slice, idle))));
+  if (t > now) {
+    const picos idle =
+        sc_core::sc_pending_activity() ? sc_core::sc_time_to_pending_activity().value() : never;
+    sc_core::sc_start(to_sc(std::min(t - now, std::max(slice, idle))));
+  }
+  far_.flush();
 }
 
 void live_session::sleep_until_needed() {
@@ -267,6 +270,7 @@ void live_session::finish() {
   count();
   platform_.main.machine->post([this] { apps_->abort_all(); });
   sc_core::sc_start(to_sc(farewell));
+  far_.flush();
   if (capture_) capture_->close();
   result_.wire = far_.count();
   for (const host::http_fetch& f : apps_->fetches()) result_.fetches.push_back({f, sha256_of_file(f.file)});

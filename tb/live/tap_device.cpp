@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -17,7 +18,7 @@ namespace understudy::tb {
 namespace {
 
 constexpr const char* clone_device = "/dev/net/tun";
-constexpr std::size_t largest_read = 65536 + 14;  // with the Ethernet header
+constexpr std::size_t largest_read = 65536 + 14 + sizeof(vnet_header);  // with the Ethernet header
 // Frames that the kernel keeps for us while the model computes. 8192: two windows of 6 MB, its largest.
 constexpr int kernel_queue = 8192;
 
@@ -56,12 +57,20 @@ tap_device::tap_device(const std::string& name) : name_(name), room_(largest_rea
     ::close(control);
     fail(name, fmt::format("{}: {}", clone_device, std::strerror(error)));
   }
-  r.ifr_flags = IFF_TAP | IFF_NO_PI;
+  unsigned features = 0;
+  merges_ = ioctl(fd_, TUNGETFEATURES, &features) == 0 && (features & IFF_VNET_HDR);
+  r.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (merges_ ? IFF_VNET_HDR : 0));
   if (ioctl(fd_, TUNSETIFF, &r) != 0) {
     const int error = errno;
     ::close(fd_);
     ::close(control);
     fail(name, cause_of(error));
+  }
+  if (merges_) {
+    // A device that another made keeps what that one asked for. No offload: only whole frames come to us.
+    int header = sizeof(vnet_header);
+    ioctl(fd_, TUNSETVNETHDRSZ, &header);
+    ioctl(fd_, TUNSETOFFLOAD, 0);
   }
   ifreq q = r;
   q.ifr_qlen = kernel_queue;
@@ -83,15 +92,33 @@ far_end::arrival tap_device::read(picos) {
         gone_ = fmt::format("{} has gone: {}", name_, std::strerror(errno));
       return {};
     }
-    if (frame_ref f = taken_in(room_.data(), static_cast<std::size_t>(n))) return {std::move(f)};
+    const std::size_t before = merges_ ? sizeof(vnet_header) : 0;
+    const std::size_t bytes = std::max(static_cast<std::size_t>(n), before) - before;
+    if (frame_ref f = taken_in(room_.data() + before, bytes)) return {std::move(f)};
   }
 }
 
 void tap_device::write(const frame_ref& f) {
-  if (::write(fd_, f.data(), f.size()) == static_cast<ssize_t>(f.size()))
-    sent_out(f);
+  if (!merges_) return hand_over(f.bytes(), 1, f.size());
+  if (!merger_.add(f.bytes())) {
+    flush();
+    merger_.add(f.bytes());
+  }
+  if (merger_.complete()) flush();
+}
+
+void tap_device::flush() {
+  const unsigned frames = merger_.frames();
+  if (frames == 0) return;
+  const std::uint64_t bytes = merger_.frame_bytes();
+  hand_over(merger_.take(), frames, bytes);
+}
+
+void tap_device::hand_over(std::span<const std::uint8_t> what, unsigned frames, std::uint64_t bytes) {
+  if (::write(fd_, what.data(), what.size()) == static_cast<ssize_t>(what.size()))
+    sent_out(frames, bytes);
   else
-    ++count_.refused_out;  // down (EIO), short of memory, or gone, which read() finds
+    count_.refused_out += frames;  // down (EIO), short of memory, or gone, which read() finds
 }
 
 std::string tap_device::describe() const {

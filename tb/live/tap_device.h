@@ -1,10 +1,12 @@
-// A TAP device: the kernel's network stack at the far end of the wire.
+// A TAP device: the kernel's network stack at the far end of the wire. Where the device takes a
+// virtio_net_hdr, segments that follow each other go to it in one write.
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "tb/live/far_end.h"
+#include "tb/live/segment_merger.h"
 
 namespace understudy::tb {
 
@@ -20,6 +22,7 @@ class tap_device : public far_end {
   void before_wait(std::vector<pollfd>& all, wall_nanos&) override { all.push_back({fd_, POLLIN, 0}); }
   arrival read(picos) override;
   void write(const frame_ref& f) override;
+  void flush() override;
   std::string gone() const override { return gone_; }
   std::string describe() const override;
   const char* peer() const override { return "kernel"; }
@@ -27,10 +30,15 @@ class tap_device : public far_end {
   unsigned mtu() const { return mtu_; }
 
  private:
+  // One write of `what`: so many frames of the model's, and their bytes.
+  void hand_over(std::span<const std::uint8_t> what, unsigned frames, std::uint64_t bytes);
+
   std::string name_;
   int fd_ = -1;
   bool created_ = false;
   unsigned mtu_ = 0;
+  bool merges_ = false;  // a virtio_net_hdr is before every frame, in both directions
+  segment_merger merger_;
   std::string gone_;
   std::vector<std::uint8_t> room_;
 };
