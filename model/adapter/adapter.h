@@ -36,12 +36,19 @@
 
 namespace understudy {
 
+// Received frames that were heard and dropped, by drop_cause.
+struct drop_counters {
+  std::uint64_t length = 0, header = 0, ip_checksum = 0, l4_checksum = 0, fragment = 0, unknown = 0;
+  std::uint64_t not_ours = 0;
+};
+
 struct adapter_counters {
   std::uint64_t frames_in = 0, frames_out = 0;
   std::uint64_t dropped_blocked = 0;   // reception is blocked
   std::uint64_t dropped_bad = 0;       // length, header or checksum
   std::uint64_t dropped_overflow = 0;  // rx fifo full
   std::uint64_t dropped_not_ours = 0;  // address, VLAN, EtherType or protocol
+  drop_counters dropped;               // bad ones and those that are not ours, by cause
   std::uint64_t dropped_no_neighbour = 0;
   std::uint64_t descriptors = 0;      // input descriptors executed
   std::uint64_t refused = 0;          // input descriptors refused
@@ -242,6 +249,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void identify();
   void drain_receive();
   void process(const received& r);
+  void count_drop(const received& r);
   void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push,
              bool fin) override;
   void mix_up_buffers(connection_buffers& b);

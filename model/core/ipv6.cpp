@@ -107,7 +107,8 @@ ipv6_payload find_ipv6_payload(const std::uint8_t* ip, std::uint32_t length) {
   for (int n = 0; n < most_headers; ++n) {
     const bool options = next == 0 || next == 60, routing = next == 43;
     if (!options && !routing) {
-      if (next == 44 || next == 59) return {};  // a fragment; nothing
+      if (next == 44) return {.what = kind::fragment};
+      if (next == 59) return {};  // nothing
       return {kind::found, next, at, end - at};
     }
     if (end - at < 8) return {.what = kind::bad_length};

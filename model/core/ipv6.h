@@ -23,7 +23,7 @@ std::uint64_t pseudo_header6_sum(const std::uint8_t* ip, std::uint8_t protocol, 
 
 // What stands behind the extension headers of a packet of `length` bytes whose fixed header is whole.
 struct ipv6_payload {
-  enum class kind : std::uint8_t { found, bad_length, skipped };  // skipped: a fragment, or not to be read
+  enum class kind : std::uint8_t { found, bad_length, fragment, skipped };  // skipped: not to be read
   kind what = kind::skipped;
   std::uint8_t protocol = 0;
   std::uint32_t offset = 0;  // from the fixed header

@@ -278,6 +278,19 @@ frame_ref make_arp(std::uint16_t operation, const mac_address& ethernet_destinat
   return f;
 }
 
+// The IP packet in a frame that parse_frame() found long enough for its header; version 0: none.
+struct ip_packet {
+  unsigned version = 0;
+  const std::uint8_t* at = nullptr;
+  std::uint32_t bytes = 0;
+};
+ip_packet ip_packet_of(const frame_ref& f) {
+  const std::uint32_t at = ethernet_bytes + (has_vlan_tag(f) ? vlan_tag_bytes : 0);
+  const std::uint16_t type = get16(f.data() + at - 2);
+  const unsigned version = type == type_ipv4 ? 4 : type == type_ipv6 ? 6 : 0;
+  return {version, f.data() + at, f.size() - at};
+}
+
 }  // namespace
 
 parsed_frame parse_frame(const frame_ref& f, bool verify_checksums) {
@@ -298,6 +311,31 @@ parsed_frame parse_frame(const frame_ref& f, bool verify_checksums) {
   if (type == type_ipv4) parse_ipv4(p + at, n - at, verify_checksums, r);
   if (type == type_ipv6) parse_ipv6(p + at, n - at, verify_checksums, r);
   return r;
+}
+
+drop_cause cause_of_drop(const frame_ref& f) {
+  switch (parse_frame(f).kind) {
+    case frame_class::bad_length:
+      return drop_cause::length;
+    case frame_class::bad_header:
+      return drop_cause::header;
+    case frame_class::bad_checksum: {
+      const ip_packet p = ip_packet_of(f);
+      const bool header_is_right =
+          p.version == 6 || !checksum_finish(checksum_add({p.at, (p.at[0] & 0xf) * 4u}));
+      return header_is_right ? drop_cause::l4_checksum : drop_cause::ip_checksum;
+    }
+    case frame_class::other: {
+      const ip_packet p = ip_packet_of(f);
+      const bool fragment = p.version == 4 ? get16(p.at + 6) & 0x3fff
+                            : p.version == 6
+                                ? find_ipv6_payload(p.at, p.bytes).what == ipv6_payload::kind::fragment
+                                : false;
+      return fragment ? drop_cause::fragment : drop_cause::unknown;
+    }
+    default:
+      return drop_cause::not_ours;
+  }
 }
 
 std::uint32_t header_bytes(const segment& s) {

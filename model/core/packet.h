@@ -90,6 +90,19 @@ struct parsed_frame {
 // that overruns the header gives bad_header.
 parsed_frame parse_frame(const frame_ref& f, bool verify_checksums = true);
 
+// Why a receiver drops a whole frame that it has heard.
+enum class drop_cause : std::uint8_t {
+  length,       // cut short, or a length field contradicts the frame
+  header,       // version, header length, data offset, option length
+  ip_checksum,  // of the IPv4 header
+  l4_checksum,  // of TCP, ICMP or ICMPv6 (a checksum block judges UDP, too)
+  fragment,     // of IPv4 or IPv6
+  unknown,      // EtherType, protocol, ICMP type, neighbour discovery that RFC 4861 calls invalid
+  not_ours,     // nothing is wrong with it: an address or a VLAN of somebody else
+};
+// The cause that the frame itself shows; checksums are verified.
+drop_cause cause_of_drop(const frame_ref& f);
+
 // Bytes in front of the payload for a segment with these options: Ethernet 14 + IPv4 20 or IPv6 40 + TCP 20
 // to 60. The local address decides.
 std::uint32_t header_bytes(const segment& s);

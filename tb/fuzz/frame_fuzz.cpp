@@ -11,6 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const parsed_frame strict = parse_frame(f, true);
   const parsed_frame p = parse_frame(f, false);
   if (strict.kind != p.kind && strict.kind != frame_class::bad_checksum) std::abort();
+  const bool bad = strict.kind == frame_class::bad_length || strict.kind == frame_class::bad_header ||
+                   strict.kind == frame_class::bad_checksum || strict.kind == frame_class::other;
+  if (bad != (cause_of_drop(f) != drop_cause::not_ours)) std::abort();
   if (p.kind == frame_class::icmp_echo_request) make_echo_reply(f, {2, 0, 0, 0, 0, 1}, p.target_ip);
   if (p.kind != frame_class::tcp) return 0;
   const segment& s = p.tcp;

@@ -158,6 +158,7 @@ void live_session::loop() {
     report_pace(now);
     if (options_.duration && now - ready_at_ >= options_.duration) break;
     if (std::string why = far_.gone(); !why.empty()) {
+      say(why);
       result_.run.reasons.push_back(why);
       break;
     }

@@ -55,7 +55,9 @@ tap_device::tap_device(const std::string& name) : name_(name), room_(largest_rea
   if (fd_ < 0) {
     const int error = errno;
     ::close(control);
-    fail(name, fmt::format("{}: {}", clone_device, std::strerror(error)));
+    const bool forbidden = error == EPERM || error == EACCES;
+    fail(name, fmt::format("{}: {}{}", clone_device, std::strerror(error),
+                           forbidden ? ", allowed: as root, or as a user who may read and write it" : ""));
   }
   unsigned features = 0;
   merges_ = ioctl(fd_, TUNGETFEATURES, &features) == 0 && (features & IFF_VNET_HDR);

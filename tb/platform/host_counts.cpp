@@ -50,6 +50,18 @@ void add(table_counts& t, const lookup_counters& c) {
   t.waited += c.waited;
 }
 
+void add(dropped_frame_counts& sum, const adapter_counters& c) {
+  sum.length += c.dropped.length;
+  sum.header += c.dropped.header;
+  sum.ip_checksum += c.dropped.ip_checksum;
+  sum.l4_checksum += c.dropped.l4_checksum;
+  sum.fragment += c.dropped.fragment;
+  sum.unknown += c.dropped.unknown;
+  sum.not_ours += c.dropped.not_ours;
+  sum.overflow += c.dropped_overflow;
+  sum.blocked += c.dropped_blocked;
+}
+
 void count_memory(memory_counts& m, const host_side& h, const scenario& s) {
   m.copied_bytes = h.driver->counters().copied_bytes;
   m.fallbacks = h.driver->counters().fallbacks;
@@ -98,6 +110,7 @@ void count_host(run_result& r, const host_side& host, const scenario& s) {
     add(r.announce, *p.device);
     add(r.pcie, *p.port);
     add(r.table, p.device->lookups());
+    add(r.dropped_frames, p.device->counters());
     r.timers.served += p.device->counters().timers;
     r.timers.late += p.device->counters().timers_late;
     r.path_mtu.reduced += p.device->engine().counters().path_mtu_reduced;

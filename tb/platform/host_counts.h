@@ -5,8 +5,8 @@
 
 namespace understudy::tb {
 
-// Fill `host_interface`, `announce` (but for its latency), `pcie`, `table`, `timers` and `memory` of `r`,
-// where nothing stands yet.
+// Fill `host_interface`, `announce` (but for its latency), `pcie`, `table`, `timers`, `path_mtu`,
+// `dropped_frames` and `memory` of `r`, where nothing stands yet.
 void count_host(run_result& r, const host_side& host, const scenario& s);
 
 }  // namespace understudy::tb

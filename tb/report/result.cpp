@@ -129,6 +129,7 @@ std::string to_json(const run_result& r) {
   const auto& m = r.memory;
   const auto& t = r.table;
   const auto& w = r.wire;
+  const auto& d = r.dropped_frames;
   const json j = {
       {"schema", 1},
       {"status", r.held() ? "held" : "failed"},
@@ -195,6 +196,16 @@ std::string to_json(const run_result& r) {
       {"rtl", rtl},
       {"timers", {{"served", r.timers.served}, {"late_ps", r.timers.late}}},
       {"path_mtu", {{"reduced", r.path_mtu.reduced}, {"ignored", r.path_mtu.ignored}}},
+      {"dropped_frames",
+       {{"length", d.length},
+        {"header", d.header},
+        {"ip_checksum", d.ip_checksum},
+        {"l4_checksum", d.l4_checksum},
+        {"fragment", d.fragment},
+        {"unknown", d.unknown},
+        {"not_ours", d.not_ours},
+        {"overflow", d.overflow},
+        {"blocked", d.blocked}}},
       {"memory",
        {{"copied_bytes", m.copied_bytes},
         {"fallbacks", m.fallbacks},

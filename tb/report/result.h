@@ -135,6 +135,19 @@ struct timer_counts {
   picos late = 0;  // behind their ticks, for the timer unit was busy with others; all together
 };
 
+// Received frames that the adapters under test dropped, by cause.
+struct dropped_frame_counts {
+  std::uint64_t length = 0;       // cut short, or a length field contradicts the frame
+  std::uint64_t header = 0;       // version, header length, data offset, option length
+  std::uint64_t ip_checksum = 0;  // of the IPv4 header
+  std::uint64_t l4_checksum = 0;  // of TCP, ICMP, ICMPv6 or UDP
+  std::uint64_t fragment = 0;
+  std::uint64_t unknown = 0;   // EtherType, protocol, message
+  std::uint64_t not_ours = 0;  // address or VLAN
+  std::uint64_t overflow = 0;  // no room behind the engine
+  std::uint64_t blocked = 0;   // the adapter does not receive: a standby, or one that is fenced
+};
+
 // Messages of routers that a segment was too big for its path, of all adapters under test.
 struct path_mtu_counts {
   std::uint64_t reduced = 0;  // that made segments smaller
@@ -277,6 +290,7 @@ struct run_result {
   timer_counts timers;
   path_mtu_counts path_mtu;
   std::vector<rtl_block> rtl;  // as adapter.rtl names them; others run as C++ twins
+  dropped_frame_counts dropped_frames;
   memory_counts memory;
   pcie_counts pcie;
   ack_latency_times ack_latency;

@@ -157,6 +157,7 @@ TEST(bad_frame, cut_at_any_length_is_dropped_and_counted) {
   const adapter_counters& c = g.dev.counters();
   EXPECT_EQ(c.frames_in - before, length);
   EXPECT_EQ(c.dropped_bad + c.dropped_not_ours, length);
+  EXPECT_EQ(c.dropped.length, length);
   EXPECT_EQ(g.dev.engine().connections(), 0u);
   expect_serving(g, 6001);
   g.expect_no_report();

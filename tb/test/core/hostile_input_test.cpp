@@ -95,6 +95,7 @@ TEST(Hostile, FragmentsAreNeverPutTogetherSoNoneOverlap) {
     f.data()[21] = static_cast<std::uint8_t>(fragment);
     target::correct(f);
     EXPECT_EQ(parse_frame(f).kind, frame_class::other);
+    EXPECT_EQ(cause_of_drop(f), drop_cause::fragment);
     EXPECT_FALSE(t.hear(f));
   }
   EXPECT_TRUE(t.host().rx.empty());

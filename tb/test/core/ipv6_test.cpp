@@ -76,6 +76,9 @@ TEST(ipv6, extension_headers_are_skipped_and_fragments_are_not_for_us) {
     b[14 + 5] = static_cast<std::uint8_t>(b[14 + 5] + 8);
     const bool skipped = kind == 0 || kind == 43 || kind == 60;
     EXPECT_EQ(parse_frame(copy_of(b)).kind, skipped ? frame_class::tcp : frame_class::other) << int{kind};
+    EXPECT_EQ(cause_of_drop(copy_of(b)), skipped      ? drop_cause::not_ours
+                                         : kind == 44 ? drop_cause::fragment
+                                                      : drop_cause::unknown);
     b[54 + 1] = 20;  // longer than the packet
     if (skipped) {
       EXPECT_EQ(parse_frame(copy_of(b)).kind, frame_class::bad_length) << int{kind};
@@ -126,6 +129,7 @@ TEST(ipv6, neighbour_discovery_from_afar_or_broken_is_ignored) {
   b[14 + 7] = 255;
   b[54 + 8] ^= 1;
   EXPECT_EQ(parse_frame(copy_of(b)).kind, frame_class::bad_checksum);
+  EXPECT_EQ(cause_of_drop(copy_of(b)), drop_cause::l4_checksum);
   b[54 + 8] ^= 1;
   const auto sealed_with = [&b](std::size_t at, std::uint8_t value) {
     std::vector<std::uint8_t> c = b;

@@ -248,6 +248,32 @@ TEST(Packet, ArpIsBuiltAndParsed) {
   }
 }
 
+TEST(Packet, AFrameShowsWhyItIsDropped) {
+  const auto cause = [](std::uint32_t at, std::uint8_t value, bool seal_ip = true) {
+    frame_ref f = build(sample(), {1, 2, 3, 4});
+    f.data()[at] = value;
+    if (seal_ip) {
+      std::uint8_t* ip = f.data() + ip_at;
+      ip[10] = ip[11] = 0;
+      const std::uint16_t sum = checksum_finish(checksum_add({ip, 20}));
+      ip[10] = static_cast<std::uint8_t>(sum >> 8);
+      ip[11] = static_cast<std::uint8_t>(sum);
+    }
+    return cause_of_drop(f);
+  };
+  EXPECT_EQ(cause_of_drop(frame_ref()), drop_cause::length);
+  EXPECT_EQ(cause_of_drop(build(sample())), drop_cause::not_ours);
+  EXPECT_EQ(cause(ip_at + 3, 45), drop_cause::length);
+  EXPECT_EQ(cause(ip_at, 0x65), drop_cause::header);
+  EXPECT_EQ(cause(ip_at + 8, 63, false), drop_cause::ip_checksum);
+  EXPECT_EQ(cause(ip_at + 8, 63), drop_cause::not_ours);
+  EXPECT_EQ(cause(tcp_at + 4, 0), drop_cause::l4_checksum);
+  EXPECT_EQ(cause(ip_at + 6, 0x20), drop_cause::fragment);
+  EXPECT_EQ(cause(ip_at + 7, 0x01), drop_cause::fragment);
+  EXPECT_EQ(cause(ip_at + 9, 132), drop_cause::unknown);
+  EXPECT_EQ(cause(12, 0x88), drop_cause::unknown);
+}
+
 TEST(Packet, AnEchoRequestIsAnswered) {
   std::vector<std::uint8_t> b(14 + 20 + 8 + 5, 0);
   std::copy(mac_b.begin(), mac_b.end(), b.begin());

@@ -536,6 +536,107 @@ TEST(embed, a_monitor_s_violation_is_told) {
       << understudy_violation(u);
 }
 
+TEST(embed, an_aborted_connection_is_reset_at_once_and_its_descriptor_stays) {
+  understudy_platform* u = make();
+  EXPECT_FAILS(understudy_abort(u, 0), EBADF);
+  understudy_station host = {};
+  ASSERT_EQ(understudy_host6(u, &host), 0);
+  const int listener = understudy_socket(u);
+  const understudy_address local = address_of(host, 80);
+  ASSERT_EQ(understudy_bind(u, listener, &local), 0);
+  ASSERT_EQ(understudy_listen(u, listener, 4), 0);
+  put(u, solicitation(host));
+  understudy_advance(u, understudy_now(u) + ms);
+  take_all(u);
+  put(u, segment6(host, 80, 1000, 0, syn));
+  const auto answer = next6(u, 6);
+  ASSERT_TRUE(answer);
+  const std::uint32_t theirs = get32(answer->data, 54 + 4) + 1;
+  put(u, segment6(host, 80, 1001, theirs, ack, "unread"));
+  understudy_advance(u, understudy_now(u) + ms);
+  const int s = understudy_accept(u, listener, nullptr);
+  ASSERT_GE(s, 0) << understudy_message();
+  take_all(u);
+  const int64_t before = understudy_now(u);
+  EXPECT_EQ(understudy_abort(u, s), 0);
+  const auto told = next6(u, 6);
+  ASSERT_TRUE(told);
+  constexpr std::uint8_t rst = 4;
+  EXPECT_TRUE(told->data[54 + 13] & rst);
+  EXPECT_EQ(get32(told->data, 54 + 4), theirs);
+  EXPECT_LT(told->info.at, before + 100 * us);
+  EXPECT_FALSE(next6(u, 6)) << "once";
+  EXPECT_FAILS(understudy_write(u, s, "late", 4), understudy_errno());
+  EXPECT_NE(understudy_errno(), EBADF);
+  EXPECT_NE(understudy_socket(u), s) << "it is not free";
+  put(u, segment6(host, 80, 1007, theirs, ack, "more"));
+  const auto stranger = next6(u, 6);
+  ASSERT_TRUE(stranger);
+  EXPECT_TRUE(stranger->data[54 + 13] & rst) << "the connection is forgotten";
+  EXPECT_EQ(understudy_close(u, s), 0);
+  EXPECT_FAILS(understudy_abort(u, s), EBADF);
+  EXPECT_EQ(understudy_violations(u), 0) << understudy_violation(u);
+}
+
+TEST(embed, the_responder_takes_every_connection_and_echoes_before_and_behind_a_death) {
+  understudy_platform* u = make({"embed.peer=responder", "topology.adapters=2"});
+  understudy_station peer = {};
+  ASSERT_EQ(understudy_peer(u, &peer), 0);
+  constexpr int many = 100;
+  std::vector<int> all;
+  for (int i = 0; i < many; ++i) {
+    const understudy_address to = address_of(peer, static_cast<std::uint16_t>(1 + i * 601));
+    all.push_back(understudy_socket(u));
+    EXPECT_FAILS(understudy_connect(u, all.back(), &to), EINPROGRESS);
+  }
+  understudy_advance(u, understudy_now(u) + 50 * ms);
+  const auto echoes = [u](int s, const std::string& what) {
+    std::string got(what.size(), '?');
+    return understudy_poll(u, s) & UNDERSTUDY_READABLE &&
+           understudy_read(u, s, got.data(), got.size()) == static_cast<std::ptrdiff_t>(what.size()) &&
+           got == what;
+  };
+  for (const std::string what : {"before", "behind"}) {
+    int connected = 0, echoed = 0;
+    for (const int s : all) connected += understudy_write(u, s, what.data(), what.size()) == 6;
+    understudy_advance(u, understudy_now(u) + 50 * ms);
+    for (const int s : all) echoed += echoes(s, what);
+    EXPECT_EQ(connected, many) << what;
+    EXPECT_EQ(echoed, many) << what;
+    if (what == "before") {
+      EXPECT_EQ(understudy_kill(u, -1), 0);
+      understudy_advance(u, understudy_now(u) + 200 * ms);
+      EXPECT_EQ(understudy_active(u), 1);
+    }
+  }
+  EXPECT_EQ(understudy_violations(u), 0) << understudy_violation(u);
+}
+
+// What a program of its own prints, and how it ended.
+std::pair<std::string, int> run_program(const std::string& command) {
+  std::FILE* pipe = popen(command.c_str(), "r");
+  std::string all;
+  char part[4096];
+  for (std::size_t n; (n = std::fread(part, 1, sizeof part, pipe)) > 0;) all.append(part, n);
+  return {all, pclose(pipe)};
+}
+
+// The program has an sc_main of its own, which it keeps: it says so by ending well.
+TEST(embed, two_processes_go_the_same_way_frame_by_frame) {
+  const auto [first, status] = run_program(US_OWN_SC_MAIN);
+  const auto [second, status2] =
+      run_program("env US_PADDING=" + std::string(5'000, 'x') + " " US_OWN_SC_MAIN);
+  EXPECT_EQ(status, 0) << first;
+  EXPECT_EQ(status2, 0);
+  EXPECT_GT(std::count(first.begin(), first.end(), '\n'), 20) << first;
+  EXPECT_NE(first.find(" violations 0 hash "), std::string::npos) << first.substr(first.rfind("frames"));
+  EXPECT_TRUE(first == second) << first.substr(first.rfind("frames"))
+                               << second.substr(second.rfind("frames"));
+  const auto [other, status3] = run_program(US_OWN_SC_MAIN " seed=2");
+  EXPECT_EQ(status3, 0);
+  EXPECT_FALSE(first == other) << "another seed loses other frames";
+}
+
 TEST(embed, after_a_fork_both_go_the_same_way) {
   understudy_platform* u = make({"wire.impair=loss 20%"});
   const auto go_on = [u] {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <future>
 
+#include "tb/test/live/broken_frames.h"
 #include "tb/test/live/live_rig.h"
 #include "tb/test/live/port_scan.h"
 #include "tb/test/live/raw_frames.h"
@@ -73,8 +74,7 @@ class live_hostile : public live_network {
     std::this_thread::sleep_for(2s);
     serves();
     std::this_thread::sleep_for(300ms);
-    lost_by_device_ =
-        std::stoull(shell("grep us0: /proc/net/dev | tr -s ' ' | sed 's/^ //' | cut -d' ' -f13").output);
+    lost_by_device_ = lost_so_far();
     EXPECT_EQ(stop(), 0) << said();
     EXPECT_EQ(result["live"]["open_at_end"], 0);
     EXPECT_EQ(result["live"]["driver_connections"], 0);
@@ -91,6 +91,18 @@ class live_hostile : public live_network {
     EXPECT_GE(counted, sent - lost_by_device_);
     EXPECT_LE(counted, sent + few);
     EXPECT_LT(lost_by_device_, sent / 2);
+  }
+  // Frames that found the device's queue full.
+  static std::uint64_t lost_so_far() {
+    return std::stoull(shell("grep us0: /proc/net/dev | tr -s ' ' | sed 's/^ //' | cut -d' ' -f13").output);
+  }
+  // After the end: frames that the adapters heard and dropped.
+  std::uint64_t dropped() const {
+    std::uint64_t n = 0;
+    for (const char* cause :
+         {"length", "header", "ip_checksum", "l4_checksum", "fragment", "unknown", "not_ours"})
+      n += result["dropped_frames"][cause].get<std::uint64_t>();
+    return n;
   }
   std::uint64_t lost_by_device() const { return lost_by_device_; }
 
@@ -166,7 +178,7 @@ TEST_F(live_hostile, a_station_that_is_there_is_served_behind_many_that_are_not)
   raw_socket raw(device);
   ASSERT_TRUE(raw.good());
   for (std::uint32_t i = 0; i < 2'000; ++i)
-    raw.send(syn_frame(peer + 2 + i % 250, static_cast<std::uint16_t>(1024 + i), 8080, i));
+    send(raw, syn_frame(peer + 2 + i % 250, static_cast<std::uint16_t>(1024 + i), 8080, i));
   serves();
   EXPECT_EQ(stop(), 0) << said();
 }
@@ -175,7 +187,7 @@ TEST_F(live_hostile, connections_that_are_left_at_the_end_are_counted) {
   start();
   raw_socket raw(device);
   ASSERT_TRUE(raw.good());
-  for (std::uint16_t i = 0; i < 10; ++i) raw.send(syn_frame(peer + 2, 1024 + i, 8080, i));
+  for (std::uint16_t i = 0; i < 10; ++i) send(raw, syn_frame(peer + 2, 1024 + i, 8080, i));
   EXPECT_EQ(shell("bash -c 'exec 3<>/dev/tcp/10.77.0.2/7; echo hello >&3; read -r x <&3; kill -INT " +
                   std::to_string(program) + "; sleep 1'")
                 .status,
@@ -211,10 +223,47 @@ TEST_F(live_hostile, broken_frames_are_dropped) {
         for (std::size_t k = 34; k < f.size(); ++k) f[k] = static_cast<std::uint8_t>(random());
         break;
     }
-    raw.send(f);
+    send(raw, f);
   }
   serves();
+  const std::uint64_t lost = lost_so_far();
   EXPECT_EQ(stop(), 0) << said();
+  // A byte that is replaced by itself leaves the SYN whole: one of 256 of the first kind.
+  const std::uint64_t whole_ones = 2 * 5'000 / 256;
+  EXPECT_GE(dropped(), 20'000 - whole_ones - lost);
+  EXPECT_LT(lost, 10'000u);
+  for (const char* cause : {"length", "header", "ip_checksum", "l4_checksum", "unknown"})
+    EXPECT_GT(result["dropped_frames"][cause], 100) << cause;
+}
+
+TEST_F(live_hostile, a_broken_frame_is_counted_by_its_cause) {
+  make_file("a.bin", 100'000);
+  start();
+  raw_socket raw(device);
+  ASSERT_TRUE(raw.good());
+  std::map<std::string, std::uint64_t> sent;
+  for (unsigned round = 0; round < 100; ++round)
+    for (const broken_frame& b : broken_frames()) {
+      send(raw, b.bytes);
+      ++sent[b.cause];
+    }
+  serves();
+  EXPECT_EQ(lost_so_far(), 0u);
+  EXPECT_EQ(stop(), 0) << said();
+  const auto& counted = result["dropped_frames"];
+  for (const char* cause : {"length", "header", "ip_checksum", "l4_checksum", "fragment"}) {
+    EXPECT_GT(sent[cause], 0u) << cause;
+    EXPECT_EQ(counted[cause], sent[cause]) << cause;
+  }
+  // The kernel looks for routers and tells of groups, too.
+  constexpr std::uint64_t few = 64;
+  for (const char* cause : {"unknown", "not_ours"}) {
+    EXPECT_GT(sent[cause], 0u) << cause;
+    EXPECT_GE(counted[cause], sent[cause]) << cause;
+    EXPECT_LE(counted[cause], sent[cause] + few) << cause;
+  }
+  EXPECT_EQ(counted["overflow"], 0);
+  EXPECT_EQ(result["connections"]["opened"], 1);
 }
 
 // 10,000 in the nightly run.

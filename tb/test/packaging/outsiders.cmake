@@ -40,6 +40,10 @@ foreach(name ${names})
     message(FATAL_ERROR "${library} shows ${name}")
   endif()
 endforeach()
+# A program with an sc_main of its own keeps it.
+if(NOT output MATCHES " W sc_main\n")
+  message(FATAL_ERROR "sc_main of ${library} is not weak")
+endif()
 # Without CMake, by pkg-config.
 must_run(0 ${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${prefix}/lib/pkgconfig pkg-config --define-prefix --cflags --libs understudy)
 separate_arguments(flags UNIX_COMMAND "${output}")

@@ -43,7 +43,7 @@ TEST(result_json, has_every_key_of_the_schema) {
         "peers",    "connections",    "bytes",       "failovers",  "host_interface", "monitors",
         "faults",   "ack_latency_ps", "announce",    "pcie",       "memory",         "delivered_ps",
         "table",    "timers",         "rtl",         "single_dma", "raw_frames",
-        "path_mtu", "wire"})
+        "path_mtu", "wire",           "dropped_frames"})
     EXPECT_TRUE(top.count(k)) << k;
   EXPECT_EQ(j["schema"], 1);
   EXPECT_EQ(keys(j["versions"]), (words{"systemc", "verilator", "lwip"}));
@@ -51,6 +51,8 @@ TEST(result_json, has_every_key_of_the_schema) {
             (words{"opened", "completed", "refused", "aborted", "reset", "reopened", "unprotected_lost"}));
   EXPECT_EQ(keys(j["bytes"]), (words{"expected", "delivered", "lost", "duplicated", "corrupted"}));
   EXPECT_EQ(keys(j["wire"]), (words{"sent", "lost", "duplicated", "corrupted", "overtaken"}));
+  EXPECT_EQ(keys(j["dropped_frames"]), (words{"length", "header", "ip_checksum", "l4_checksum", "fragment",
+                                              "unknown", "not_ours", "overflow", "blocked"}));
   EXPECT_EQ(keys(j["announce"]),
             (words{"connections", "bursts", "interrupts", "doorbells", "commit_writes", "collapsed", "held",
                    "cookies_sent", "cookies_taken", "refused_syns", "latency_ps"}));

@@ -1,0 +1,144 @@
+// The HTTP server behind the adapter, asked as curl does not ask.
+#include <arpa/inet.h>
+
+#include "tb/test/live/live_rig.h"
+
+namespace understudy::tb {
+namespace {
+
+class live_http : public live_slirp {
+ protected:
+  void SetUp() override {
+    live_slirp::SetUp();
+    make_file("a.bin", 1'000);
+    make_file("b.bin", 200'000);  // begins as the other does
+    start();
+  }
+  // Everything that comes back to `text` until the server closes, or for two seconds if it does not. With
+  // `byte_by_byte` each byte is a write of its own.
+  std::string say(const std::string& text, bool byte_by_byte = false) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in a = {};
+    a.sin_family = AF_INET;
+    a.sin_port = htons(ports[8080]);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a), 0) << std::strerror(errno);
+    const timeval patience{2, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    for (std::size_t at = 0; at < text.size();) {
+      const auto n = ::send(fd, text.data() + at, byte_by_byte ? 1 : text.size() - at, MSG_NOSIGNAL);
+      if (n <= 0) break;  // refused before it was all said
+      at += static_cast<std::size_t>(n);
+    }
+    std::string all;
+    char part[4096];
+    for (ssize_t n; (n = ::recv(fd, part, sizeof part, 0)) > 0;)
+      all.append(part, static_cast<std::size_t>(n));
+    ::close(fd);
+    return all;
+  }
+  static std::string status_of(const std::string& answer) { return answer.substr(0, answer.find("\r\n")); }
+  static std::string body_of(const std::string& answer) {
+    const auto at = answer.find("\r\n\r\n");
+    return at == answer.npos ? "no header" : answer.substr(at + 4);
+  }
+  // How often `what` is in `text`.
+  static std::size_t times(const std::string& text, const std::string& what) {
+    std::size_t n = 0;
+    for (std::size_t at = 0; (at = text.find(what, at)) != text.npos; at += what.size()) ++n;
+    return n;
+  }
+  static std::string request(const std::string& line, const std::string& fields = {}) {
+    return line + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n";
+  }
+  static constexpr const char* last = "Connection: close\r\n";
+};
+
+TEST_F(live_http, head_is_the_header_of_get_without_its_body) {
+  const std::string got = say(request("GET /a.bin", last)), head = say(request("HEAD /a.bin", last));
+  EXPECT_EQ(status_of(head), "HTTP/1.1 200 OK");
+  EXPECT_EQ(body_of(head), "");
+  EXPECT_EQ(head, got.substr(0, head.size()));
+  EXPECT_EQ(body_of(got), text_of(folder / "www/a.bin"));
+  const std::string none = say(request("HEAD /none", last));
+  EXPECT_EQ(status_of(none), "HTTP/1.1 404 Not Found");
+  EXPECT_EQ(body_of(none), "");
+  const std::string list = say(request("HEAD /", last));
+  EXPECT_EQ(status_of(list), "HTTP/1.1 200 OK");
+  EXPECT_EQ(body_of(list), "");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_requests"], 4);
+  EXPECT_EQ(result["live"]["http_errors"], 1);
+}
+
+TEST_F(live_http, a_range_beyond_the_file_is_416_with_its_size) {
+  for (const char* range : {"bytes=1000-", "bytes=5000-6000", "bytes=-0"}) {
+    const std::string r = say(request("GET /a.bin", std::string("Range: ") + range + "\r\n" + last));
+    EXPECT_EQ(status_of(r), "HTTP/1.1 416 Range Not Satisfiable") << range;
+    EXPECT_NE(r.find("Content-Range: bytes */1000\r\n"), std::string::npos) << r;
+    EXPECT_EQ(body_of(r), "") << range;
+  }
+  EXPECT_EQ(status_of(say(request("GET /a.bin", std::string("Range: bytes=999-2000\r\n") + last))),
+            "HTTP/1.1 206 Partial Content");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_errors"], 3);
+}
+
+TEST_F(live_http, requests_in_one_write_are_answered_in_order) {
+  const std::string a = text_of(folder / "www/a.bin"), b = text_of(folder / "www/b.bin");
+  const std::string all = request("GET /b.bin") + request("HEAD /a.bin") + request("GET /none") +
+                          request("POST /x", "Content-Length: 5\r\n") + "hello" +
+                          request("GET /a.bin", last) +
+                          request("GET /b.bin");  // behind the last one: nobody answers
+  for (const bool byte_by_byte : {false, true}) {
+    const std::string r = say(all, byte_by_byte);
+    EXPECT_EQ(times(r, "HTTP/1.1 "), 5u);
+    const std::size_t first = r.find(b), head = r.find("Content-Length: 1000"),
+                      none = r.find("404 Not Found"), post = r.find("5 bytes\n"), end = r.rfind(a);
+    EXPECT_LT(first, head);
+    EXPECT_LT(head, none);
+    EXPECT_LT(none, post);
+    EXPECT_LT(post, end);
+    EXPECT_EQ(end + a.size(), r.size());
+  }
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_requests"], 2 * 5);
+}
+
+TEST_F(live_http, garbage_is_refused_once_and_the_connection_closed) {
+  std::string noise;
+  for (unsigned i = 0; i < 3000; ++i) noise += static_cast<char>(1 + i * 7919 % 255);
+  const std::string tls("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+  const std::vector<std::string> all{"GARBAGE\r\n\r\n",
+                                     "GET\r\n\r\n",
+                                     "GET /a.bin\r\n\r\n",
+                                     "GET /a.bin HTTP/9.9\r\n\r\n",
+                                     "GET /a.bin FTP/1.1\r\n\r\n",
+                                     "G\x01T /a.bin HTTP/1.1\r\n\r\n",
+                                     "GET /a.bin HTTP/1.1\r\nno colon\r\n\r\n",
+                                     "GET /a.bin HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+                                     "POST /x HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                                     "GET ../../etc/passwd HTTP/1.1\r\nConnection: close\r\n\r\n",
+                                     tls + "\r\n\r\n",
+                                     noise + "\r\n\r\n"};
+  for (const std::string& g : all) {
+    const std::string r = say(g);
+    EXPECT_EQ(status_of(r), "HTTP/1.1 400 Bad Request") << g;
+    EXPECT_EQ(times(r, "HTTP/1.1 "), 1u) << g;
+    EXPECT_NE(r.find("Connection: close\r\n"), std::string::npos) << g;
+  }
+  const std::string behind = say(request("GET /a.bin") + "GARBAGE\r\n\r\n" + request("GET /a.bin"));
+  EXPECT_EQ(times(behind, "200 OK"), 1u);
+  EXPECT_EQ(times(behind, "400 Bad Request"), 1u);
+  const std::string much = say("GET /a.bin HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n");
+  EXPECT_EQ(status_of(much), "HTTP/1.1 431 Request Header Fields Too Large");
+  const std::string other = say(request("BREW /a.bin", last));
+  EXPECT_EQ(status_of(other), "HTTP/1.1 405 Method Not Allowed");
+  EXPECT_NE(other.find("Allow: GET, HEAD, PUT, POST\r\n"), std::string::npos) << other;
+  EXPECT_EQ(status_of(say(request("GET /a.bin", last))), "HTTP/1.1 200 OK") << "it serves";
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_errors"], all.size() + 3);
+}
+
+}  // namespace
+}  // namespace understudy::tb
