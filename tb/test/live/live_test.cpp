@@ -145,13 +145,13 @@ class live_many : public live_network {
   // As many connections at once, one for each file, through deaths; every byte is compared.
   void all_survive(const std::vector<std::string>& arguments) {
     const std::size_t each = big / files;
-    std::string list;
+    std::ofstream list(folder / "list");
     for (std::size_t i = 1; i <= files; ++i) {
       const std::string n = std::to_string(i);
       make_file("file" + n, each + i);  // no two of a length
-      list += "url = " + base + "file" + n + "\noutput = " + in_folder("got" + n) + "\n";
+      list << "url = " << base << "file" << n << "\noutput = " << in_folder("got" + n) << "\n";
     }
-    std::ofstream(folder / "list") << list;
+    list.close();
     start(arguments);
     EXPECT_EQ(through_deaths_of_many("curl -sS -m 100 -Z --parallel-immediate --parallel-max 64 -K " +
                                          in_folder("list") + " 2>" + in_folder("progress") + "; echo $?",
@@ -185,7 +185,7 @@ TEST_F(live_network, many_connections_survive_on_a_wire_that_loses_frames) {
   make_file("a.bin", 500'000);
   start({"--set", "wire.impair=loss 1%"});
   const std::string requests = std::to_string(nightly ? 1000 : 200);
-  auto ab = std::async(std::launch::async, [this, requests] {
+  auto ab = std::async(std::launch::async, [requests] {
     return shell("ab -q -k -s 60 -n " + requests + " -c 64 " + base + "a.bin");
   });
   for (std::size_t i = 0; i < deaths; ++i) {
