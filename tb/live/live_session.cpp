@@ -290,6 +290,7 @@ void live_session::count() {
   result_.http_errors = apps_->http().errors;
   r.bytes.delivered = r.bytes.expected = result_.bytes_received + result_.bytes_sent;
   count_host(r, platform_.main, s_);
+  if (platform_.outside_link) add_wire(r.wire, *platform_.outside_link);
   r.frames = far_.count().frames_in + far_.count().frames_out;
   r.failovers = failovers_.results();
   for (std::size_t i = 0, mark = 0; i < faults_.size() && mark < r.failovers.size(); ++i)

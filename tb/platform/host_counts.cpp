@@ -123,4 +123,15 @@ void count_host(run_result& r, const host_side& host, const scenario& s) {
   count_memory(r.memory, host, s);
 }
 
+void add_wire(wire_counts& sum, const eth_link& link) {
+  for (const auto side : {eth_link::side_a, eth_link::side_b}) {
+    const eth_link::direction_counters& c = link.counters(side);
+    sum.sent += c.sent;
+    sum.lost += c.lost;
+    sum.duplicated += c.duplicated;
+    sum.corrupted += c.corrupted;
+    sum.overtaken += c.overtaken;
+  }
+}
+
 }  // namespace understudy::tb

@@ -9,4 +9,7 @@ namespace understudy::tb {
 // `dropped_frames` and `memory` of `r`, where nothing stands yet.
 void count_host(run_result& r, const host_side& host, const scenario& s);
 
+// Add what both directions of a wire did to frames.
+void add_wire(wire_counts& sum, const eth_link& link);
+
 }  // namespace understudy::tb

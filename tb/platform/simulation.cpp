@@ -32,17 +32,6 @@ std::uint32_t active_of(const scenario& s) {
   return s.workload.active ? std::min(s.workload.active, n) : n;
 }
 
-void add(wire_counts& sum, const eth_link& link) {
-  for (const auto side : {eth_link::side_a, eth_link::side_b}) {
-    const eth_link::direction_counters& c = link.counters(side);
-    sum.sent += c.sent;
-    sum.lost += c.lost;
-    sum.duplicated += c.duplicated;
-    sum.corrupted += c.corrupted;
-    sum.overtaken += c.overtaken;
-  }
-}
-
 // The blocks that a scenario has in RTL, and their cycles on `adapters`.
 std::vector<rtl_block> rtl_of(const scenario& s, const std::vector<slot>& adapters) {
   const std::pair<const char*, std::uint64_t rtl_cycle_counts::*> blocks[] = {
@@ -491,8 +480,8 @@ void simulation::count() {
   result_.rtl = rtl_of(s_, platform_.main.slots);
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
-  if (platform_.peer_link) add(result_.wire, *platform_.peer_link);
-  if (platform_.twin) add(result_.wire, *platform_.twin->slots[0].link);
+  if (platform_.peer_link) add_wire(result_.wire, *platform_.peer_link);
+  if (platform_.twin) add_wire(result_.wire, *platform_.twin->slots[0].link);
 
   for (std::size_t i = 0; i < connections_.size(); ++i)
     for (const auto& e : connections_.ends(i)) {

@@ -51,6 +51,7 @@ TEST_F(live_slirp, the_client_gets_files_from_a_server_of_this_machine_while_ada
   EXPECT_EQ(result["live"]["fetches"][0]["sha256"].get<std::string>() + "\n",
             shell("sha256sum " + in_folder("www/big") + " | cut -d' ' -f1").output);
   EXPECT_EQ(result["failovers"].size(), 2u);
+  for (const auto& f : result["failovers"]) EXPECT_GE(f["connections"], 1) << said();
 }
 
 TEST_F(live_slirp, the_client_gets_a_file_over_ipv6_from_a_server_of_this_machine) {
@@ -64,6 +65,7 @@ TEST_F(live_slirp, the_client_gets_a_file_over_ipv6_from_a_server_of_this_machin
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_TRUE(same("www/big", "out/fetched-1"));
   EXPECT_EQ(result["failovers"].size(), 1u);
+  for (const auto& f : result["failovers"]) EXPECT_GE(f["connections"], 1) << said();
 }
 
 TEST_F(live_slirp, what_cannot_be_fetched_fails_the_run) {
@@ -105,6 +107,7 @@ TEST_F(live_network, the_client_gets_files_over_the_kernel_s_tcp) {
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_TRUE(same("www/big", "out/fetched-1"));
   EXPECT_EQ(result["failovers"].size(), 1u);
+  for (const auto& f : result["failovers"]) EXPECT_GE(f["connections"], 1) << said();
 }
 
 }  // namespace

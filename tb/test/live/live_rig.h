@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -23,46 +24,17 @@
 #include <thread>
 #include <vector>
 
+#include "tb/test/live/peer_socket.h"
+#include "tb/test/live/shell.h"
+
 namespace understudy::tb {
 
 using namespace std::chrono_literals;
-
-inline std::string text_of(const std::filesystem::path& p) {
-  std::ifstream f(p, std::ios::binary);
-  std::ostringstream t;
-  t << f.rdbuf();
-  return t.str();
-}
-
-// Standard output and exit status of a shell command.
-struct shell_result {
-  int status = -1;
-  std::string output;
-};
-inline shell_result shell(const std::string& command) {
-  shell_result r;
-  std::FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-  if (!pipe) return r;
-  char part[4096];
-  for (std::size_t n; (n = std::fread(part, 1, sizeof part, pipe)) > 0;) r.output.append(part, n);
-  const int status = pclose(pipe);
-  if (WIFEXITED(status)) r.status = WEXITSTATUS(status);
-  return r;
-}
 
 // 100 MiB and three deaths in the nightly run, else 20 MiB and two.
 inline const bool nightly = std::getenv("US_LIVE_LONG") != nullptr;
 inline const std::size_t big = nightly ? 100 << 20 : 20 << 20;
 inline const std::size_t deaths = nightly ? 3 : 2;
-
-// Kills the adapter that serves, again and again.
-inline std::string killing(pid_t program) {
-  std::string script;
-  for (std::size_t i = 0; i < deaths; ++i)
-    script +=
-        "sleep " + std::string(nightly ? "2" : "0.5") + "; kill -USR1 " + std::to_string(program) + "; ";
-  return script;
-}
 
 class live_program : public ::testing::Test {
  protected:
@@ -92,6 +64,7 @@ class live_program : public ::testing::Test {
                                    "app.root=" + (folder / "www").string()};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::filesystem::remove(folder / "stderr");
+    serving = 'A';
     int pipe_ends[2];
     ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
     program = fork();
@@ -135,6 +108,75 @@ class live_program : public ::testing::Test {
     return wait_for_end();
   }
   void order(const std::string& line) { ASSERT_GT(write(input, (line + "\n").data(), line.size() + 1), 0); }
+  // Kill the adapter that serves, and wait until the next one does.
+  void die() {
+    ::kill(program, SIGUSR1);
+    ++serving;
+    EXPECT_TRUE(says(std::string(1, serving) + " serves")) << said();
+  }
+  // Run `command`, which moves `total` bytes, both ways together, over one connection to `port`; let adapters
+  // die at even shares of them. After each death the kernel's socket is the one that it was before, and there
+  // is more to come. What the command says.
+  std::string through_deaths(const std::string& command, std::size_t total, std::size_t times = deaths,
+                             unsigned port = 8080) {
+    std::future<shell_result> running = std::async(std::launch::async, [command] { return shell(command); });
+    std::size_t met = 0;
+    for (std::size_t i = 1; i <= times; ++i) {
+      socket_view before = look_at_socket(port);
+      while (before.crossed() < total * i / (times + 1) && running.wait_for(5ms) != std::future_status::ready)
+        before = look_at_socket(port);
+      if (before.local.empty() || HasFatalFailure()) break;
+      die();
+      const socket_view after = look_at_socket(port);
+      EXPECT_EQ(after.identity(), before.identity()) << "death " << i << " below " << command;
+      EXPECT_LT(after.crossed(), total) << "death " << i << " below " << command;
+      ++met;
+      std::printf("death %zu: %s, %zu bytes crossed before, %zu after\n", i, before.identity().c_str(),
+                  static_cast<std::size_t>(before.crossed()), static_cast<std::size_t>(after.crossed()));
+    }
+    EXPECT_EQ(met, times) << "it had an end before the deaths had: " << command;
+    return running.get().output;
+  }
+  // The same at even shares of the files `got1`, `got2`, ... over many connections.
+  std::string through_deaths_of_many(const std::string& command, std::size_t files, std::size_t total) {
+    const auto have = [this, files] {
+      std::size_t sum = 0;
+      std::error_code none;
+      for (std::size_t i = 1; i <= files; ++i) {
+        const auto n = std::filesystem::file_size(folder / ("got" + std::to_string(i)), none);
+        if (!none) sum += n;
+      }
+      return sum;
+    };
+    std::future<shell_result> running = std::async(std::launch::async, [command] { return shell(command); });
+    std::size_t met = 0;
+    for (std::size_t i = 1; i <= deaths; ++i) {
+      while (have() < total * i / (deaths + 1) && running.wait_for(5ms) != std::future_status::ready) {
+      }
+      if (running.wait_for(0s) == std::future_status::ready) break;
+      die();
+      ++met;
+      EXPECT_LT(have(), total) << "death " << i;
+    }
+    EXPECT_EQ(met, deaths) << "it had an end before the deaths had: " << command;
+    return running.get().output;
+  }
+  // After stop(): `times` adapters died, each of at least `least` connections, and none of these was lost.
+  // `stood_still`: the death held up bytes under way.
+  void expect_carried(std::size_t times, unsigned least, bool stood_still) {
+    EXPECT_EQ(result["failovers"].size(), times);
+    for (const auto& f : result["failovers"]) {
+      EXPECT_GE(f["connections"], least) << said();
+      if (stood_still) {
+        EXPECT_GT(f["stall_ps"]["max"], 0) << said();
+      }
+      std::printf("%s -> %s: %d connections, stall %.1f ms\n", f["from"].get<std::string>().c_str(),
+                  f["to"].get<std::string>().c_str(), f["connections"].get<int>(),
+                  f["stall_ps"]["max"].get<double>() / 1e9);
+    }
+    EXPECT_EQ(result["connections"]["reset"], 0);
+    EXPECT_EQ(result["connections"]["aborted"], 0);
+  }
   // A file of `bytes` that look random below the server's root.
   void make_file(const std::string& name, std::size_t bytes) {
     std::ofstream f(folder / "www" / name, std::ios::binary);
@@ -157,6 +199,7 @@ class live_program : public ::testing::Test {
   std::string in_folder(const std::string& name) const { return (folder / name).string(); }
   std::filesystem::path folder;
   pid_t program = -1;
+  char serving = 'A';
   int input = -1;
   nlohmann::json result;
 };
@@ -204,6 +247,13 @@ class live_network : public live_program {
         return v;
       }
     return -1;
+  }
+  // No socket of the kernel was reset or gave up, and no segment came with a timestamp too old.
+  void expect_content_kernel() {
+    EXPECT_EQ(counter("TcpExtTCPAbortOnTimeout"), 0);
+    EXPECT_EQ(counter("TcpEstabResets"), 0);
+    EXPECT_EQ(counter("TcpExtPAWSEstab"), 0);
+    std::printf("the kernel had %ld time-outs\n", counter("TcpExtTCPTimeouts"));
   }
 };
 

@@ -11,6 +11,7 @@
 
 #include "tb/test/live/live_rig.h"
 #include "tb/test/live/option_case.h"
+#include "tb/test/live/peer_socket.h"
 #include "tb/test/live/tcp_watch.h"
 
 namespace understudy::tb {
@@ -30,35 +31,6 @@ int offload(std::uint32_t set, std::uint32_t get, bool on) {
   const bool known = ioctl(fd, SIOCETHTOOL, &r) == 0;
   ::close(fd);
   return known ? static_cast<int>(v.data) : -1;
-}
-
-// One connection of the kernel to the adapter's HTTP server, as `ss -tio` shows it.
-struct socket_view {
-  std::string local;            // address and port; empty: there is none
-  std::set<std::string> words;  // numbers behind a colon cut off
-  std::uint64_t acked = 0, received = 0;
-
-  bool has(const std::string& word) const { return words.contains(word); }
-};
-
-socket_view look_at_socket() {
-  const std::string all = shell("ss -Htino state established 'dport = :8080'").output;
-  std::istringstream in(all);
-  socket_view v;
-  std::string word;
-  in >> word >> word >> v.local;
-  while (in >> word) {
-    const auto colon = word.find(':');
-    const auto number = [&word, colon] { return std::strtoull(word.c_str() + colon + 1, nullptr, 10); };
-    if (colon == word.npos) {
-      v.words.insert(word);
-      continue;
-    }
-    v.words.insert(word.substr(0, colon));
-    if (word.starts_with("bytes_acked:")) v.acked = number();
-    if (word.starts_with("bytes_received:")) v.received = number();
-  }
-  return v;
 }
 
 class live_options : public live_network, public ::testing::WithParamInterface<option_case> {
@@ -114,7 +86,7 @@ class live_options : public live_network, public ::testing::WithParamInterface<o
     SCOPED_TRACE(command);
     std::future<shell_result> running = std::async(std::launch::async, [command] { return shell(command); });
     socket_view before;
-    for (int i = 0; i < 500 && before.acked + before.received < file_bytes / 8; ++i) {
+    for (int i = 0; i < 500 && before.crossed() < file_bytes / 8; ++i) {
       std::this_thread::sleep_for(10ms);
       before = look_at_socket();
     }
@@ -123,8 +95,8 @@ class live_options : public live_network, public ::testing::WithParamInterface<o
     const socket_view after = look_at_socket();
     EXPECT_EQ(running.get().output, "");
     EXPECT_NE(before.local, "");
-    EXPECT_EQ(after.local, before.local) << "it lived on";
-    EXPECT_LT(after.acked + after.received, file_bytes) << "there was more to come";
+    EXPECT_EQ(after.identity(), before.identity()) << "it lived on";
+    EXPECT_LT(after.crossed(), file_bytes) << "there was more to come";
     judge(before);
     judge(after);
   }

@@ -22,38 +22,46 @@ TEST_F(live_slirp, curl_and_wget_get_files_and_ranges) {
 
 TEST_F(live_slirp, a_download_survives_the_deaths_of_adapters) {
   make_file("big", big);
-  start();
-  const auto r = shell("curl -sS -m 90 --limit-rate 12M -o " + in_folder("got") + " -w '%{num_connects}' " +
-                       base() + "big & " + killing(program) + "wait");
-  EXPECT_EQ(r.output, "1");
+  start({"--set", "wire.rate=\"100 Mb/s\""});
+  EXPECT_EQ(
+      through_deaths("curl -sS -m 90 -o " + in_folder("got") + " -w '%{num_connects}' " + base() + "big", big,
+                     deaths, ports[8080]),
+      "1");
   EXPECT_TRUE(same("got", "www/big"));
   EXPECT_EQ(stop(), 0) << said();
-  EXPECT_EQ(result["failovers"].size(), deaths);
+  expect_carried(deaths, 1, false);
   EXPECT_EQ(result["connections"]["opened"], 1);
-  EXPECT_EQ(result["connections"]["reset"], 0);
 }
 
 TEST_F(live_slirp, an_upload_survives_the_deaths_of_adapters) {
   make_file("big", big);
-  start();
-  const auto r = shell("curl -sS -m 90 --limit-rate 12M -o /dev/null -w '%{http_code} %{num_connects}' -T " +
-                       in_folder("www/big") + " " + base() + "copy & " + killing(program) + "wait");
-  EXPECT_EQ(r.output, "201 1");
+  start({"--set", "wire.rate=\"100 Mb/s\""});
+  EXPECT_EQ(through_deaths("curl -sS -m 90 -o /dev/null -w '%{http_code} %{num_connects}' -T " +
+                               in_folder("www/big") + " " + base() + "copy",
+                           big, deaths, ports[8080]),
+            "201 1");
   EXPECT_TRUE(same("www/big", "www/copy"));
   EXPECT_EQ(stop(), 0) << said();
-  EXPECT_EQ(result["failovers"].size(), deaths);
-  EXPECT_EQ(result["connections"]["reset"], 0);
+  expect_carried(deaths, 1, true);
 }
 
 TEST_F(live_slirp, many_connections_survive_on_a_wire_that_loses_frames) {
   make_file("a.bin", 500'000);
-  start({"--set", "wire.impair=loss 1%"});
-  const auto r = shell("ab -q -k -s 60 -n 200 -c 32 " + base() + "a.bin & " + killing(program) + "wait");
+  start({"--set", "wire.impair=loss 1%", "--set", "wire.rate=\"200 Mb/s\""});
+  auto ab = std::async(std::launch::async,
+                       [this] { return shell("ab -q -k -s 60 -n 200 -c 32 " + base() + "a.bin"); });
+  for (std::size_t i = 0; i < deaths; ++i) {
+    std::this_thread::sleep_for(500ms);
+    die();
+  }
+  EXPECT_EQ(ab.wait_for(0s), std::future_status::timeout) << "it had an end before the deaths had";
+  const auto r = ab.get();
   EXPECT_NE(r.output.find("Complete requests:      200"), std::string::npos) << r.output;
   EXPECT_NE(r.output.find("Failed requests:        0"), std::string::npos) << r.output;
-  EXPECT_TRUE(says(std::string(1, static_cast<char>('A' + deaths)) + " serves")) << said();
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_EQ(result["failovers"].size(), deaths);
+  for (const auto& f : result["failovers"]) EXPECT_GE(f["connections"], 16) << said();
+  EXPECT_GT(result["wire"]["lost"], 0);
 }
 
 TEST_F(live_slirp, echo_discard_and_pump_do_their_work) {
@@ -97,12 +105,12 @@ TEST_F(live_slirp, wrong_forwards_and_far_ends_are_refused_with_one_line) {
 TEST_F(live_slirp, ipv6_programs_reach_the_adapter_while_adapters_die) {
   make_file("big", big);
   const std::string port = std::to_string(free_port(AF_INET6));
-  start({"--hostfwd", "[::1]:" + port + "-:8080"});
+  start({"--hostfwd", "[::1]:" + port + "-:8080", "--set", "wire.rate=\"100 Mb/s\""});
   const std::string url = "'http://[::1]:" + port + "/";
-  const auto down =
-      shell("curl -g -sS -m 90 --limit-rate 12M -o " + in_folder("got") +
-            " -w '%{http_code} %{num_connects}' " + url + "big' & " + killing(program) + "wait");
-  EXPECT_EQ(down.output, "200 1");
+  EXPECT_EQ(through_deaths("curl -g -sS -m 90 -o " + in_folder("got") +
+                               " -w '%{http_code} %{num_connects}' " + url + "big'",
+                           big, deaths, static_cast<unsigned>(std::stoul(port))),
+            "200 1");
   EXPECT_TRUE(same("got", "www/big"));
   EXPECT_EQ(shell("curl -g -sS -m 90 -o /dev/null -w '%{http_code}' -T " + in_folder("www/big") + " " + url +
                   "copy'")
@@ -110,8 +118,7 @@ TEST_F(live_slirp, ipv6_programs_reach_the_adapter_while_adapters_die) {
             "201");
   EXPECT_TRUE(same("www/big", "www/copy"));
   EXPECT_EQ(stop(), 0) << said();
-  EXPECT_EQ(result["failovers"].size(), deaths);
-  EXPECT_EQ(result["connections"]["reset"], 0);
+  expect_carried(deaths, 1, false);
 }
 
 }  // namespace
