@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "tb/campaign/plan.h"
-#include "tb/report/result.h"
 #include "tb/campaign/store.h"
+#include "tb/report/result.h"
 
 namespace understudy::tb {
 

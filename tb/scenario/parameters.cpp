@@ -182,7 +182,8 @@ constexpr parameter table[] = {
     {"adapter.acked_record_age", time, AT(adapter.acked_record_age), "0 ps", "10 ms", "",
      "Longest time that send progress waits before a record reports it to the host."},
     {"adapter.dma_tags", integer, AT(adapter.dma_tags), "1", "1024", "",
-     "DMA reads outstanding, at most. PCIe 2.2.6.2: 32 with 5-bit, 256 with 8-bit, 768 with 10-bit tags. With "
+     "DMA reads outstanding, at most. PCIe 2.2.6.2: 32 with 5-bit, 256 with 8-bit, 768 with 10-bit tags. "
+     "With "
      "dma_engine in adapter.rtl up to 64."},
     {"adapter.completion_bytes", size, AT(adapter.completion_bytes), "4 KiB", "16 MiB", "",
      "Room in the adapter for the data of outstanding DMA reads (PCIe 2.6.1: who advertises infinite "

@@ -34,12 +34,16 @@ class python_server {
   pid_t pid_;
 };
 
+// So that a fetch lasts longer than its deaths: 12 MB/s.
+constexpr const char* slow_wire = "wire.rate=\"100 Mb/s\"";
+
 TEST_F(live_slirp, the_client_gets_files_from_a_server_of_this_machine_while_adapters_die) {
   make_file("big", 20 << 20);
   const std::uint16_t port = free_port();
   const python_server server("127.0.0.1", port, in_folder("www"));
   const std::string url = "http://10.77.0.1:" + std::to_string(port) + "/big";
-  start({"--set", "app.fetch=" + url + " " + url, "--kill-after", "200ms", "--kill-after", "500ms"});
+  start({"--set", "app.fetch=" + url + " " + url, "--set", slow_wire, "--kill-after", "200ms", "--kill-after",
+         "500ms"});
   ASSERT_TRUE(says("fetched " + url + ": status 200, 20971520 bytes", 60s)) << said();
   std::this_thread::sleep_for(1s);
   for (int i = 0; i < 600 && said().find("fetched") == said().rfind("fetched"); ++i)
@@ -59,7 +63,7 @@ TEST_F(live_slirp, the_client_gets_a_file_over_ipv6_from_a_server_of_this_machin
   const std::uint16_t port = free_port(AF_INET6);
   const python_server server("::1", port, in_folder("www"));
   const std::string url = "http://[fd77::1]:" + std::to_string(port) + "/big";
-  start({"--set", "app.fetch=" + url, "--kill-after", "100ms"});
+  start({"--set", "app.fetch=" + url, "--set", slow_wire, "--kill-after", "100ms"});
   ASSERT_TRUE(says("fetched " + url + ": status 200, 10485760 bytes", 60s)) << said();
   std::this_thread::sleep_for(1s);
   EXPECT_EQ(stop(), 0) << said();

@@ -119,7 +119,9 @@ class live_tap_capture : public live_kernel {
   void expect_sound_frames() const {
     EXPECT_NE(tapped("tcp.len > 1000 && ip.src == 10.77.0.1"), "");
     EXPECT_NE(tapped("tcp.len > 1000 && ip.src == 10.77.0.2"), "");
-    EXPECT_EQ(tapped(std::string(broken) + " || tcp.flags.reset == 1"), "");
+    // Joined segments bring half a checksum, for the kernel to complete.
+    EXPECT_EQ(tapped("frame.len <= 1514 && (" + std::string(broken) + ")"), "");
+    EXPECT_EQ(tapped("_ws.malformed || ip.checksum.status == 0 || tcp.flags.reset == 1"), "");
   }
 
  private:

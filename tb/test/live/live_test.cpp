@@ -183,7 +183,8 @@ TEST_F(live_many, connections_survive_deaths_on_a_wire_that_loses_frames) {
 
 TEST_F(live_network, many_connections_survive_on_a_wire_that_loses_frames) {
   make_file("a.bin", 500'000);
-  start({"--set", "wire.impair=loss 1%"});
+  // A wire so slow that the requests last longer than the deaths: 25 MB/s.
+  start({"--set", "wire.impair=loss 1%", "--set", "wire.rate=\"200 Mb/s\""});
   const std::string requests = std::to_string(nightly ? 1000 : 200);
   auto ab = std::async(std::launch::async, [requests] {
     return shell("ab -q -k -s 60 -n " + requests + " -c 64 " + base + "a.bin");

@@ -42,8 +42,8 @@ TEST(result_json, has_every_key_of_the_schema) {
         "versions", "trace_hash",     "sim_time_ps", "wall_s",     "frames",         "frames_per_wall_s",
         "peers",    "connections",    "bytes",       "failovers",  "host_interface", "monitors",
         "faults",   "ack_latency_ps", "announce",    "pcie",       "memory",         "delivered_ps",
-        "table",    "timers",         "rtl",         "single_dma", "raw_frames",
-        "path_mtu", "wire",           "dropped_frames"})
+        "table",    "timers",         "rtl",         "single_dma", "raw_frames",     "path_mtu",
+        "wire",     "dropped_frames"})
     EXPECT_TRUE(top.count(k)) << k;
   EXPECT_EQ(j["schema"], 1);
   EXPECT_EQ(keys(j["versions"]), (words{"systemc", "verilator", "lwip"}));
