@@ -95,7 +95,7 @@ measured measure(lane& l, const std::vector<transfer>& all, std::uint32_t bytes)
   }
   std::sort(ns.begin(), ns.end());
   const auto at = [&ns](double p) {
-    return ns[static_cast<std::size_t>(p * static_cast<double>(ns.size() - 1) + 0.5)];
+    return ns[static_cast<std::size_t>(std::lround(p * static_cast<double>(ns.size() - 1)))];
   };
   told = 0;
   for (const transfer& t : all) {
