@@ -132,18 +132,29 @@ void ring_watch::tlp_up(const event& e) {
     dma1_.checked();
     return;
   }
-  const auto after = readable_.upper_bound(e.a);
-  const auto it = after == readable_.begin() ? readable_.end() : std::prev(after);
   bool raw = false;
   for (std::size_t i = 0; i < a.raw.size() && !raw; ++i)
     raw = inside(e.a, length, a.raw[i].at, a.raw[i].length);
-  if (raw || (it != readable_.end() && inside(e.a, length, it->first, it->second))) {
+  if (raw || is_posted(e.a, length)) {
     dma1_.checked();
   } else {
     dma1_.violated(e.number, e.at,
                    fmt::format("adapter {} reads {} bytes at {:#x}, where nothing is posted", letter(e.unit),
                                length, e.a));
   }
+}
+
+// Ranges may overlap: an application may send the same bytes again. Nearly always the nearest one decides.
+bool ring_watch::is_posted(std::uint64_t at, std::uint32_t length) const {
+  for (auto it = readable_.upper_bound(at); it != readable_.begin();)
+    if (--it; inside(at, length, it->first, it->second)) return true;
+  return false;
+}
+
+void ring_watch::no_longer_readable(const sent& s) {
+  const auto [first, last] = readable_.equal_range(s.at);
+  const auto it = std::find_if(first, last, [&](const auto& r) { return r.second == s.length; });
+  if (it != last) readable_.erase(it);
 }
 
 void ring_watch::write_visible(const event& e) {
@@ -229,14 +240,14 @@ void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t len
   fifo<sent>& ranges = sent_.try_emplace(c.raw, 8).first->second;
   while (!ranges.empty() && ranges.back().end.after(begin)) {
     const sent last = ranges.pop_back();
-    readable_.erase(last.at);
+    no_longer_readable(last);
     const seq32 last_begin = last.end - last.length;
     if (!last_begin.before(begin)) continue;
     ranges.push_back({begin, last.at, begin.minus(last_begin)});
-    readable_[last.at] = begin.minus(last_begin);
+    readable_.emplace(last.at, begin.minus(last_begin));
     break;
   }
-  readable_[at.raw] = length;
+  readable_.emplace(at.raw, length);
   ranges.push_back({seq_end, at.raw, length});
 }
 
@@ -244,19 +255,15 @@ void ring_watch::on_send_freed(cid c, seq32 below) {
   const auto it = sent_.find(c.raw);
   if (it == sent_.end()) return;
   while (!it->second.empty() && it->second.front().end.before_eq(below))
-    readable_.erase(it->second.pop_front().at);
+    no_longer_readable(it->second.pop_front());
   if (!it->second.empty()) {  // the first part of a range is the host's again
     sent& first = it->second.front();
     const seq32 begin = first.end - first.length;
     if (below.after(begin)) {
-      const auto at = readable_.find(first.at);
-      const auto after = std::next(at);
-      auto shorter = readable_.extract(at);
+      no_longer_readable(first);
       first.at += below.minus(begin);
       first.length -= below.minus(begin);
-      shorter.key() = first.at;
-      shorter.mapped() = first.length;
-      readable_.insert(after, std::move(shorter));
+      readable_.emplace(first.at, first.length);
     }
   }
 }
@@ -264,7 +271,7 @@ void ring_watch::on_send_freed(cid c, seq32 below) {
 void ring_watch::on_connection_end(cid c) {
   const auto it = sent_.find(c.raw);
   if (it == sent_.end()) return;
-  while (!it->second.empty()) readable_.erase(it->second.pop_front().at);
+  while (!it->second.empty()) no_longer_readable(it->second.pop_front());
   sent_.erase(it);
 }
 

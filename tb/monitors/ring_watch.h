@@ -92,6 +92,7 @@ class ring_watch {
   static picos unheard(adapter_state& a, picos now);
   void judge_wakeup(unsigned adapter, std::uint64_t event, picos now);
   void judge_refusal();
+  bool is_posted(std::uint64_t at, std::uint32_t length) const;
 
   const host::any_driver& driver_;
   const event_history& history_;
@@ -99,12 +100,13 @@ class ring_watch {
   std::vector<adapter_state> adapters_;
   std::map<std::uint64_t, range> writable_;                     // by address
   std::unordered_map<std::uint32_t, std::uint64_t> buffer_at_;  // buf_id -> address; never walked
-  std::map<std::uint64_t, std::uint64_t> readable_;             // posted send ranges: address -> length
+  std::multimap<std::uint64_t, std::uint64_t> readable_;        // posted send ranges: address -> length
   struct sent {
     seq32 end;
     std::uint64_t at;
     std::uint32_t length;
   };
+  void no_longer_readable(const sent& s);
   std::unordered_map<std::uint32_t, fifo<sent>> sent_;  // cid -> ranges in order; never walked
   monitor dma1_{"I-DMA-1", history_}, dma2_{"I-DMA-2", history_}, dma4_{"I-DMA-4", history_},
       q1_{"I-Q-1", history_}, q2_{"I-Q-2", history_}, q3_{"I-Q-3", history_}, q4_{"I-Q-4", history_},

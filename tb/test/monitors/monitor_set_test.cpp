@@ -179,6 +179,19 @@ const story stories[] = {
        const std::uint8_t byte = 0;
        g.visible(g.buffer, &byte, 1);
      }},
+    {"I-DMA-1", "bytes_that_are_sent_twice_from_one_place_are_posted_until_both_are_free",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       const std::uint64_t at = g.post_send(iss + 1001, 256);  // the low bytes of numbers: the same every 256
+       g.watch.on_send_posted(cid{the_cid}, seq32{iss + 1513}, iova{at}, 256);
+       g.out({tcp_ack, iss + 1, irs + 1, 1512, 2000});
+       g.in({tcp_ack, irs + 1, iss + 1385, 0, 2000});
+       g.commit(g.record(US_REC_ACKED, irs + 1, iss + 1385));
+       g.watch.on_send_freed(cid{the_cid}, seq32{iss + 1257});  // the first of them
+       g.watch.on_send_freed(cid{the_cid}, seq32{iss + 1385});  // half of the second
+       g.emit(event_kind::tlp_up, 0, at + (breach ? 100 : 128),
+              static_cast<std::uint64_t>(tlp_type::memory_read) << 32 | 128);
+     }},
     {"I-DMA-1", "a_read_hits_posted_send_bytes",
      [](watch_rig& g, bool breach) {
        g.open();
