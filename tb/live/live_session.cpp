@@ -76,7 +76,7 @@ live_session::live_session(const scenario& s, const live_options& o, far_end& fa
     printer_ = std::make_unique<event_printer>(std::cerr);
     log_.subscribe(printer_.get());
   }
-  log_.subscribe(&failovers_);
+  log_.subscribe(&failovers_, {event_kind::frame_in});
   if (s.monitors != "off")
     monitors_ = std::make_unique<monitor_set>(log_, *driver_, *platform_.main.memory, s.topology.adapters,
                                               addresses_of(outside_));

@@ -66,7 +66,7 @@ monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& 
                          std::vector<ip_address> host_ips, picos probe_deadline, picos handover_deadline)
     : log_(log),
       driver_(driver),
-      connections_(memory, adapters, std::move(host_ips), probe_deadline, history_),
+      connections_(memory, adapters, std::move(host_ips), probe_deadline, history_, segments_),
       memory_(driver, adapters, handover_deadline, history_),
       rings_(
           driver, adapters,

@@ -15,7 +15,7 @@ std::uint64_t key(std::uint64_t adapter, std::uint64_t connection) {
 announce_latency::announce_latency(event_log& log, host::any_driver& driver, const host_machine& machine,
                                    unsigned adapters)
     : machine_(machine), adapters_(adapters) {
-  log.subscribe(this);
+  log.subscribe(this, {event_kind::engine_step});
   driver.add_observer(this);
 }
 

@@ -12,7 +12,7 @@ phases::phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& 
       open_(open),
       stagger_(stagger),
       at_rest_(std::move(at_rest)) {
-  p.log.subscribe(this);
+  p.log.subscribe(this, {event_kind::frame_in, event_kind::frame_out});
 }
 
 void phases::start() {

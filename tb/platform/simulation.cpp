@@ -184,22 +184,24 @@ simulation::simulation(const scenario& s, const run_options& options)
     timeline_ = std::make_unique<timeline>(static_cast<unsigned>(platform_.main.slots.size()));
     log_.subscribe(timeline_.get());
   }
-  log_.subscribe(&failovers_);
+  log_.subscribe(&failovers_, {event_kind::frame_in});
   if (s.monitors != "off") {
     monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
                                               static_cast<unsigned>(platform_.main.slots.size()),
                                               std::vector(std::begin(host_ips), std::end(host_ips)),
                                               s.adapter.tcp.persist_max + 1_s,
                                               10_ms + (s.memory.hold_us + s.memory.wait_us) * 1_us);
-    timeouts_ = std::make_unique<timeout_log>(platform_);
+    timeouts_ = std::make_unique<timeout_log>(platform_, monitors_->segments());
     announce_latency_ =
         std::make_unique<announce_latency>(log_, *platform_.main.driver, *platform_.main.machine,
                                            static_cast<unsigned>(platform_.main.slots.size()));
     delivery_latency_ = std::make_unique<delivery_latency>(
         log_, *platform_.main.driver, static_cast<unsigned>(platform_.main.slots.size()));
-    ack_latency_ = std::make_unique<ack_latency>(log_, static_cast<unsigned>(platform_.main.slots.size()));
+    ack_latency_ = std::make_unique<ack_latency>(log_, monitors_->segments(),
+                                                 static_cast<unsigned>(platform_.main.slots.size()));
   }
-  log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
+  // Last: everybody has seen an event before a fault strikes behind it.
+  if (faults_.at_events()) log_.subscribe(&faults_);
   if (phases_of(s))
     phases_ = std::make_unique<phases>(platform_, connections_, phases_of(s), open_phase_,
                                        s.workload.phases ? 0 : s.workload.interval, [this](std::uint32_t p) {
