@@ -160,22 +160,21 @@ TEST(rules, a_forbidden_include_is_found) {
 }
 
 // A source without a header of its own is a part of the block whose private header it includes.
-TEST(rules, every_core_block_and_every_rtl_module_has_a_test_of_its_stem) {
+TEST(rules, every_core_source_and_every_rtl_module_has_a_test_of_its_stem) {
   const std::set<std::string> tests = test_stems();
-  std::size_t blocks = 0;
+  std::size_t sources = 0, parts = 0;
   for (const fs::path& f : files_under(source / "model/core", {".cpp"})) {
-    const std::string stem = f.stem().string();
-    if (!fs::exists(fs::path(f).replace_extension(".h"))) {
-      const auto includes = includes_of(f);
-      EXPECT_TRUE(std::any_of(includes.begin(), includes.end(),
-                              [](const std::string& i) { return i.ends_with("_impl.h"); }))
-          << f << " has neither a header nor a block that it is part of";
-      continue;
-    }
-    ++blocks;
-    EXPECT_TRUE(has_test(tests, stem)) << f << " has no test";
+    ++sources;
+    EXPECT_TRUE(has_test(tests, f.stem().string())) << f << " has no test";
+    if (fs::exists(fs::path(f).replace_extension(".h"))) continue;
+    ++parts;
+    const auto includes = includes_of(f);
+    EXPECT_TRUE(std::any_of(includes.begin(), includes.end(),
+                            [](const std::string& i) { return i.ends_with("_impl.h"); }))
+        << f << " has neither a header nor a block that it is part of";
   }
-  EXPECT_GE(blocks, 6u);
+  EXPECT_GE(sources, 25u);
+  EXPECT_GE(parts, 9u);
   std::size_t modules = 0;
   for (const fs::path& f : files_under(source / "rtl", {".sv"})) {
     ++modules;
