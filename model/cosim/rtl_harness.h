@@ -35,6 +35,7 @@ class rtl_harness {
   // The inputs other than clock and reset are random, too, until driven: drive all of them before the first
   // settle().
   explicit rtl_harness(std::uint32_t seed = 1, const std::string& vcd_path = {}) {
+    context_.threads(1);  // by default a pool of them is made for each context
     context_.randReset(2);
     context_.randSeed(static_cast<int>(seed));
     if constexpr (Traced) context_.traceEverOn(true);
