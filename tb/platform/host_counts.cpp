@@ -1,5 +1,8 @@
 #include "tb/platform/host_counts.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace understudy::tb {
 
 namespace {
@@ -96,6 +99,23 @@ void add(announce_counts& an, const adapter& device) {
   an.refused_syns += tcp.refused_syns;
 }
 
+// The blocks that a scenario has in RTL, and their cycles on `adapters`.
+std::vector<rtl_block> rtl_of(const scenario& s, const std::vector<slot>& adapters) {
+  const std::pair<const char*, std::uint64_t rtl_cycle_counts::*> blocks[] = {
+      {"checksum", &rtl_cycle_counts::checksum},
+      {"dma_engine", &rtl_cycle_counts::dma_engine},
+      {"buffer_allocator", &rtl_cycle_counts::buffer_allocator},
+      {"record_coalescer", &rtl_cycle_counts::record_coalescer},
+      {"connection_table", &rtl_cycle_counts::connection_table}};
+  std::vector<rtl_block> all;
+  for (const auto& [name, cycles] : blocks) {
+    if (std::find(s.adapter.rtl.begin(), s.adapter.rtl.end(), name) == s.adapter.rtl.end()) continue;
+    all.push_back({name, 0});
+    for (const slot& a : adapters) all.back().cycles += a.device->rtl_cycles().*cycles;
+  }
+  return all;
+}
+
 }  // namespace
 
 void count_host(run_result& r, const host_side& host, const scenario& s) {
@@ -121,6 +141,7 @@ void count_host(run_result& r, const host_side& host, const scenario& s) {
     h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
   }
   count_memory(r.memory, host, s);
+  r.rtl = rtl_of(s, host.slots);
 }
 
 void add_wire(wire_counts& sum, const eth_link& link) {
