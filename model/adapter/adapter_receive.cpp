@@ -76,21 +76,9 @@ void adapter::drain_receive() {
 }
 
 void adapter::process(const received& r) {
-  if (r.bad) {
-    ++counters_.dropped_bad;
-    count_drop(r);
-    return;
-  }
   const parsed_frame& p = r.parsed;
-  if (p.kind == frame_class::bad_length || p.kind == frame_class::bad_header ||
-      p.kind == frame_class::bad_checksum) {
-    ++counters_.dropped_bad;
-    count_drop(r);
-    return;
-  }
   const local_address* const to = r.to;
-  if (!to) {
-    ++counters_.dropped_not_ours;
+  if (r.bad || !to) {
     count_drop(r);
     return;
   }
@@ -149,32 +137,9 @@ void adapter::process(const received& r) {
 
 void adapter::count_drop(const received& r) {
   drop_cause cause = cause_of_drop(r.frame);
-  if (r.bad && r.judged && (cause == drop_cause::unknown || cause == drop_cause::fragment))
-    cause = drop_cause::l4_checksum;  // of a protocol that only the checksum block knows
-  drop_counters& d = counters_.dropped;
-  switch (cause) {
-    case drop_cause::length:
-      ++d.length;
-      break;
-    case drop_cause::header:
-      ++d.header;
-      break;
-    case drop_cause::ip_checksum:
-      ++d.ip_checksum;
-      break;
-    case drop_cause::l4_checksum:
-      ++d.l4_checksum;
-      break;
-    case drop_cause::fragment:
-      ++d.fragment;
-      break;
-    case drop_cause::unknown:
-      ++d.unknown;
-      break;
-    case drop_cause::not_ours:
-      ++d.not_ours;
-      break;
-  }
+  if (r.bad && !is_bad(cause))  // of a protocol that only the checksum block knows
+    cause = r.judged ? drop_cause::l4_checksum : drop_cause::header;
+  ++counters_.dropped[cause];
 }
 
 // Whom a frame is for; null: not for us.

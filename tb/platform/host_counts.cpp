@@ -54,13 +54,13 @@ void add(table_counts& t, const lookup_counters& c) {
 }
 
 void add(dropped_frame_counts& sum, const adapter_counters& c) {
-  sum.length += c.dropped.length;
-  sum.header += c.dropped.header;
-  sum.ip_checksum += c.dropped.ip_checksum;
-  sum.l4_checksum += c.dropped.l4_checksum;
-  sum.fragment += c.dropped.fragment;
-  sum.unknown += c.dropped.unknown;
-  sum.not_ours += c.dropped.not_ours;
+  sum.length += c.dropped[drop_cause::length];
+  sum.header += c.dropped[drop_cause::header];
+  sum.ip_checksum += c.dropped[drop_cause::ip_checksum];
+  sum.l4_checksum += c.dropped[drop_cause::l4_checksum];
+  sum.fragment += c.dropped[drop_cause::fragment];
+  sum.unknown += c.dropped[drop_cause::unknown];
+  sum.not_ours += c.dropped[drop_cause::not_ours];
   sum.overflow += c.dropped_overflow;
   sum.blocked += c.dropped_blocked;
 }
