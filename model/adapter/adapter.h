@@ -413,7 +413,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     neighbours::station hop;
     frame_ref frame;
   };
-  std::vector<pending_frame> waiting_for_neighbour_;
+  fifo<pending_frame> waiting_for_neighbour_;
   picos medium_free_ = 0;
   bool transmit_scheduled_ = false;
   picos transmit_at_ = 0;

@@ -85,16 +85,17 @@ void adapter::process(const received& r) {
   const auto heard = [this, &p](const ip_address& ip, const mac_address& mac) {
     const neighbours::station from{ip, p.vlan};
     neighbours_.learn(from, mac);
-    for (std::size_t i = 0; i < waiting_for_neighbour_.size();) {
+    std::size_t others = 0;
+    for (std::size_t i = 0; i < waiting_for_neighbour_.size(); ++i) {
       pending_frame& w = waiting_for_neighbour_[i];
       if (!(w.hop == from)) {
-        ++i;
+        std::swap(waiting_for_neighbour_[others++], w);
         continue;
       }
       std::copy(mac.begin(), mac.end(), w.frame.data());
       send_frame(std::move(w.frame));
-      waiting_for_neighbour_.erase(waiting_for_neighbour_.begin() + static_cast<std::ptrdiff_t>(i));
     }
+    while (waiting_for_neighbour_.size() > others) waiting_for_neighbour_.pop_back();
     if (waiting_kicks_.empty()) return;
     while (!waiting_kicks_.empty()) out_control_.push_back(waiting_kicks_.pop_front());
     start_transmit();
