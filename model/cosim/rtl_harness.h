@@ -43,6 +43,7 @@ class rtl_harness {
   // settle().
   explicit rtl_harness(std::uint32_t seed = 1, const std::string& vcd_path = {}) {
     enter_rtl_context(&context_);  // a new context has put itself in the global place
+    context_.threads(1);  // by default a pool of them is made for each context
     context_.randReset(2);
     context_.randSeed(static_cast<int>(seed));
     if constexpr (Traced) context_.traceEverOn(true);

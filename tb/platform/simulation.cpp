@@ -32,23 +32,6 @@ std::uint32_t active_of(const scenario& s) {
   return s.workload.active ? std::min(s.workload.active, n) : n;
 }
 
-// The blocks that a scenario has in RTL, and their cycles on `adapters`.
-std::vector<rtl_block> rtl_of(const scenario& s, const std::vector<slot>& adapters) {
-  const std::pair<const char*, std::uint64_t rtl_cycle_counts::*> blocks[] = {
-      {"checksum", &rtl_cycle_counts::checksum},
-      {"dma_engine", &rtl_cycle_counts::dma_engine},
-      {"buffer_allocator", &rtl_cycle_counts::buffer_allocator},
-      {"record_coalescer", &rtl_cycle_counts::record_coalescer},
-      {"connection_table", &rtl_cycle_counts::connection_table}};
-  std::vector<rtl_block> all;
-  for (const auto& [name, cycles] : blocks) {
-    if (std::find(s.adapter.rtl.begin(), s.adapter.rtl.end(), name) == s.adapter.rtl.end()) continue;
-    all.push_back({name, 0});
-    for (const slot& a : adapters) all.back().cycles += a.device->rtl_cycles().*cycles;
-  }
-  return all;
-}
-
 // The conversations: from the captures, or made up.
 std::vector<flow> flows_of(const scenario& s) {
   std::vector<flow> all;
@@ -479,7 +462,6 @@ void simulation::count() {
 
   count_host(result_, platform_.main, s_);
   for (const slot& p : platform_.main.slots) result_.frames += p.link->counters(eth_link::side_a).sent;
-  result_.rtl = rtl_of(s_, platform_.main.slots);
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
   if (platform_.peer_link) add_wire(result_.wire, *platform_.peer_link);

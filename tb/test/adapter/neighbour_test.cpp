@@ -45,5 +45,43 @@ TEST(neighbour, whose_answers_are_lost_is_asked_again_however_much_waits_for_it)
   g.expect_no_report();
 }
 
+TEST(neighbour, that_answers_gets_its_frames_in_order_and_others_wait_on) {
+  adapter_rig g;
+  g.bring_up();
+  g.post_address();
+  g.ring(50_us);
+  // Of every three frames one is for the peer, two are for its neighbours. The newest `most_waiting` wait.
+  const auto station = [](unsigned i) {
+    return ip_address::v4(10, 0, 0, static_cast<std::uint8_t>(9 + i % 3));
+  };
+  const unsigned sent = most_waiting + 100;
+  for (unsigned i = 0; i < sent; ++i) {
+    segment s;
+    s.tuple = {station(i), adapter_ip, static_cast<std::uint16_t>(2000 + i), nobody_listens};
+    s.flags = tcp_ack;
+    frame_ref f = frame_ref::make(0, 128);
+    prepend_headers(f, s, peer_mac, adapter_mac, 1);
+    g.wire.send(f);
+  }
+  g.run(5_ms);
+  EXPECT_EQ(g.dev.counters().dropped_no_neighbour, 100u);
+  EXPECT_TRUE(g.take_segments().empty());
+  std::size_t left = 0;
+  for (const unsigned answering : {1, 0, 2}) {
+    g.wire.send(make_arp_reply(peer_mac, station(answering), adapter_mac, adapter_ip));
+    g.run(5_ms);
+    unsigned next = 100;
+    for (const segment& s : g.take_segments()) {
+      while (next % 3 != answering) ++next;
+      EXPECT_EQ(s.tuple.local, station(answering));
+      EXPECT_EQ(s.tuple.local_port, 2000 + next++);
+      ++left;
+    }
+    EXPECT_GE(next + 3, sent);
+  }
+  EXPECT_EQ(left, most_waiting);
+  g.expect_no_report();
+}
+
 }  // namespace
 }  // namespace understudy::tb

@@ -78,6 +78,16 @@ TEST_F(live_slirp, echo_discard_and_pump_do_their_work) {
   EXPECT_GE(result["live"]["bytes_sent"], 1'000'006);
 }
 
+TEST_F(live_slirp, a_block_in_rtl_says_how_long_it_worked) {
+  make_file("a.bin", 30'000);
+  start({"--set", "adapter.rtl=[\"checksum\"]"});
+  EXPECT_EQ(shell("curl -sS -m 20 -o " + in_folder("got") + " " + base() + "a.bin").output, "");
+  EXPECT_TRUE(same("got", "www/a.bin"));
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["rtl"].size(), 1) << result["rtl"];
+  EXPECT_GT(result["rtl"]["checksum"]["cycles"], 0);
+}
+
 TEST_F(live_slirp, wrong_forwards_and_far_ends_are_refused_with_one_line) {
   const auto refused = [this](const std::vector<std::string>& words, const std::string& why) {
     spawn(words);
