@@ -21,8 +21,8 @@
 /// Latency: a read's request is on tx_* 3 cycles after the descriptor was accepted; a write's first beat 4 after it plus the packet
 /// memory's own, 1 more from an unaligned source. A completion's beat is on ram_wr_* 1 cycle after it was accepted; the report
 /// follows the last one by 2.
-/// Throughput: one beat a cycle each way. A write from an unaligned source costs 1 cycle more a request; a completion whose bytes
-/// reach into one more beat of packet memory than it has, 1 cycle more.
+/// Throughput: one beat a cycle each way. A write from an unaligned source costs 1 cycle more a request, unless a read goes out in
+/// it; a completion whose bytes reach into one more beat of packet memory than it has, 1 cycle more.
 /// Back-pressure: every output is stable until taken, valid never waits for ready, on each of the five ready/valid ports apart. A
 /// waiting tx port stops requests, not completions; waiting reports stop both at last. Requests wait for one of tags_i tags, and
 /// reads for one of Slots report slots, which are used in order.

@@ -329,6 +329,11 @@ void dma_engine::make_read(transaction& t, std::uint32_t j, std::uint32_t n) {
   watch(t);
 }
 
+// What the engine and the data path take for a request, at least.
+picos dma_engine::work(std::uint32_t cycles) const {
+  return std::max<picos>(config_.issue_time, cycles * config_.clock_period);
+}
+
 bool dma_engine::issue_posted() {
   if (posted_.empty()) return false;
   posted& p = posted_.front();
@@ -336,12 +341,14 @@ bool dma_engine::issue_posted() {
     if (outstanding_reads_ >= limits_.tags) return false;
     transaction& t = pool_->take();
     make_flush(t, p);
-    issue(t, config_.issue_time);
+    write_waits_behind_read_ = false;
+    issue(t, work(1));
     return true;
   }
   transaction& t = pool_->take();
   const std::uint32_t n = dma_first_request(p.at.raw, p.length, limits_.mps);
-  const std::uint32_t cycles = dma_request_cycles(dma_op::write, p.offset, n, config_.data_bytes);
+  const std::uint32_t cycles =
+      dma_request_cycles(dma_op::write, p.offset, n, config_.data_bytes, write_waits_behind_read_);
   if (p.small) {
     std::copy_n(p.bytes + p.offset, n, t.bytes);
     t.set_data_ptr(t.bytes);
@@ -350,7 +357,8 @@ bool dma_engine::issue_posted() {
     t.set_data_ptr(p.frame.data() + p.offset);
   }
   make_write(t, p, n);
-  issue(t, std::max<picos>(config_.issue_time, cycles * config_.clock_period));
+  write_waits_behind_read_ = false;
+  issue(t, work(cycles));
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
     a();
@@ -382,7 +390,8 @@ bool dma_engine::issue_read() {
     reads_waiting_[reads_from_].drop_front();
     reads_from_ = (reads_from_ + 1) % read_queues;
   }
-  issue(t, config_.issue_time);
+  write_waits_behind_read_ = !posted_.empty();
+  issue(t, work(1));
   return true;
 }
 
@@ -448,7 +457,7 @@ bool dma_engine::issue_from_block() {
       break;
   }
   if (!t.is_flush) t.set_address(r.address);
-  issue(t, std::max<picos>(config_.issue_time, (block_->cycles() - before) * config_.clock_period));
+  issue(t, work(static_cast<std::uint32_t>(block_->cycles() - before)));
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
     a();

@@ -168,6 +168,7 @@ class dma_engine : public sc_core::sc_module {
   void make_flush(transaction& t, posted& p);
   void make_write(transaction& t, posted& p, std::uint32_t n);
   void make_read(transaction& t, std::uint32_t job, std::uint32_t n);
+  picos work(std::uint32_t cycles) const;
   void issue(transaction& t, picos work);
   void end_read(std::uint32_t job);
   void answered(transaction& t);
@@ -207,6 +208,7 @@ class dma_engine : public sc_core::sc_module {
   bool step_pending_ = false;
   bool request_phase_open_ = false;  // BEGIN_REQ without END_REQ yet (IEEE 1666 15.2.6 e)
   bool reads_turn_ = false;
+  bool write_waits_behind_read_ = false;  // of the C++ data path: the request before was a read
   bool bus_master_ = false;
   bool stopped_ = false;
   picos next_issue_ = 0;
