@@ -72,7 +72,7 @@ struct dma_workload {
   std::vector<dma_descriptor> descriptors;  // each has an id of its own
   std::uint32_t descriptor_gap = 0;         // cycles between offers; 0: offered as fast as they are taken
   std::uint32_t mps = 256, mrrs = 512;
-  std::uint32_t tags = dma_block_tags;  // outstanding at most
+  std::uint32_t tags = dma_block_tags;  // outstanding at most; their numbers are below it
   std::uint32_t data_bytes = 32;        // 8, 16, 32 or 64
   std::uint64_t seed = 1;
   std::uint32_t ready_percent[4] = {100, 100, 100, 100};  // of the cycles, by dma_port
