@@ -255,6 +255,14 @@ class live_network : public live_program {
     EXPECT_EQ(counter("TcpExtPAWSEstab"), 0);
     std::printf("the kernel had %ld time-outs\n", counter("TcpExtTCPTimeouts"));
   }
+  // The one connection of the run carried `sent` to `got` through `times` deaths. Ends the program.
+  void expect_survived(const std::string& sent, const std::string& got, std::size_t times, bool stood_still) {
+    EXPECT_TRUE(same(sent, got));
+    expect_content_kernel();
+    EXPECT_EQ(stop(), 0) << said();
+    expect_carried(times, 1, stood_still);
+    EXPECT_EQ(result["connections"]["opened"], 1);
+  }
 };
 
 class live_slirp : public live_program {
