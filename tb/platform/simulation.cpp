@@ -519,6 +519,7 @@ run_result simulation::run() {
     if (round == s_.workload.rounds || connections_.finished() < connections_.ends_begun() || stopped())
       break;
     connections_.open_next_round(s_.workload.interval);
+    if (phases_) phases_->start();
   }
   result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result_.stopped = stopped();

@@ -83,5 +83,46 @@ TEST(neighbour, that_answers_gets_its_frames_in_order_and_others_wait_on) {
   g.expect_no_report();
 }
 
+TEST(neighbour, table_that_is_full_forgets_the_one_used_longest_ago) {
+  neighbours table;
+  constexpr auto most = static_cast<std::uint32_t>(neighbours::max_entries);
+  const auto station = [](std::uint32_t n) { return neighbours::station{ip_address::v4(n), 0}; };
+  const auto mac = [](std::uint32_t n) {
+    return mac_address{2,
+                       0,
+                       0,
+                       static_cast<std::uint8_t>(n >> 16),
+                       static_cast<std::uint8_t>(n >> 8),
+                       static_cast<std::uint8_t>(n)};
+  };
+  const auto knows = [&](std::uint32_t n) {
+    const mac_address* const found = table.find(station(n));
+    if (found) {
+      EXPECT_EQ(*found, mac(n)) << n;
+    }
+    return found != nullptr;
+  };
+  for (std::uint32_t n = 0; n < most; ++n) table.learn(station(n), mac(n));
+  EXPECT_TRUE(knows(0)) << "found again";
+  table.learn(station(2), mac(2));  // heard again
+  table.learn(station(most), mac(most));
+  table.learn(station(most + 1), mac(most + 1));
+  EXPECT_FALSE(knows(1));
+  EXPECT_FALSE(knows(3));
+  std::uint32_t known = 0;
+  for (std::uint32_t n = 0; n < most + 2; ++n) known += knows(n);
+  EXPECT_EQ(known, most);
+  // Whoever is in use outlasts any number of strangers.
+  for (std::uint32_t n = 0; n < 3 * most; ++n) {
+    if (n % 1000 == 0) {
+      ASSERT_TRUE(knows(0)) << n;
+    }
+    table.learn(station(most * 4 + n), mac(most * 4 + n));
+  }
+  EXPECT_FALSE(knows(2));
+  table.clear();
+  EXPECT_FALSE(knows(0));
+}
+
 }  // namespace
 }  // namespace understudy::tb
