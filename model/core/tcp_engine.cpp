@@ -335,7 +335,7 @@ void tcp_engine::kick_restored(picos now) {
       c.kicking = false;
       m.send_syn(now, i, true);
     } else {
-      m.arm(now, i, timer_kind::kick, m.persist_delay(c));
+      m.arm(now, i, timer_kind::kick, m.kick_delay(c));
       m.kick(i);
     }
   }

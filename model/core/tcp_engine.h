@@ -104,6 +104,7 @@ struct tcp_config {
   std::uint32_t syn_retries = 7;    // R2 is 247 s; RFC 9293 MUST-23: at least 3 minutes
   std::uint32_t data_retries = 15;  // RFC 1122 4.2.3.5 R2
   picos msl = 60_s;                 // TIME_WAIT lasts 2 MSL; a user may shorten
+  picos kick_retry = 20_ms;  // from a kick to the next one, if nothing answers; later as persist probes
   picos persist_min = 500_ms;
   picos persist_max = 60_s;
   std::uint32_t reassembly_bytes = 256 * 1024;   // out-of-order bytes held per connection, at most

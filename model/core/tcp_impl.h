@@ -202,7 +202,8 @@ struct tcp_engine::impl {
   void arm(picos now, index i, timer_kind kind, picos delay);
   void disarm(conn& c) { c.timer = timer_kind::none; }
   picos retransmission_delay(const conn& c) const;
-  picos persist_delay(const conn& c) const;
+  picos persist_delay(int doublings) const;
+  picos kick_delay(const conn& c) const;
   void fire(picos now, index i);
   void fire_retransmit(picos now, index i);
   void fire_persist(picos now, index i);

@@ -178,7 +178,7 @@ void tcp_engine::impl::output(picos now, index i, std::uint32_t most) {
     }
   }
   if (c.snd_nxt == c.snd_una && c.snd_nxt != c.stream_end() && c.timer == timer_kind::none)
-    arm(now, i, timer_kind::persist, persist_delay(c));
+    arm(now, i, timer_kind::persist, persist_delay(c.backoff));
 }
 
 // An empty segment before snd_una, which elicits an ACK.

@@ -33,8 +33,12 @@ picos tcp_engine::impl::retransmission_delay(const conn& c) const {
   return std::min(config.rto_max, base << std::min<int>(c.backoff, 12));
 }
 
-picos tcp_engine::impl::persist_delay(const conn& c) const {
-  return std::min(config.persist_max, config.persist_min << std::min<int>(c.backoff, 12));
+picos tcp_engine::impl::persist_delay(int doublings) const {
+  return std::min(config.persist_max, config.persist_min << std::min(doublings, 12));
+}
+
+picos tcp_engine::impl::kick_delay(const conn& c) const {
+  return c.backoff == 0 ? config.kick_retry : persist_delay(c.backoff - 1);
 }
 
 void tcp_engine::impl::fire(picos now, index i) {
@@ -105,14 +109,15 @@ void tcp_engine::impl::fire_persist(picos now, index i) {
   const std::uint32_t pending = c.snd_end.after(c.snd_nxt) ? c.snd_end.minus(c.snd_nxt) : 0;
   const std::uint32_t fits = std::min({c.snd_wnd, pending, c.effective_mss()});
   if (fits) return transmit(now, i, fits, false);
-  arm(now, i, timer_kind::persist, persist_delay(c));
+  arm(now, i, timer_kind::persist, persist_delay(c.backoff));
   probe(i);
 }
 
 // The first kick is empty; a peer that limits answers to empty segments gets the byte or FIN at snd_una with
-// the later ones.
+// the later ones. The second follows soon: the peer may have answered an empty one half a second ago, when
+// another adapter took over, or the kick or its answer was lost.
 void tcp_engine::impl::fire_kick(picos now, index i) {
-  arm(now, i, timer_kind::kick, persist_delay(table.at(i)));
+  arm(now, i, timer_kind::kick, kick_delay(table.at(i)));
   probe(i);
 }
 

@@ -21,7 +21,10 @@ void stall_meter::on_frame(const frame_ref& f, bool inward, picos at) {
       connections_.erase(it);
       return;
     }
-    if (s->end().after(c.heard)) c.heard = s->end();
+    if (s->end().after(c.heard)) {
+      c.heard = s->end();
+      if (!outstanding(c, sent)) c.ways[sent].open.clear();
+    }
     if (s->has_ack && s->ack.after(c.acked)) c.acked = s->ack;
     return;
   }
@@ -30,7 +33,11 @@ void stall_meter::on_frame(const frame_ref& f, bool inward, picos at) {
   connection& c = it->second;
   if (begun) c.acked = s->seq;
   if (s->has_ack && !c.ways[received].known) c.heard = s->ack;
-  advance(c.ways[sent], s->end(), at);
+  direction& out = c.ways[sent];
+  if (out.known && s->seq.before(out.edge))
+    for (silence& x : out.open)
+      if (!x.until) x.until = out.edge + 1;
+  advance(out, s->end(), at);
   if (s->has_ack) advance(c.ways[received], s->ack, at);
   c.fin_out |= s->fin;
   if (c.fin_in && c.fin_out) connections_.erase(key);
@@ -40,15 +47,16 @@ void stall_meter::advance(direction& d, seq32 edge, picos at) {
   if (!d.known) {
     d.known = true;
     d.edge = edge;
-    d.seen_marks = marks_.size();
     return;
   }
   if (!edge.after(d.edge)) return;
   d.edge = edge;
-  for (; d.seen_marks < marks_.size(); ++d.seen_marks) {
-    fault& m = marks_[d.seen_marks];
-    if (d.last != never && d.last <= m.at && m.at - d.last <= under_way) m.stalls.push_back(at - d.last);
-  }
+  std::erase_if(d.open, [&](silence& s) {
+    s.longest = std::max(s.longest, at - d.last);
+    if (!s.until || edge.before(*s.until)) return false;
+    stalls_[s.mark].push_back(s.longest);
+    return true;
+  });
   d.last = at;
 }
 
@@ -58,13 +66,17 @@ bool stall_meter::outstanding(const connection& c, way w) {
 
 void stall_meter::mark(picos at) {
   for (auto& [key, c] : connections_)  // in any order: each by itself
-    for (const way w : {received, sent})
-      if (direction& d = c.ways[w]; d.seen_marks == marks_.size() && !outstanding(c, w)) ++d.seen_marks;
-  marks_.push_back({at, {}});
+    for (const way w : {received, sent}) {
+      direction& d = c.ways[w];
+      if (d.last == never || at - d.last > under_way || !outstanding(c, w)) continue;
+      d.open.push_back({stalls_.size(), {}});
+      if (w == received) d.open.back().until = c.heard;
+    }
+  stalls_.emplace_back();
 }
 
 stall_times stall_meter::stalls(std::size_t i) const {
-  std::vector<picos> all = marks_[i].stalls;
+  std::vector<picos> all = stalls_[i];
   if (all.empty()) return {};
   std::sort(all.begin(), all.end());
   return {all[all.size() / 2], all[std::min(all.size() - 1, all.size() * 99 / 100)], all.back()};

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -26,18 +27,27 @@ class stall_meter {
   void on_frame(const frame_ref& f, bool inward, picos at);
   // A fault struck. Marks are numbered from 0.
   void mark(picos at);
-  // From the last progress before mark `i` to the first after it, over the directions that were under way and
-  // have progressed again.
+  // The longest time without progress, from the last before mark `i` on, over the directions that were under
+  // way and have got so far:
+  // * where the host sends, until the first new byte behind a segment that goes back, as a kick does: what
+  //   the dead adapter sent may have queued. Not counted if the peer, who has all of it, asks for more;
+  // * where it receives, until all that was outstanding at the mark is acknowledged: the first ACK may tell
+  //   of bytes that the host had already.
   stall_times stalls(std::size_t i) const;
-  std::size_t resumed(std::size_t i) const { return marks_[i].stalls.size(); }
+  std::size_t resumed(std::size_t i) const { return stalls_[i].size(); }
 
  private:
   enum way : std::size_t { received, sent };
+  struct silence {
+    std::size_t mark;
+    std::optional<seq32> until;  // an edge so far ends it; nothing: the host has not gone back yet
+    picos longest = 0;
+  };
   struct direction {
     bool known = false;
-    seq32 edge;                  // all before it has been sent or acknowledged
-    picos last = never;          // progress
-    std::size_t seen_marks = 0;  // that progress has come after
+    seq32 edge;          // all before it has been sent or acknowledged
+    picos last = never;  // progress
+    std::vector<silence> open;
   };
   struct connection {
     std::array<direction, 2> ways;
@@ -45,15 +55,11 @@ class stall_meter {
     seq32 acked;  // by the peer
     bool fin_in = false, fin_out = false;
   };
-  struct fault {
-    picos at;
-    std::vector<picos> stalls;
-  };
   void advance(direction& d, seq32 edge, picos at);
   static bool outstanding(const connection& c, way w);
 
   std::unordered_map<wire_connection, connection, wire_connection_hash> connections_;
-  std::vector<fault> marks_;
+  std::vector<std::vector<picos>> stalls_;  // of each mark
 };
 
 }  // namespace understudy::tb

@@ -260,6 +260,10 @@ constexpr parameter table[] = {
     {"adapter.msl", time, AT(adapter.tcp.msl), "1 ms", "120 s", "",
      "Maximum segment lifetime: TIME_WAIT lasts twice this. RFC 9293 3.4.2: 120 s; 60 s makes TIME_WAIT "
      "twice as long as Linux's."},
+    {"adapter.kick_retry", time, AT(adapter.tcp.kick_retry), "1 ms", "60 s", "",
+     "From the kick of a restored connection to the second one, if the peer does not answer; later ones "
+     "follow "
+     "as probes of a closed window do. 20 ms: 100,000 connections are kicked within 15 ms."},
     {"adapter.persist_min", time, AT(adapter.tcp.persist_min), "1 ms", "60 s", "",
      "First wait before a closed window is probed (RFC 9293 3.8.6.1)."},
     {"adapter.persist_max", time, AT(adapter.tcp.persist_max), "1 s", "600 s", "",

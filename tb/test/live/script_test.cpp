@@ -98,6 +98,29 @@ TEST_F(live_script, at_half_the_pace_half_the_time_passes) {
   EXPECT_NEAR(result["sim_time_ps"].get<double>() / 1e12, wall / 2, 0.3);
 }
 
+// The kernel answers one kick in half a second (tcp_invalid_ratelimit). The second of two deaths finds it
+// silent: all that was in flight was acknowledged to a dead adapter, and its reader waits.
+TEST_F(live_script, a_death_right_behind_another_holds_up_a_download_no_longer_than_the_first) {
+  make_file("big", 48 << 20);
+  ASSERT_TRUE(set_kernel("tcp_rmem", "4096 32768 32768"));  // in flight: for a millisecond and a half
+  start({"--set", "topology.adapters=5", "--set", "wire.rate=\"200 Mb/s\""});
+  auto got = download("big", "1G");
+  for (const auto pause : {100ms, 100ms, 700ms, 100ms}) {
+    std::this_thread::sleep_for(pause);
+    ASSERT_TRUE(under_way(got));
+    die();
+  }
+  EXPECT_EQ(got.get(), "200 1");
+  EXPECT_TRUE(same("got", "www/big"));
+  EXPECT_GT(counter("TcpExtTCPACKSkippedSeq"), 0) << "every kick was answered";
+  EXPECT_EQ(stop(), 0) << said();
+  expect_carried(4, 1, false);
+  double longest = 0;
+  for (const auto& f : result["failovers"]) longest = std::max(longest, f["stall_ps"]["max"].get<double>());
+  EXPECT_GT(longest, 0);
+  EXPECT_LT(longest, 200e9);
+}
+
 // Adapters share one MAC address, so nobody would notice a takeover that is not announced: unless what the
 // kernel knows of the address was wrong.
 TEST_F(live_script, stations_believe_who_takes_over_over_ipv4_and_ipv6) {

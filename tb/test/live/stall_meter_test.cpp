@@ -47,6 +47,19 @@ TEST(stall_meter, counts_from_the_last_progress_before_a_fault_to_the_first_afte
   EXPECT_EQ(w.meter.stalls(0).max, 30_ms);
 }
 
+TEST(stall_meter, does_not_take_what_queued_before_the_wire_for_the_substitute_s) {
+  wire w;
+  w.host(1000, 5000, 100, 1_ms);
+  w.host(1100, 5000, 100, 2_ms);
+  w.meter.mark(3_ms);
+  w.host(1200, 5000, 100, 4_ms);  // had left the dead adapter
+  w.peer(5000, 1300, 0, 5_ms);
+  w.host(1299, 5000, 0, 9_ms);    // a kick that is not answered
+  w.host(1300, 5000, 1, 509_ms);  // the next
+  ASSERT_EQ(w.meter.resumed(0), 1u);
+  EXPECT_EQ(w.meter.stalls(0).max, 505_ms);
+}
+
 TEST(stall_meter, counts_what_the_peer_has_sent_and_nobody_acknowledged) {
   wire w;
   w.host(1000, 5000, 0, 1_ms);
@@ -57,6 +70,23 @@ TEST(stall_meter, counts_what_the_peer_has_sent_and_nobody_acknowledged) {
   w.host(1000, 6000, 0, 43_ms);
   ASSERT_EQ(w.meter.resumed(0), 1u);
   EXPECT_EQ(w.meter.stalls(0).max, 40_ms);
+}
+
+TEST(stall_meter, is_not_content_with_an_acknowledgment_of_less_than_was_outstanding) {
+  wire w;
+  w.host(1000, 5000, 0, 1_ms);
+  w.peer(5000, 1000, 1500, 2_ms);
+  w.host(1000, 5500, 0, 3_ms);
+  w.meter.mark(4_ms);
+  w.host(1000, 6000, 0, 30_ms);  // committed before the death, acknowledged by the substitute
+  EXPECT_EQ(w.meter.resumed(0), 0u);
+  w.peer(6000, 1000, 500, 238_ms);  // a time-out later
+  w.host(1000, 6500, 0, 240_ms);
+  ASSERT_EQ(w.meter.resumed(0), 1u);
+  EXPECT_EQ(w.meter.stalls(0).max, 210_ms);
+  w.peer(6500, 1000, 500, 241_ms);
+  w.host(1000, 7000, 0, 999_ms);
+  EXPECT_EQ(w.meter.stalls(0).max, 210_ms) << "what comes later is another matter";
 }
 
 TEST(stall_meter, leaves_out_a_direction_in_which_nothing_was_outstanding) {
@@ -70,6 +100,12 @@ TEST(stall_meter, leaves_out_a_direction_in_which_nothing_was_outstanding) {
   w.peer(5100, 1700, 100, 5_s);  // seconds later the next request
   w.host(1700, 5200, 700, 5001_ms);
   EXPECT_EQ(w.meter.resumed(0), 0u);
+  w.meter.mark(5002_ms);  // this time before the answer is acknowledged
+  w.host(1699, 5200, 0, 5006_ms);
+  w.peer(5200, 2400, 0, 5007_ms);
+  w.peer(5200, 2400, 100, 5400_ms);
+  w.host(2400, 5300, 700, 5401_ms);
+  EXPECT_EQ(w.meter.resumed(1), 0u);
 }
 
 TEST(stall_meter, judges_each_fault_by_itself) {
@@ -78,6 +114,7 @@ TEST(stall_meter, judges_each_fault_by_itself) {
   w.host(1100, 5000, 100, 2_ms);
   w.meter.mark(3_ms);
   w.meter.mark(8_ms);  // the next one before anything has moved
+  w.host(999, 5000, 0, 20_ms);
   w.host(1200, 5000, 100, 22_ms);
   EXPECT_EQ(w.meter.stalls(0).max, 20_ms);
   EXPECT_EQ(w.meter.stalls(1).max, 20_ms);
