@@ -208,7 +208,7 @@ class dma_engine : public sc_core::sc_module {
   bool step_pending_ = false;
   bool request_phase_open_ = false;  // BEGIN_REQ without END_REQ yet (IEEE 1666 15.2.6 e)
   bool reads_turn_ = false;
-  bool write_waits_behind_read_ = false;  // of the C++ data path: the request before was a read
+  bool write_waits_behind_read_ = false;  // of the C++ data path: a read left while a write waited
   bool bus_master_ = false;
   bool stopped_ = false;
   picos next_issue_ = 0;

@@ -26,7 +26,7 @@ enum class event_kind : std::uint8_t {
   recovery_step,  // the host's failover manager moves on. unit: adapter; a: state; b: from-adapter
   fault,          // an injected fault takes effect. unit: its target; a: what it does to it, below
 };
-inline constexpr int event_kinds = 12;
+inline constexpr int event_kinds = static_cast<int>(event_kind::fault) + 1;
 
 // Step codes of event_kind::engine_step, besides enum us_record_type (with the sequence number that it is
 // about).

@@ -1,5 +1,6 @@
 // Runs one Verilated model: the one place that knows the order of its life. Context and seed, construction,
-// trace, reset, run, final. Single-threaded and without state outside itself, so that it survives fork().
+// trace, reset, run, final. Single-threaded and without state outside itself, but for the name of the model
+// that Verilator has at hand, so that it survives fork().
 #pragma once
 #include <verilated.h>
 #include <verilated_vcd_c.h>
@@ -43,7 +44,7 @@ class rtl_harness {
   // settle().
   explicit rtl_harness(std::uint32_t seed = 1, const std::string& vcd_path = {}) {
     enter_rtl_context(&context_);  // a new context has put itself in the global place
-    context_.threads(1);  // by default a pool of them is made for each context
+    context_.threads(1);           // by default a pool of them is made for each context
     context_.randReset(2);
     context_.randSeed(static_cast<int>(seed));
     if constexpr (Traced) context_.traceEverOn(true);

@@ -13,7 +13,6 @@
 #include "model/core/event_log.h"
 #include "model/pcie/host_memory.h"
 #include "tb/monitors/monitor.h"
-#include "tb/monitors/node_resource.h"
 #include "tb/monitors/wire_segment.h"
 
 namespace understudy::tb {
@@ -140,7 +139,7 @@ class connection_watch {
   using by_connection = std::unordered_map<wire_connection, T, wire_connection_hash>;
   by_connection<connection> connections_;
   std::unordered_map<std::uint32_t, wire_connection> key_of_;  // by cid
-  node_resource nodes_;
+  std::pmr::unsynchronized_pool_resource nodes_;
   std::pmr::unordered_map<std::uint32_t, buffer> buffers_{&nodes_};
   std::pmr::map<std::uint64_t, std::uint32_t> buffer_at_{&nodes_};  // first posted address -> buf_id
   std::uint64_t last_buffer_begin_ = 1, last_buffer_end_ = 0;

@@ -10,7 +10,6 @@
 #include "model/core/event_log.h"
 #include "model/core/fifo.h"
 #include "tb/monitors/monitor.h"
-#include "tb/monitors/node_resource.h"
 
 namespace understudy::tb {
 
@@ -69,7 +68,7 @@ class memory_watch {
   const host::any_driver& driver_;
   const event_history& history_;
   picos deadline_;
-  node_resource nodes_;
+  std::pmr::unsynchronized_pool_resource nodes_;
   ranges writable_{&nodes_};  // an adapter may write them, by address
   std::pmr::unordered_map<std::uint32_t, std::uint64_t> posted_at_{
       &nodes_};                                     // buf_id -> address; never walked

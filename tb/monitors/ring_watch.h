@@ -13,7 +13,6 @@
 #include "model/core/fifo.h"
 #include "model/sim/agenda.h"
 #include "tb/monitors/monitor.h"
-#include "tb/monitors/node_resource.h"
 
 namespace understudy::tb {
 
@@ -45,8 +44,6 @@ class ring_watch {
   void on_fenced(unsigned adapter);
   void end_of_run(std::uint64_t events, picos now);
 
-  // Which adapter may write the buffer; -1: none.
-  int owner_of(buf_id b) const;
   std::vector<const monitor*> monitors() const;
 
  private:
@@ -100,7 +97,7 @@ class ring_watch {
   const event_history& history_;
   record_visible record_visible_;
   std::vector<adapter_state> adapters_;
-  node_resource nodes_;
+  std::pmr::unsynchronized_pool_resource nodes_;
   std::pmr::map<std::uint64_t, range> writable_{&nodes_};  // by address
   std::pmr::unordered_map<std::uint32_t, std::uint64_t> buffer_at_{
       &nodes_};  // buf_id -> address; never walked

@@ -11,7 +11,7 @@ ack_latency::ack_latency(event_log& log, segment_reader& segments, unsigned adap
 
 void ack_latency::on_event(const event& e) {
   const bool in = e.kind == event_kind::frame_in;
-  if ((!in && e.kind != event_kind::frame_out) || e.unit >= waiting_.size()) return;
+  if (e.unit >= waiting_.size()) return;
   const auto& s = segments_.of(e);
   if (!s) return;
   if (in) {

@@ -20,8 +20,7 @@ announce_latency::announce_latency(event_log& log, host::any_driver& driver, con
 }
 
 void announce_latency::on_event(const event& e) {
-  if (e.kind == event_kind::engine_step && e.unit < adapters_ && e.b >> 32 == US_REC_ESTABLISHED)
-    established_[key(e.unit, e.a)] = e.at;
+  if (e.unit < adapters_ && e.b >> 32 == US_REC_ESTABLISHED) established_[key(e.unit, e.a)] = e.at;
 }
 
 void announce_latency::on_record(unsigned adapter, const us_record& r) {

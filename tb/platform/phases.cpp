@@ -22,7 +22,7 @@ void phases::start() {
 }
 
 void phases::on_event(const event& e) {
-  if (e.kind == event_kind::frame_in || e.kind == event_kind::frame_out) last_frame_ = e.at;
+  last_frame_ = e.at;
 }
 
 bool phases::resting() const {

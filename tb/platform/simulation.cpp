@@ -183,7 +183,7 @@ simulation::simulation(const scenario& s, const run_options& options)
     ack_latency_ = std::make_unique<ack_latency>(log_, monitors_->segments(),
                                                  static_cast<unsigned>(platform_.main.slots.size()));
   }
-  // Last: everybody has seen an event before a fault strikes behind it.
+  // Behind the monitors and what measures: they have seen an event before a fault strikes behind it.
   if (faults_.at_events()) log_.subscribe(&faults_);
   if (phases_of(s))
     phases_ = std::make_unique<phases>(platform_, connections_, phases_of(s), open_phase_,
