@@ -236,10 +236,16 @@ void live_session::forget_waiting() {
 
 void live_session::report_recoveries() {
   const auto& all = failovers_.results();
-  if (told_recoveries_ == all.size() || !all[told_recoveries_].unblock) return;
-  const failover_result& r = all[told_recoveries_++];
-  say(fmt::format("{} serves, {:.1f} ms after {} died; {} connections", r.to,
-                  r.fault ? milliseconds(*r.unblock - *r.fault) : 0.0, r.from, r.connections));
+  for (; told_recoveries_ < all.size(); ++told_recoveries_) {
+    const failover_result& r = all[told_recoveries_];
+    if (r.unblock)
+      say(fmt::format("{} serves, {:.1f} ms after {} died; {} connections", r.to,
+                      r.fault ? milliseconds(*r.unblock - *r.fault) : 0.0, r.from, r.connections));
+    else if (told_recoveries_ + 1 < all.size())  // the next one is its substitute's
+      say(fmt::format("{} failed before it could serve for {}", all[told_recoveries_ + 1].from, r.from));
+    else
+      return;
+  }
 }
 
 void live_session::report_fetches() {

@@ -97,6 +97,22 @@ TEST_F(live_slirp, orders_that_wait_until_the_end_struck_nobody) {
   EXPECT_NE(reasons.find("fault 3 (kill active) struck nobody"), std::string::npos) << reasons;
 }
 
+// A beat every 200 ms: B has one more than A, so that it is chosen though it is dead, and found out.
+TEST_F(live_slirp, a_substitute_that_cannot_take_over_is_told_of_and_so_are_later_failovers) {
+  start({"--set", "failover.heartbeat=\"200 ms\""});
+  std::this_thread::sleep_for(500ms);
+  order("kill A");
+  std::this_thread::sleep_for(300ms);
+  order("kill B");
+  EXPECT_TRUE(says("B failed before it could serve for A")) << said();
+  EXPECT_TRUE(says("C serves")) << said();
+  order("kill");
+  EXPECT_TRUE(says("D serves")) << said();
+  EXPECT_EQ(stop(), 0) << said();
+  ASSERT_EQ(result["failovers"].size(), 3u);
+  EXPECT_TRUE(result["failovers"][0]["unblock_ps"].is_null()) << result["failovers"];
+}
+
 TEST_F(live_slirp, echo_discard_and_pump_do_their_work) {
   start();
   const auto bash = [](const std::string& script) {
