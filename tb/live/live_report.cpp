@@ -46,6 +46,7 @@ std::string live_json(const live_result& r) {
                {"frame_bytes_out", r.wire.bytes_out},
                {"refused_in", r.wire.refused_in},
                {"refused_out", r.wire.refused_out},
+               {"while_down", r.wire.while_down},
                {"http_requests", r.requests},
                {"http_errors", r.http_errors},
                {"bytes_received", r.bytes_received},
@@ -80,6 +81,7 @@ std::string live_summary(const live_result& r, const scenario& s, const std::str
   for (const live_fetch& f : r.fetches)
     t += fmt::format("fetched      {}: {}, {} B{}{}\n", f.what.url, f.what.status, f.what.bytes,
                      f.what.error.empty() ? "" : ", ", f.what.error);
+  if (r.wire.while_down) t += fmt::format("device       was down for {} frames\n", r.wire.while_down);
   const connection_counts& c = u.connections;
   t += fmt::format(
       "connections  accepted {}, closed {}, reset by the peer {}, aborted {}, open at the end {}\n", c.opened,

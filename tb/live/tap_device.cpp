@@ -119,8 +119,10 @@ void tap_device::flush() {
 void tap_device::hand_over(std::span<const std::uint8_t> what, unsigned frames, std::uint64_t bytes) {
   if (::write(fd_, what.data(), what.size()) == static_cast<ssize_t>(what.size()))
     sent_out(frames, bytes);
+  else if (errno == EIO)
+    count_.while_down += frames;
   else
-    count_.refused_out += frames;  // down (EIO), short of memory, or gone, which read() finds
+    count_.refused_out += frames;  // short of memory, or gone, which read() finds
 }
 
 std::string tap_device::describe() const {

@@ -207,7 +207,8 @@ class live_program : public ::testing::Test {
 class live_network : public live_program {
  protected:
   static constexpr const char* device = "us0";
-  // `refused_out` of every run: the adapter tells the device of itself, over IPv4 and IPv6, while it is down.
+  // `while_down` of every run: the adapter says what its MAC is, by gratuitous ARP and an unsolicited
+  // neighbour advertisement, before start() brings the device up.
   static constexpr int before_it_was_up = 2;
 
   void SetUp() override {
