@@ -7,7 +7,9 @@
 #include <cstring>
 #include <string>
 
+#include "tb/test/live/congestion_marker.h"
 #include "tb/test/live/live_rig.h"
+#include "tb/test/live/tcp_watch.h"
 #include "tb/test/platform/packets.h"
 
 namespace understudy::tb {
@@ -144,6 +146,55 @@ TEST_F(live_kernel, every_congestion_control_at_the_peer_survives_deaths) {
     expect_both_carried();
   }
   EXPECT_GE(tried, 1u);
+}
+
+// The adapter hears marks until the kernel says that it has slowed down; so does the one that takes its
+// place.
+TEST_F(live_kernel, marked_congestion_below_an_upload_is_echoed_and_heeded_through_a_death) {
+  constexpr std::size_t bytes = 16 << 20;
+  make_file("small", 1 << 20);
+  make_file("big", bytes);
+  ASSERT_TRUE(set_kernel("tcp_ecn", "1"));
+  start({"--set", "adapter.ecn=true", "--set", slow[1]});
+  const auto route = shell("ip route replace 10.77.0.0/24 dev us0 src 10.77.0.1 congctl reno");
+  ASSERT_EQ(route.status, 0) << route.output;
+  const auto upload = [this](const std::string& name) {
+    return shell("curl -sS -m 60 -o /dev/null -T " + in_folder("www/" + name) + " " + base + "copy").output;
+  };
+  tcp_watch unmarked(device);
+  EXPECT_EQ(upload("small"), "");
+  EXPECT_TRUE(unmarked.stop());
+  EXPECT_GT(unmarked.kernel.capable, 0u);
+  EXPECT_EQ(unmarked.kernel.marked + unmarked.kernel.reducing + unmarked.beyond.echoing, 0u);
+
+  const congestion_marker marker(device, 20);
+  if (!marker.trouble().empty())
+    GTEST_SKIP() << "this kernel lets nobody mark packets (bpf, Linux 6.6): " << marker.trouble();
+  tcp_watch before(device);
+  auto running = std::async(std::launch::async, upload, "big");
+  while (look_at_socket().crossed() < bytes / 3 && running.wait_for(5ms) != std::future_status::ready) {
+  }
+  EXPECT_TRUE(before.stop());
+  const std::string identity = look_at_socket().identity();
+  die();
+  tcp_watch after(device);
+  EXPECT_EQ(look_at_socket().identity(), identity);
+  EXPECT_EQ(running.get(), "");
+  EXPECT_TRUE(after.stop());
+  EXPECT_TRUE(same("www/big", "www/copy"));
+  for (const tcp_watch* heard : {&before, &after}) {
+    SCOPED_TRACE(heard == &before ? "before the death" : "after it");
+    std::printf("%lu packets, %lu marked, %lu of %lu answers echo it, %lu say that the kernel slowed down\n",
+                heard->kernel.segments, heard->kernel.marked, heard->beyond.echoing, heard->beyond.segments,
+                heard->kernel.reducing);
+    EXPECT_GT(heard->kernel.marked, 0u);
+    EXPECT_GT(heard->beyond.echoing, 0u);
+    EXPECT_LT(heard->beyond.echoing, heard->beyond.segments) << "the kernel's word ends it";
+    EXPECT_GT(heard->kernel.reducing, 0u);
+  }
+  expect_content_kernel();
+  EXPECT_EQ(stop(), 0) << said();
+  expect_carried(1, 1, false);
 }
 
 TEST_F(live_kernel, a_peer_in_a_vlan_survives_deaths) {
