@@ -1,9 +1,5 @@
 // The kernel's TCP in its several moods, and other people's judgement of the frames.
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
-
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <set>
@@ -11,6 +7,7 @@
 
 #include "tb/test/live/congestion_marker.h"
 #include "tb/test/live/live_rig.h"
+#include "tb/test/live/offload.h"
 #include "tb/test/live/tcp_watch.h"
 #include "tb/test/platform/packets.h"
 
@@ -49,17 +46,6 @@ class live_kernel : public live_network {
     expect_carried(2, 1, false);
     EXPECT_GT(result["failovers"].back()["stall_ps"]["max"], 0) << "of the upload";
   }
-  // Switch a generic offload of the device; false: the kernel refuses.
-  static bool set_offload(std::uint32_t command, bool on) {
-    ethtool_value v = {command, on};
-    ifreq r = {};
-    std::strcpy(r.ifr_name, device);
-    r.ifr_data = reinterpret_cast<char*>(&v);
-    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const bool done = ioctl(fd, SIOCETHTOOL, &r) == 0;
-    ::close(fd);
-    return done;
-  }
   static bool has_tshark() { return shell("tshark --version").status == 0; }
   // Frames of the outer wire that `filter` selects. After the program's end.
   frame_lines frames(const std::string& filter) const {
@@ -77,7 +63,8 @@ class live_kernel : public live_network {
   }
 };
 
-// `dumpcap` on the device: what the kernel's own tap sees. Frames may be as large as GRO makes them.
+// `dumpcap` on the device: what the kernel's own tap sees. It sends whole checksums here, for tshark to
+// judge; what it gets may be as large as GRO makes it.
 class live_tap_capture : public live_kernel {
  protected:
   void SetUp() override {
@@ -90,6 +77,8 @@ class live_tap_capture : public live_kernel {
     live_kernel::TearDown();
   }
   void begin_capture() {
+    ASSERT_TRUE(switch_offload(device, tx_checksums, false));
+    ASSERT_EQ(is_on(device, tso), 0);
     tap_ = in_folder("tap.pcapng");
     ear_ = fork();
     if (ear_ == 0) {
@@ -225,16 +214,37 @@ TEST_F(live_kernel, a_peer_in_a_vlan_survives_deaths) {
   EXPECT_NE(frames("tcp && vlan.id == 10"), none);
 }
 
-TEST_F(live_kernel, segmentation_and_receive_offloads_on_and_off_survive_deaths) {
+// What the device does not do, the kernel does or nobody.
+TEST_F(live_kernel, generic_offloads_on_and_off_survive_deaths) {
   make_file("big", 6 << 20);
   for (const bool on : {false, true}) {
     start(slow);
-    if (!set_offload(ETHTOOL_SGSO, on) || !set_offload(ETHTOOL_SGRO, on))
-      GTEST_SKIP() << "cannot switch offloads";
+    ASSERT_TRUE(switch_offload(device, tso, false));
+    ASSERT_TRUE(switch_offload(device, gso, on));
+    ASSERT_TRUE(switch_offload(device, gro, on));
     both_ways_survive(on ? "on" : "off");
     EXPECT_EQ(stop(), 0) << said();
     expect_both_carried();
+    EXPECT_EQ(result["live"]["reads"], result["live"]["frames_in"]);
   }
+}
+
+TEST_F(live_kernel, sends_large_segments_with_half_a_checksum_if_the_device_takes_them) {
+  make_file("a.bin", 4 << 20);
+  start();
+  for (const bool on : {true, false, true}) {
+    ASSERT_TRUE(switch_offload(device, tx_checksums, on));
+    EXPECT_EQ(is_on(device, tso), on) << "none without checksums";
+    EXPECT_EQ(shell("curl -sS -m 30 -o /dev/null -T " + in_folder("www/a.bin") + " " + base + "copy").output,
+              "");
+    EXPECT_TRUE(same("www/a.bin", "www/copy"));
+  }
+  EXPECT_EQ(stop(), 0) << said();
+  // A third of the segments came alone, of the others many at once.
+  EXPECT_GT(result["live"]["reads"], (4 << 20) / 1460);
+  EXPECT_LT(result["live"]["reads"], 2 * (4 << 20) / 1460);
+  EXPECT_EQ(result["live"]["refused_in"], 0);
+  EXPECT_EQ(result["dropped_frames"]["l4_checksum"], 0);
 }
 
 TEST_F(live_kernel, the_peer_keeps_one_socket_through_three_deaths) {
