@@ -3,6 +3,10 @@
 #include <bit>
 #include <cstring>
 
+#include "model/core/ipv6.h"
+#include "model/core/packet.h"
+#include "model/core/vlan.h"
+
 namespace understudy {
 
 std::uint64_t checksum_add(std::span<const std::uint8_t> bytes, std::uint64_t sum) {
@@ -41,12 +45,10 @@ namespace {
 
 using bytes_t = std::span<const std::uint8_t>;
 
-constexpr std::uint8_t protocol_tcp = 6;
 constexpr std::uint8_t protocol_udp = 17;
 constexpr std::size_t ip_checksum_at = 10;
 constexpr std::size_t udp_length_at = 4;
 constexpr std::size_t udp_checksum_at = 6;
-constexpr std::size_t tcp_checksum_at = 16;
 
 std::uint16_t word_at(bytes_t b, std::size_t at) {
   return static_cast<std::uint16_t>(b[at] << 8 | b[at + 1]);
@@ -64,14 +66,15 @@ std::uint16_t folded_sum(bytes_t bytes, std::size_t field, checksum_mode mode, s
 }  // namespace
 
 checksum_packet checksum_packet_of(std::span<const std::uint8_t> frame) {
-  constexpr std::uint16_t ipv4 = 0x0800, ipv6 = 0x86dd, vlan = 0x8100, service_vlan = 0x88a8;
+  constexpr std::uint16_t type_service_vlan = 0x88a8;  // IEEE 802.1Q table 9-1
   std::size_t at = 12;
   for (int tags = 0; tags < 2 && frame.size() >= at + 2; ++tags) {
     const std::uint16_t type = word_at(frame, at);
-    if (type != vlan && type != service_vlan) break;
-    at += 4;
+    if (type != type_vlan && type != type_service_vlan) break;
+    at += vlan_tag_bytes;
   }
-  if (frame.size() < at + 2 || (word_at(frame, at) != ipv4 && word_at(frame, at) != ipv6)) return {};
+  if (frame.size() < at + 2 || (word_at(frame, at) != type_ipv4 && word_at(frame, at) != type_ipv6))
+    return {};
   return {true, frame.subspan(at + 2)};
 }
 

@@ -55,6 +55,9 @@ constexpr bool checksum_passes(const checksum_result& r) {
   return !r.is_ip || (r.ip_ok && (!r.l4_checked || r.l4_ok));
 }
 
+// Where the checksum is in a TCP header.
+inline constexpr std::uint32_t tcp_checksum_at = 16;
+
 // Cycles after the last beat's until the result can be taken (rtl/checksum.sv: parse, add, accumulate, fold).
 inline constexpr std::uint32_t checksum_latency_cycles = 4;
 

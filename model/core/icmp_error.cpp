@@ -8,10 +8,8 @@ namespace understudy {
 
 namespace {
 
-constexpr std::uint32_t ipv4_bytes = 20;
 constexpr std::uint32_t icmp_bytes = 8;
 constexpr std::uint32_t least_quote = 8;  // bytes behind the IP header: ports and sequence number
-constexpr std::uint8_t protocol_tcp = 6;
 
 // `segment` points at the ports of a quoted segment.
 void take_quote(const ip_address& source, const ip_address& destination, const std::uint8_t* segment,

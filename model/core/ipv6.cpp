@@ -12,7 +12,6 @@ namespace understudy {
 
 namespace {
 
-constexpr std::uint32_t ethernet_bytes = 14;
 constexpr std::uint32_t neighbor_bytes = 24 + 8;  // message and one link-layer address option
 constexpr std::uint8_t hop_limit = 64;
 constexpr std::uint8_t own_link = 255;  // hop limit that no router lets through (RFC 4861 3.1)

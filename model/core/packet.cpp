@@ -13,15 +13,10 @@ namespace understudy {
 
 namespace {
 
-constexpr std::uint32_t ethernet_bytes = 14;
-constexpr std::uint32_t ipv4_bytes = 20;
-constexpr std::uint32_t tcp_bytes = 20;
 constexpr std::uint32_t arp_bytes = 28;
 constexpr std::uint32_t least_frame = 60;  // IEEE 802.3 minimum without FCS
-constexpr std::uint16_t type_ipv4 = 0x0800;
 constexpr std::uint16_t type_arp = 0x0806;
 constexpr std::uint8_t protocol_icmp = 1;
-constexpr std::uint8_t protocol_tcp = 6;
 constexpr std::uint8_t icmp_echo = 8;
 constexpr std::uint8_t ttl = 64;
 

@@ -9,6 +9,11 @@
 
 namespace understudy {
 
+// Headers without options, in bytes; Ethernet II without FCS.
+inline constexpr std::uint32_t ethernet_bytes = 14, ipv4_bytes = 20, tcp_bytes = 20;
+inline constexpr std::uint16_t type_ipv4 = 0x0800;
+inline constexpr std::uint8_t protocol_tcp = 6;
+
 enum tcp_flags : std::uint8_t {
   tcp_fin = 0x01,
   tcp_syn = 0x02,

@@ -2,13 +2,13 @@
 
 #include <cstring>
 
+#include "model/core/packet.h"
 #include "model/core/wire_bytes.h"
 
 namespace understudy {
 
 namespace {
 constexpr std::uint32_t address_bytes = 12;
-constexpr std::uint32_t ethernet_bytes = 14;
 }  // namespace
 
 bool has_vlan_tag(const frame_ref& f) {

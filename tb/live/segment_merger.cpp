@@ -4,16 +4,14 @@
 #include <cstring>
 
 #include "model/core/checksum.h"
+#include "model/core/ipv6.h"
+#include "model/core/packet.h"
+#include "model/core/vlan.h"
 #include "model/core/wire_bytes.h"
 #include "tb/monitors/wire_segment.h"
 
 namespace understudy::tb {
 namespace {
-
-constexpr std::uint32_t v4_header = 20, v6_header = 40;
-constexpr std::uint8_t ack = 0x10, psh = 0x08;
-constexpr std::uint8_t protocol = 6;
-constexpr std::uint16_t checksum_offset = 16;  // in the TCP header
 
 // Where the headers of a frame lie that may be part of a unit.
 struct layout {
@@ -27,12 +25,12 @@ layout lay_out(std::span<const std::uint8_t> frame) {
   layout l;
   l.payload = static_cast<std::uint32_t>(segment->payload - frame.data());
   if (l.payload + segment->payload_length != frame.size()) return {};
-  l.ip = get16(frame.data() + 12) == 0x8100 ? 18 : 14;
+  l.ip = get16(frame.data() + 12) == type_vlan ? ethernet_bytes + vlan_tag_bytes : ethernet_bytes;
   const bool six = frame[l.ip] >> 4 == 6;
   if (!six && frame[l.ip] != 0x45) return {};
-  l.tcp = l.ip + (six ? v6_header : v4_header);
+  l.tcp = l.ip + (six ? ipv6_bytes : ipv4_bytes);
   const std::uint8_t* t = frame.data() + l.tcp;
-  if ((t[12] & 0x0f) != 0 || (t[13] & ~psh) != ack) return {};
+  if ((t[12] & 0x0f) != 0 || (t[13] & ~tcp_psh) != tcp_ack) return {};
   return l;
 }
 
@@ -59,7 +57,7 @@ bool segment_merger::add(std::span<const std::uint8_t> frame) {
   ++frames_;
   frame_bytes_ += frame.size();
   unit[tcp_ + 13] |= frame[tcp_ + 13];  // PSH is the last segment's
-  open_ = more == gso_size_ && (frame[tcp_ + 13] & psh) == 0 && frames_ < most_segments;
+  open_ = more == gso_size_ && (frame[tcp_ + 13] & tcp_psh) == 0 && frames_ < most_segments;
   return true;
 }
 
@@ -73,7 +71,7 @@ void segment_merger::begin(std::span<const std::uint8_t> frame) {
   tcp_ = l.tcp;
   payload_ = l.payload;
   gso_size_ = size_ - payload_;
-  open_ = payload_ != 0 && (frame[tcp_ + 13] & psh) == 0;
+  open_ = payload_ != 0 && (frame[tcp_ + 13] & tcp_psh) == 0;
 }
 
 bool segment_merger::same_stream(const std::uint8_t* frame) const {
@@ -83,14 +81,14 @@ bool segment_merger::same_stream(const std::uint8_t* frame) const {
   };
   // Ethernet addresses, tag and type; of IP all but length, identification and header checksum.
   if (!same(0, ip_)) return false;
-  const bool six = tcp_ - ip_ == v6_header;
+  const bool six = tcp_ - ip_ == ipv6_bytes;
   if (six ? !same(ip_, ip_ + 4) || !same(ip_ + 6, tcp_)
           : !same(ip_, ip_ + 2) || !same(ip_ + 6, ip_ + 10) || !same(ip_ + 12, tcp_))
     return false;
   // Of TCP all but sequence number, PSH and checksum.
   const std::uint32_t next = get32(unit + tcp_ + 4) + (size_ - payload_);
   return get32(frame + tcp_ + 4) == next && same(tcp_, tcp_ + 4) && same(tcp_ + 8, tcp_ + 13) &&
-         same(tcp_ + 14, tcp_ + checksum_offset) && same(tcp_ + checksum_offset + 2, payload_);
+         same(tcp_ + 14, tcp_ + tcp_checksum_at) && same(tcp_ + tcp_checksum_at + 2, payload_);
 }
 
 std::span<const std::uint8_t> segment_merger::take() {
@@ -107,24 +105,24 @@ std::span<const std::uint8_t> segment_merger::take() {
 void segment_merger::seal() {
   std::uint8_t* unit = buffer_.data() + header_bytes;
   std::uint8_t* ip = unit + ip_;
-  const std::uint32_t tcp_bytes = size_ - tcp_;
-  const bool six = tcp_ - ip_ == v6_header;
+  const std::uint32_t segment = size_ - tcp_;
+  const bool six = tcp_ - ip_ == ipv6_bytes;
   if (six) {
-    put16(ip + 4, tcp_bytes);
+    put16(ip + 4, segment);
   } else {
     put16(ip + 2, size_ - ip_);
     put16(ip + 10, 0);
-    put16(ip + 10, checksum_finish(checksum_add({ip, v4_header})));
+    put16(ip + 10, checksum_finish(checksum_add({ip, ipv4_bytes})));
   }
   const std::uint64_t addresses = six ? checksum_add({ip + 8, 32}) : checksum_add({ip + 12, 8});
-  put16(unit + tcp_ + checksum_offset, 0xffffu ^ checksum_finish(addresses + protocol + tcp_bytes));
+  put16(unit + tcp_ + tcp_checksum_at, 0xffffu ^ checksum_finish(addresses + protocol_tcp + segment));
   vnet_header h;
   h.flags = vnet_header::needs_csum;
   h.gso_type = six ? vnet_header::gso_tcpv6 : vnet_header::gso_tcpv4;
   h.hdr_len = static_cast<std::uint16_t>(payload_);
   h.gso_size = static_cast<std::uint16_t>(gso_size_);
   h.csum_start = static_cast<std::uint16_t>(tcp_);
-  h.csum_offset = checksum_offset;
+  h.csum_offset = tcp_checksum_at;
   std::memcpy(buffer_.data(), &h, sizeof h);
 }
 

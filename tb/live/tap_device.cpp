@@ -99,9 +99,10 @@ far_end::arrival tap_device::read(picos) {
 }
 
 bool tap_device::fetch() {
-  const auto n = ::read(fd_, room_.data(), room_.size());
+  ssize_t n;
+  do n = ::read(fd_, room_.data(), room_.size());
+  while (n < 0 && errno == EINTR);
   if (n < 0) {
-    if (errno == EINTR) return fetch();
     if (errno != EAGAIN) gone_ = fmt::format("{} has gone: {}", name_, std::strerror(errno));
     return false;
   }
