@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/adapter/adapter.h"
+#include "model/core/checksum.h"
 #include "model/core/vlan.h"
 
 namespace understudy {
@@ -22,10 +23,9 @@ picos adapter::take(frame_ref f) {
   rx_fifo_bytes_ += f.size();
   const checksum_result sums = checksum_->check(f);
   counters_.checksum_cycles += sums.cycles;
-  const bool bad = sums.is_ip && (!sums.ip_ok || (sums.l4_checked && !sums.l4_ok));
   received& r = rx_fifo_.extend_back();
   r.frame = std::move(f);
-  r.bad = bad;
+  r.bad = !checksum_passes(sums);
   r.judged = sums.l4_checked;
   rx_pipe_free_ = std::max(now, rx_pipe_free_) + sums.cycles * config_.clock_period;
   agenda_.at(rx_pipe_free_ + config_.rx_latency, [this] { identify(); });
@@ -138,8 +138,9 @@ void adapter::process(const received& r) {
 
 void adapter::count_drop(const received& r) {
   drop_cause cause = cause_of_drop(r.frame);
-  if (r.bad && !is_bad(cause))  // of a protocol that only the checksum block knows
-    cause = r.judged ? drop_cause::l4_checksum : drop_cause::header;
+  // Only the checksum block knows UDP, and what is behind two tags. It says of a header that it is bad, not
+  // whether by its sum.
+  if (r.bad && !is_bad(cause)) cause = r.judged ? drop_cause::l4_checksum : drop_cause::header;
   ++counters_.dropped[cause];
 }
 

@@ -163,6 +163,28 @@ TEST(bad_frame, cut_at_any_length_is_dropped_and_counted) {
   g.expect_no_report();
 }
 
+// Behind two tags the checksum block judges what nothing else here reads.
+TEST(bad_frame, behind_two_tags_is_dropped_and_counted_by_what_is_wrong_with_it) {
+  adapter_rig g;
+  serve(g);
+  const frame_ref plain = g.segment_from_peer(http, 6000, seq32{1}, seq32{0}, tcp_syn);
+  const auto send = [&](std::uint32_t wrong_byte) {
+    frame_ref f = frame_ref::copy_of(plain.data(), plain.size());
+    f.data()[wrong_byte] ^= 1;
+    g.wire.send(with_vlan_tag(with_vlan_tag(std::move(f), 7), 8));
+    g.run(10_us);
+  };
+  send(0);  // of the address alone: nothing is wrong with the packet
+  send(ethernet_bytes + 10);
+  send(ethernet_bytes + ipv4_bytes + tcp_checksum_at);
+  const drop_counters& d = g.dev.counters().dropped;
+  EXPECT_EQ(d[drop_cause::unknown] + d[drop_cause::not_ours], 1u);
+  EXPECT_EQ(d[drop_cause::header], 1u);
+  EXPECT_EQ(d[drop_cause::l4_checksum], 1u);
+  EXPECT_EQ(d.bad() + d.sound(), 3u);
+  g.expect_no_report();
+}
+
 TEST(bad_frame, with_a_lying_length_or_option_is_dropped_and_counted) {
   adapter_rig g;
   serve(g);
