@@ -9,8 +9,6 @@ namespace understudy {
 
 namespace {
 
-constexpr std::uint32_t tags_of_5_bits = 32, tags_of_8_bits = 256;
-
 // A field that asks for more than `most` gets that.
 std::uint32_t limit(std::uint32_t value, unsigned bit, std::uint32_t most) {
   return (value & ~(7u << bit)) | std::min(value >> bit & 7, size_code(most)) << bit;

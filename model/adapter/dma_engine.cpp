@@ -3,13 +3,9 @@
 #include <algorithm>
 
 #include "model/pcie/frame_extension.h"
+#include "model/pcie/tlp.h"
 
 namespace understudy {
-namespace {
-
-constexpr std::uint32_t tags_of_8_bits = 256;
-
-}  // namespace
 
 // A generic payload of the pool with room for a small write and the frame that a large one refers to.
 struct dma_engine::transaction : tlm::tlm_generic_payload {

@@ -27,6 +27,9 @@ constexpr std::uint32_t size_code(std::uint32_t bytes) {
   return static_cast<std::uint32_t>(std::countr_zero(bytes)) - 7;
 }
 
+// Tags of a requester without Extended Tag, and with it (PCIe 2.2.6.2).
+inline constexpr std::uint32_t tags_of_5_bits = 32, tags_of_8_bits = 256;
+
 enum class tlp_type : std::uint8_t {
   memory_read,
   memory_write,
