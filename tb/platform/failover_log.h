@@ -12,9 +12,12 @@ namespace understudy::tb {
 
 class failover_log : public recovery_watcher, public event_observer {
  public:
-  // `log` is told of every step as an event. `connections` says how many are alive when a recovery begins.
+  // Subscribes itself to `log`, which is told of every step as an event. `connections` says how many are
+  // alive when a recovery begins.
   failover_log(event_log& log, std::function<std::uint64_t()> connections)
-      : log_(log), connections_(std::move(connections)) {}
+      : log_(log), connections_(std::move(connections)) {
+    log.subscribe(this, {event_kind::frame_in});
+  }
 
   // An adapter was killed now.
   void note_fault(unsigned adapter) { faults_.push_back({adapter, now_ps()}); }

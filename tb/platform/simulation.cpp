@@ -167,7 +167,6 @@ simulation::simulation(const scenario& s, const run_options& options)
     timeline_ = std::make_unique<timeline>(static_cast<unsigned>(platform_.main.slots.size()));
     log_.subscribe(timeline_.get());
   }
-  log_.subscribe(&failovers_, {event_kind::frame_in});
   if (s.monitors != "off") {
     monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
                                               static_cast<unsigned>(platform_.main.slots.size()),
