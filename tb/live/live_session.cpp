@@ -76,7 +76,6 @@ live_session::live_session(const scenario& s, const live_options& o, far_end& fa
     printer_ = std::make_unique<event_printer>(std::cerr);
     log_.subscribe(printer_.get());
   }
-  log_.subscribe(&failovers_, {event_kind::frame_in});
   if (s.monitors != "off")
     monitors_ = std::make_unique<monitor_set>(log_, *driver_, *platform_.main.memory, s.topology.adapters,
                                               addresses_of(outside_));
@@ -173,8 +172,7 @@ void live_session::take_in(far_end::arrival a) {
 
 void live_session::obey(const live_order& o) {
   if (o.what == live_order::kind::stop) stop_ = true;
-  if (o.what == live_order::kind::kill && o.target == "active") kill_active();
-  if (o.what == live_order::kind::kill && o.target != "active") kill(o.target);
+  if (o.what == live_order::kind::kill) o.target == "active" ? kill_active() : kill(o.target);
   if (o.what == live_order::kind::unknown)
     say(fmt::format("\"{}\" is unknown, allowed: kill, kill A, stop", o.target));
 }
@@ -205,10 +203,7 @@ bool live_session::serves() const {
 void live_session::kill(const std::string& target) {
   unsigned index = driver_->active_adapter();
   if (target != "active") index = static_cast<unsigned>(target[0] - 'A');
-  fault_result f;
-  f.id = faults_.size() + 1;
-  f.kind = "kill";
-  f.target = target;
+  fault_result& f = note_kill(target);
   if (index < platform_.main.slots.size() && !platform_.main.slots[index].device->dead()) {
     f.target = adapter_name(index);
     f.activated = true;
@@ -221,17 +216,14 @@ void live_session::kill(const std::string& target) {
   } else {
     say(fmt::format("{}: no such adapter, or it is dead already", target));
   }
-  faults_.push_back(f);
 }
 
-void live_session::forget_waiting() {
-  for (; waiting_kills_; --waiting_kills_) {
-    fault_result f;
-    f.id = faults_.size() + 1;
-    f.kind = "kill";
-    f.target = "active";
-    faults_.push_back(f);
-  }
+fault_result& live_session::note_kill(const std::string& target) {
+  fault_result& f = faults_.emplace_back();
+  f.id = faults_.size();
+  f.kind = "kill";
+  f.target = target;
+  return f;
 }
 
 void live_session::report_recoveries() {
@@ -293,7 +285,7 @@ live_result live_session::run() {
 // Reset what is still open, as a system that shuts down does, and take stock.
 void live_session::finish() {
   result_.run.sim_time = now_ps();
-  forget_waiting();
+  for (; waiting_kills_; --waiting_kills_) note_kill("active");
   result_.open_at_end = apps_->open();
   result_.driver_connections = driver_->connections();
   if (const unsigned a = driver_->active_adapter(); a != host::any_driver::no_adapter)

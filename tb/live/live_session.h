@@ -38,7 +38,8 @@ class live_session {
   // Kill the adapter that serves. While the last one is dead and not yet replaced that waits.
   void kill_active();
   void kill_waiting();
-  void forget_waiting();
+  // One more in faults_, which has struck nobody yet.
+  fault_result& note_kill(const std::string& target);
   bool serves() const;
   void report_recoveries();
   void report_pace(wall_nanos now);
