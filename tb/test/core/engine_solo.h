@@ -6,6 +6,9 @@
 
 namespace understudy::tb {
 
+// Payload of a full segment between solo's ends: 1460 bytes less the timestamps.
+inline constexpr std::uint32_t mss = 1448;
+
 class solo {
  public:
   explicit solo(const tcp_config& c = {}, const four_tuple& ends = {ip_b, ip_a, port_b, port_a})

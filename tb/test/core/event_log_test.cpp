@@ -16,7 +16,7 @@ void emit(event_log& log, event_kind k) {
   log.emit({k, 0, 1_ns, 2, 3});
 }
 
-TEST(EventLog, AnObserverHearsOfTheKindsThatItAskedForAndOneWithoutAWishOfAll) {
+TEST(event_log, tells_an_observer_of_the_kinds_that_it_asked_for_and_one_without_a_wish_of_all) {
   event_log log;
   listener all, frames, none;
   log.subscribe(&all);
@@ -28,7 +28,7 @@ TEST(EventLog, AnObserverHearsOfTheKindsThatItAskedForAndOneWithoutAWishOfAll) {
   EXPECT_TRUE(none.heard.empty());
 }
 
-TEST(EventLog, TheHashDependsOnEveryEventAndOnNoObserver) {
+TEST(event_log, has_a_hash_that_depends_on_every_event_and_on_no_observer) {
   event_log heard, unheard, other;
   listener all;
   heard.subscribe(&all);

@@ -7,8 +7,6 @@
 namespace understudy::tb {
 namespace {
 
-constexpr std::uint32_t mss = 1448;
-
 tcp_config without_delay() {
   tcp_config c;
   c.delayed_ack = 0;

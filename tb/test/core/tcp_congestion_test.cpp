@@ -4,8 +4,6 @@
 namespace understudy::tb {
 namespace {
 
-constexpr std::uint32_t mss = 1448;  // 1460 less the timestamps
-
 // ---------------------------------------------------------------- initial window
 
 TEST(TcpCongestion, TheInitialWindowIsTenSegments) {

@@ -66,7 +66,6 @@ struct narrow_path : rig {
 
 // A connection whose engine has `segments` of 1,448 bytes in flight, and hears what a test makes up.
 struct sender : solo {
-  static constexpr std::uint32_t mss = 1448;
   explicit sender(std::uint32_t segments = 10, const tcp_config& c = {}) : solo(c) {
     syn_options.sack_permitted = true;
     establish();
@@ -190,7 +189,7 @@ TEST(TcpPathMtu, OfAWindowsManyMessagesTheFirstAloneSendsAgainAndTwoSegmentsAtOn
   sender t;
   const seq32 una = t.ack;
   const tcp_view before = t.view();
-  for (std::uint32_t n = 0; n < 10; ++n) t.too_big(una + n * sender::mss, 1400);
+  for (std::uint32_t n = 0; n < 10; ++n) t.too_big(una + n * mss, 1400);
   t.time.run_for(t.step);
   EXPECT_EQ(t.counters().path_mtu_reduced, 1u);
   EXPECT_EQ(t.counters().packet_too_big_ignored, 9u);
@@ -212,7 +211,7 @@ TEST(TcpPathMtu, ATimeOutInsteadLowersTheWindow) {
   sender t;
   t.time.run_for(2_s);
   EXPECT_GE(t.view().timeouts, 1u);
-  EXPECT_EQ(t.view().cwnd, sender::mss);
+  EXPECT_EQ(t.view().cwnd, mss);
 }
 
 TEST(TcpPathMtu, TheRetransmissionTimerRunsFromTheNewSending) {
@@ -243,19 +242,19 @@ TEST(TcpPathMtu, WhatThePeerReportsToHoldIsNotSentAgain) {
   for (std::uint32_t n = 3; n < 6; ++n) {
     segment s = t.make(tcp_ack);
     s.options.sack_count = 1;
-    s.options.sack[0] = {una + 2 * sender::mss, una + n * sender::mss};
+    s.options.sack[0] = {una + 2 * mss, una + n * mss};
     t.give(s);
   }
   ASSERT_TRUE(t.view().in_recovery);
   t.fresh();
   t.too_big(una, 1000);
   EXPECT_FALSE(t.view().in_recovery);
-  EXPECT_EQ(t.view().sacked_bytes, 3 * sender::mss);
+  EXPECT_EQ(t.view().sacked_bytes, 3 * mss);
   EXPECT_EQ(t.view().cwnd, t.view().ssthresh) << "where that recovery would have ended";
   t.time.run_for(t.step);
   for (int n = 0; n < 3; ++n) {  // up to the block
-    t.ack = t.view().snd_nxt.before(una + 2 * sender::mss) ? t.view().snd_nxt : una + 2 * sender::mss;
-    if (t.ack == una + 2 * sender::mss) t.ack = una + 5 * sender::mss;
+    t.ack = t.view().snd_nxt.before(una + 2 * mss) ? t.view().snd_nxt : una + 2 * mss;
+    if (t.ack == una + 2 * mss) t.ack = una + 5 * mss;
     t.ack_only();
   }
   std::uint32_t judged = 0;
@@ -264,7 +263,7 @@ TEST(TcpPathMtu, WhatThePeerReportsToHoldIsNotSentAgain) {
     ++judged;
     EXPECT_LE(s.s.payload_length, 948u);
     const std::uint32_t at = s.s.seq.minus(una);
-    EXPECT_TRUE(at + s.s.payload_length <= 2 * sender::mss || at >= 5 * sender::mss) << at;
+    EXPECT_TRUE(at + s.s.payload_length <= 2 * mss || at >= 5 * mss) << at;
   }
   EXPECT_GE(judged, 4u);
   t.finish(948);
@@ -282,7 +281,7 @@ TEST(TcpPathMtu, WhatWasQueuedBeforeIsNotSentAndItsBytesAre) {
       t.give(s, at);
     }
     t.fresh();
-    t.e.post(t.id(), 10 * sender::mss);
+    t.e.post(t.id(), 10 * mss);
     if (narrow) t.too_big(t.ack, 576);
     t.time.run_for(t.step);
     std::uint32_t judged = 0;
@@ -295,7 +294,7 @@ TEST(TcpPathMtu, WhatWasQueuedBeforeIsNotSentAndItsBytesAre) {
       EXPECT_LE(40 + options + s.payload_length, narrow ? 576u : 1500u);
     }
     EXPECT_EQ(judged, narrow ? 2u : 10u);
-    EXPECT_EQ(t.finish(narrow ? 524 : sender::mss), 0u);
+    EXPECT_EQ(t.finish(narrow ? 524 : mss), 0u);
     EXPECT_EQ(t.e.violations, 0u);
   }
 }
@@ -397,7 +396,7 @@ TEST(TcpPathMtu, ABlindFloodChangesNothing) {
               static_cast<std::uint32_t>(draws.below(1600)));
   t.expect_undisturbed(before);
   EXPECT_EQ(t.counters().packet_too_big_ignored, 30'000u);
-  t.finish(sender::mss);
+  t.finish(mss);
 }
 
 TEST(TcpPathMtu, AFloodThatKnowsTheNumbersCostsBoundedWorkAndTheStreamGoesOn) {

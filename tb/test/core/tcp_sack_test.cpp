@@ -7,8 +7,6 @@
 namespace understudy::tb {
 namespace {
 
-constexpr std::uint32_t mss = 1448;  // 1460 less the timestamps
-
 // A peer that permits SACK.
 struct sack_solo : solo {
   explicit sack_solo(const tcp_config& c = {}, bool timestamps = true) : solo(c) {
