@@ -27,7 +27,7 @@ struct narrow_path : rig {
           if (!mute) report(too_big_message(f, mtu));
           return;
         }
-      carry(std::move(f));
+      carry(f);
     };
     EXPECT_TRUE(b.engine->listen(tuple_.remote, port_b, 0, 16, US_CONN_PROTECTED));
     a.open(tuple_, 1000);
