@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/adapter/adapter.h"
+#include "model/core/tcp_connection.h"
 #include "model/core/vlan.h"
 
 namespace understudy {
@@ -75,6 +76,33 @@ void adapter::drain_receive() {
   }
 }
 
+// It is known where `s` is: what waits for it leaves.
+void adapter::heard_station(const neighbours::station& s, const mac_address& mac) {
+  neighbours_.learn(s, mac);
+  for (std::size_t i = 0; i < waiting_for_neighbour_.size();) {
+    pending_frame& w = waiting_for_neighbour_[i];
+    if (!(w.hop == s)) {
+      ++i;
+      continue;
+    }
+    std::copy(mac.begin(), mac.end(), w.frame.data());
+    send_frame(std::move(w.frame));
+    waiting_for_neighbour_.erase(waiting_for_neighbour_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  if (waiting_kicks_.empty()) return;
+  while (!waiting_kicks_.empty()) out_control_.push_back(waiting_kicks_.pop_front());
+  start_transmit();
+}
+
+// A next hop was asked for, and its answer may queue behind all that the peers there have sent: a segment of
+// an established connection tells, too. The answer has the last word.
+void adapter::hear_of_next_hop(const parsed_frame& p, const local_address& to) {
+  const neighbours::station hop = next_hop(to, p.tcp.tuple.remote);
+  if (hop.ip.is_zero() || neighbours_.find(hop)) return;
+  const cid c = engine_->find(p.tcp.tuple);
+  if (c.valid() && engine_->fields(c).synchronized()) heard_station(hop, p.source_mac);
+}
+
 void adapter::process(const received& r) {
   if (r.bad) {
     ++counters_.dropped_bad;
@@ -95,21 +123,7 @@ void adapter::process(const received& r) {
     return;
   }
   const auto heard = [this, &p](const ip_address& ip, const mac_address& mac) {
-    const neighbours::station from{ip, p.vlan};
-    neighbours_.learn(from, mac);
-    for (std::size_t i = 0; i < waiting_for_neighbour_.size();) {
-      pending_frame& w = waiting_for_neighbour_[i];
-      if (!(w.hop == from)) {
-        ++i;
-        continue;
-      }
-      std::copy(mac.begin(), mac.end(), w.frame.data());
-      send_frame(std::move(w.frame));
-      waiting_for_neighbour_.erase(waiting_for_neighbour_.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    if (waiting_kicks_.empty()) return;
-    while (!waiting_kicks_.empty()) out_control_.push_back(waiting_kicks_.pop_front());
-    start_transmit();
+    heard_station({ip, p.vlan}, mac);
   };
   switch (p.kind) {
     case frame_class::arp_request:
@@ -135,6 +149,7 @@ void adapter::process(const received& r) {
       after_engine();
       break;
     default: {
+      if (!waiting_kicks_.empty() || !waiting_for_neighbour_.empty()) hear_of_next_hop(p, *to);
       const auto addr_index = static_cast<std::uint8_t>(to - addresses_);
       arriving_dscp_ = p.dscp;
       const bool again = engine_->on_segment(now_ps(), p.tcp, r.frame, addr_index);
