@@ -61,3 +61,12 @@ function(understudy_test name)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}")
   endif()
 endfunction()
+
+# understudy_long_test(name TARGET program FILTER cases [ENVIRONMENT ...] TIMEOUT seconds [RUN_SERIAL]): cases of a GoogleTest program
+# at length, by the preset nightly. It fails where the filter finds no case, and is skipped where each of them skips itself.
+function(understudy_long_test name)
+  cmake_parse_arguments(A "RUN_SERIAL" "TARGET;FILTER;TIMEOUT" "ENVIRONMENT" ${ARGN})
+  add_test(NAME ${name} COMMAND sh ${PROJECT_SOURCE_DIR}/cmake/run_cases.sh $<TARGET_FILE:${A_TARGET}> ${A_FILTER})
+  set_tests_properties(${name} PROPERTIES LABELS nightly TIMEOUT ${A_TIMEOUT} RUN_SERIAL "${A_RUN_SERIAL}" ENVIRONMENT
+                       "${A_ENVIRONMENT}" SKIP_RETURN_CODE 77)
+endfunction()

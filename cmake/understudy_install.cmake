@@ -39,7 +39,7 @@ set(data_dir ${CMAKE_INSTALL_DATADIR}/understudy)
 install(DIRECTORY traces/scenarios traces/captures DESTINATION ${data_dir}/traces)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY host_sw/examples DESTINATION ${data_dir} OPTIONAL PATTERN __pycache__ EXCLUDE)
+install(DIRECTORY tb/examples DESTINATION ${data_dir} OPTIONAL PATTERN __pycache__ EXCLUDE)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/understudy)
 set(UNDERSTUDY_TRACES ${data_dir}/traces)

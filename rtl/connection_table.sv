@@ -1,5 +1,5 @@
 /// The on-chip part of the connection table: finds a connection's index by the keyed hash of its 4-tuple, in a set-associative store
-/// whose words are under a SECDED code. The twin is model/core/connection_store.{h,cpp}: same operations, same answers, same cycles.
+/// whose words are code words of secded_encoder. The twin is model/core/connection_store.{h,cpp}: same operations, same answers, same cycles.
 ///
 /// Request in: op_i 0 lookup, 1 insert, 2 remove, 3 scrub, 4 flip (the bits of mask_i of word way_i change: a fault for tests). The low
 /// bits of key_i name the set, its upper 43 are the tag.
@@ -52,29 +52,6 @@ module connection_table #(
     Answer
   } state_e;
 
-  // The columns of the code, one a data bit: weight 3, then weight 5, in ascending order.
-  function automatic logic [63:0][7:0] columns();
-    logic [6:0] n;
-    n = '0;
-    columns = '0;
-    for (int unsigned weight = 3; weight <= 5; weight += 2) begin
-      for (int unsigned c = 0; c < 256; c++) begin
-        if ($countones(8'(c)) == weight && !n[6]) begin
-          columns[n[5:0]] = 8'(c);
-          n = n + 7'd1;
-        end
-      end
-    end
-  endfunction
-  localparam logic [63:0][7:0] Columns = columns();
-
-  function automatic logic [7:0] check_of(input logic [63:0] data);
-    check_of = '0;
-    for (int unsigned i = 0; i < 64; i++) begin
-      if (data[i]) check_of ^= Columns[i];
-    end
-  endfunction
-
   state_e                  state_q;
   logic [SetBits-1:0]      set_q;
   logic [2:0]              op_q;
@@ -87,20 +64,35 @@ module connection_table #(
   logic [Ways-1:0][71:0]   read_q;
   logic [Ways-1:0]         read_used_q;
 
-  logic [Ways-1:0][71:0]   word_d;
+  logic [Ways-1:0][71:0]   word_d, code_d;
+  logic [Ways-1:0][63:0]   read, data_d;
   logic [Ways-1:0]         used_d;
+  logic [Ways-1:0]         mended, lost;
   logic                    hit, evicted, some_empty, some_idle;
   logic [WayBits-1:0]      found, empty, idle, to;
   logic [19:0]             index, victim;
   logic [3:0]              corrected, dropped;
-  logic [7:0]              syndrome;
-  logic                    fixed;
 
   logic unused_key;
   assign unused_key = ^key_i[20:SetBits];
 
+  for (genvar w = 0; w < Ways; w++) begin : gen_code
+    secded_decoder #(.DataBits(64)) u_decoder (
+      .code_i(read_q[w]), .data_o(read[w]), .corrected_o(mended[w]), .uncorrectable_o(lost[w])
+    );
+    secded_encoder #(.DataBits(64)) u_encoder (.data_i(data_d[w]), .code_o(code_d[w]));
+  end
+
   always_comb begin
-    word_d = read_q;
+    word_d = code_d;
+    if (op_q == OpFlip) begin
+      word_d = read_q;
+      word_d[way_q] = read_q[way_q] ^ mask_q;
+    end
+  end
+
+  always_comb begin
+    data_d = read;
     used_d = read_used_q;
     hit = 1'b0;
     evicted = 1'b0;
@@ -114,40 +106,19 @@ module connection_table #(
     victim = '0;
     corrected = '0;
     dropped = '0;
-    syndrome = '0;
-    fixed = 1'b0;
-    if (op_q == OpFlip) begin
-      word_d[way_q] = read_q[way_q] ^ mask_q;
-    end else begin
+    if (op_q != OpFlip) begin
       for (int w = int'(Ways) - 1; w >= 0; w--) begin
-        syndrome = check_of(word_d[w][63:0]) ^ word_d[w][71:64];
-        if (syndrome != '0) begin
-          fixed = 1'b0;
-          for (int unsigned i = 0; i < 64; i++) begin
-            if (Columns[i] == syndrome) begin
-              word_d[w][i] = ~word_d[w][i];
-              fixed = 1'b1;
-            end
-          end
-          for (int unsigned i = 0; i < 8; i++) begin
-            if (syndrome == 8'd1 << i) begin
-              word_d[w][64+i] = ~word_d[w][64+i];
-              fixed = 1'b1;
-            end
-          end
-          if (fixed) begin
-            corrected = corrected + 4'd1;
-          end else begin
-            dropped = dropped + 4'd1;
-            word_d[w] = '0;
-            used_d[w] = 1'b0;
-          end
+        corrected = corrected + 4'(mended[w]);
+        dropped = dropped + 4'(lost[w]);
+        if (lost[w]) begin
+          data_d[w] = '0;
+          used_d[w] = 1'b0;
         end
-        if (word_d[w][63:20] == {1'b1, tag_q}) begin
+        if (data_d[w][63:20] == {1'b1, tag_q}) begin
           hit = 1'b1;
           found = WayBits'(w);
         end
-        if (!word_d[w][63]) begin
+        if (!data_d[w][63]) begin
           some_empty = 1'b1;
           empty = WayBits'(w);
         end
@@ -157,20 +128,20 @@ module connection_table #(
         end
       end
       if (op_q == OpScrub) hit = 1'b0;
-      if (hit) index = word_d[found][19:0];
+      if (hit) index = data_d[found][19:0];
       to = found;
       case (op_q)
         OpRemove: begin
           if (hit) begin
-            word_d[found] = '0;
+            data_d[found] = '0;
             used_d[found] = 1'b0;
           end
         end
         OpInsert: begin
           if (!hit) to = some_empty ? empty : some_idle ? idle : '0;
-          evicted = !hit && word_d[to][63];
-          if (evicted) victim = word_d[to][19:0];
-          word_d[to] = {check_of({1'b1, tag_q, index_q}), 1'b1, tag_q, index_q};
+          evicted = !hit && data_d[to][63];
+          if (evicted) victim = data_d[to][19:0];
+          data_d[to] = {1'b1, tag_q, index_q};
         end
         default: ;
       endcase

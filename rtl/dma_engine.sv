@@ -21,8 +21,8 @@
 /// Latency: a read's request is on tx_* 3 cycles after the descriptor was accepted; a write's first beat 4 after it plus the packet
 /// memory's own, 1 more from an unaligned source. A completion's beat is on ram_wr_* 1 cycle after it was accepted; the report
 /// follows the last one by 2.
-/// Throughput: one beat a cycle each way. A write from an unaligned source costs 1 cycle more a request; a completion whose bytes
-/// reach into one more beat of packet memory than it has, 1 cycle more.
+/// Throughput: one beat a cycle each way. A write from an unaligned source costs 1 cycle more a request, unless a read goes out in
+/// it; a completion whose bytes reach into one more beat of packet memory than it has, 1 cycle more.
 /// Back-pressure: every output is stable until taken, valid never waits for ready, on each of the five ready/valid ports apart. A
 /// waiting tx port stops requests, not completions; waiting reports stop both at last. Requests wait for one of tags_i tags, and
 /// reads for one of Slots report slots, which are used in order.
@@ -40,7 +40,7 @@ module dma_engine #(
   // limits; stable while anything is under way
   input  wire logic [12:0]            mps_i,   // bytes, a power of two, 128 to 4096
   input  wire logic [12:0]            mrrs_i,
-  input  wire logic [8:0]             tags_i,  // requests outstanding at most, 1 to Tags
+  input  wire logic [8:0]             tags_i,  // requests outstanding at most, 1 to Tags; tags are below it
   // descriptors
   input  wire logic                   desc_valid_i,
   output logic                        desc_ready_o,
@@ -271,29 +271,26 @@ module dma_engine #(
     .valid_o(ram_valid), .pop_i(ram_pop), .data_o(ram_beat)
   );
 
-  // ---- 4. Tags, in the order in which they became free; those never used come first.
+  // ---- 4. Tags, below tags_i and in the order in which they became free; those never used come first. Another tags_i, while all
+  // are free, begins again with 0.
   tag_t        free_tag, next_tag, freed_tag;
-  logic        tag_give, tag_freed, freed_valid, freed_pop, tag_there;
+  logic        tag_give, tag_freed, freed_valid, freed_pop, tag_there, fresh, renew;
   logic [8:0]  fresh_q;
-  logic [8:0]  outstanding_q;
+  logic [8:0]  tags_q;
   logic        freed_ready;
+  assign renew = tags_q != tags_i;
   sync_fifo #(.Width(TagBits), .Depth(Tags)) u_freed (
-    .clk_i, .rst_ni, .push_i(tag_freed), .ready_o(freed_ready), .data_i(freed_tag),
+    .clk_i, .rst_ni(rst_ni && !renew), .push_i(tag_freed), .ready_o(freed_ready), .data_i(freed_tag),
     .valid_o(freed_valid), .pop_i(freed_pop), .data_o(next_tag)
   );
-  always_comb begin
-    free_tag = fresh_q != 9'(Tags) ? fresh_q[TagBits-1:0] : next_tag;
-    tag_there = (fresh_q != 9'(Tags) || freed_valid) && outstanding_q < tags_i;
-    freed_pop = tag_give && fresh_q == 9'(Tags);
-  end
+  assign fresh = fresh_q != tags_q;
+  assign free_tag = fresh ? fresh_q[TagBits-1:0] : next_tag;
+  assign tag_there = !renew && (fresh || freed_valid);
+  assign freed_pop = tag_give && !fresh;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      fresh_q <= '0;
-      outstanding_q <= '0;
-    end else begin
-      if (tag_give && fresh_q != 9'(Tags)) fresh_q <= fresh_q + 1'b1;
-      outstanding_q <= outstanding_q + 9'(tag_give) - 9'(tag_freed);
-    end
+    tags_q <= rst_ni ? tags_i : '0;
+    if (!rst_ni || renew) fresh_q <= '0;
+    else if (tag_give && fresh) fresh_q <= fresh_q + 1'b1;
   end
 
   // ---- 5. Split reads into requests, and the table of their descriptors.

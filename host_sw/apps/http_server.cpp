@@ -9,6 +9,7 @@
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -33,7 +34,7 @@ std::array<char, piece> room;
 class file {
  public:
   file() = default;
-  file(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  file(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC)) {}
   file(file&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
   file& operator=(file o) noexcept {
     std::swap(fd_, o.fd_);
@@ -41,6 +42,16 @@ class file {
   }
   ~file() {
     if (fd_ >= 0) ::close(fd_);
+  }
+  // A new one, to write to, with the rights that open() would give it. `path` ends in XXXXXX, which becomes
+  // what no other has.
+  static file temporary(std::string& path) {
+    file f;
+    f.fd_ = ::mkostemp(path.data(), O_CLOEXEC);
+    const mode_t withheld = ::umask(022);
+    ::umask(withheld);
+    if (f) ::fchmod(f.fd_, 0644 & ~withheld);
+    return f;
   }
   explicit operator bool() const { return fd_ >= 0; }
   int fd() const { return fd_; }
@@ -68,7 +79,7 @@ class http_session : public session {
   void list(const fs::path& folder, const std::string& path);
   void open_upload(const std::string& path);
   void forget_upload();
-  void answer(http::status s, std::string_view type, std::string body, std::uint64_t body_length,
+  void answer(http::status s, std::string_view type, std::string_view body, std::uint64_t body_length,
               std::string_view more = {});
   void refuse(http::status s, bool close);
 
@@ -85,7 +96,8 @@ class http_session : public session {
   file source_;
   std::uint64_t source_at_ = 0;
   std::uint64_t source_left_ = 0;
-  std::string upload_path_;  // empty: no upload
+  std::string upload_path_;
+  std::string upload_part_;  // beside it, until all has come; empty: no upload
   file upload_;
 };
 
@@ -227,11 +239,10 @@ void http_session::request_done() {
       get();
       break;
     case http::verb::put: {
-      const std::string part = upload_path_ + ".part";
       upload_ = file();
-      const bool placed = ::rename(part.c_str(), upload_path_.c_str()) == 0;
-      if (!placed) ::unlink(part.c_str());
-      upload_path_.clear();
+      const bool placed = ::rename(upload_part_.c_str(), upload_path_.c_str()) == 0;
+      if (placed) upload_part_.clear();
+      forget_upload();
       if (placed)
         answer(http::status::created, "text/plain", "", 0);
       else
@@ -315,25 +326,26 @@ void http_session::list(const fs::path& folder, const std::string& path) {
   }
   text += "</pre>\n";
   const std::uint64_t length = text.size();
-  answer(http::status::ok, "text/html; charset=utf-8", std::move(text), length);
+  answer(http::status::ok, "text/html; charset=utf-8", text, length);
 }
 
 void http_session::open_upload(const std::string& path) {
   const fs::path full = fs::path(root_) / path;
   upload_path_ = full.string();
-  upload_ = file(upload_path_ + ".part", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW);
-  if (!upload_) upload_path_.clear();
+  upload_part_ = (full.parent_path() / ".put-XXXXXX").string();
+  upload_ = file::temporary(upload_part_);
+  if (!upload_) upload_part_.clear();
 }
 
 void http_session::forget_upload() {
-  if (upload_) ::unlink((upload_path_ + ".part").c_str());
+  if (!upload_part_.empty()) ::unlink(upload_part_.c_str());
+  upload_part_.clear();
   upload_ = file();
-  upload_path_.clear();
 }
 
 // `body` stays away from the answer to HEAD; `body_length` is what a GET would send.
-void http_session::answer(http::status s, std::string_view type, std::string body, std::uint64_t body_length,
-                          std::string_view more) {
+void http_session::answer(http::status s, std::string_view type, std::string_view body,
+                          std::uint64_t body_length, std::string_view more) {
   const bool head = request_ && request_->get().method() == http::verb::head;
   std::ostringstream h;
   h << "HTTP/1.1 " << static_cast<unsigned>(s) << ' ' << http::obsolete_reason(s)

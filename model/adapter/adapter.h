@@ -8,6 +8,7 @@
 #include <tlm.h>
 #include <tlm_utils/simple_target_socket.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <span>
@@ -36,19 +37,30 @@
 
 namespace understudy {
 
-// Received frames that were heard and dropped, by drop_cause.
-struct drop_counters {
-  std::uint64_t length = 0, header = 0, ip_checksum = 0, l4_checksum = 0, fragment = 0, unknown = 0;
-  std::uint64_t not_ours = 0;
+// Received frames that were heard and dropped, by cause.
+class drop_counters {
+ public:
+  std::uint64_t& operator[](drop_cause c) { return by_cause_[static_cast<std::size_t>(c)]; }
+  std::uint64_t operator[](drop_cause c) const { return by_cause_[static_cast<std::size_t>(c)]; }
+  std::uint64_t bad() const { return sum(true); }
+  std::uint64_t sound() const { return sum(false); }
+
+ private:
+  std::uint64_t sum(bool of_bad) const {
+    std::uint64_t n = 0;
+    for (std::size_t i = 0; i < drop_causes; ++i)
+      if (is_bad(drop_cause{static_cast<std::uint8_t>(i)}) == of_bad) n += by_cause_[i];
+    return n;
+  }
+
+  std::array<std::uint64_t, drop_causes> by_cause_{};
 };
 
 struct adapter_counters {
   std::uint64_t frames_in = 0, frames_out = 0;
   std::uint64_t dropped_blocked = 0;   // reception is blocked
-  std::uint64_t dropped_bad = 0;       // length, header or checksum
   std::uint64_t dropped_overflow = 0;  // rx fifo full
-  std::uint64_t dropped_not_ours = 0;  // address, VLAN, EtherType or protocol
-  drop_counters dropped;               // bad ones and those that are not ours, by cause
+  drop_counters dropped;
   std::uint64_t dropped_no_neighbour = 0;
   std::uint64_t descriptors = 0;      // input descriptors executed
   std::uint64_t refused = 0;          // input descriptors refused
@@ -404,7 +416,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     neighbours::station hop;
     frame_ref frame;
   };
-  std::vector<pending_frame> waiting_for_neighbour_;
+  fifo<pending_frame> waiting_for_neighbour_;
   picos medium_free_ = 0;
   bool transmit_scheduled_ = false;
   picos transmit_at_ = 0;

@@ -79,16 +79,17 @@ void adapter::drain_receive() {
 // It is known where `s` is: what waits for it leaves.
 void adapter::heard_station(const neighbours::station& s, const mac_address& mac) {
   neighbours_.learn(s, mac);
-  for (std::size_t i = 0; i < waiting_for_neighbour_.size();) {
+  std::size_t others = 0;
+  for (std::size_t i = 0; i < waiting_for_neighbour_.size(); ++i) {
     pending_frame& w = waiting_for_neighbour_[i];
     if (!(w.hop == s)) {
-      ++i;
+      std::swap(waiting_for_neighbour_[others++], w);
       continue;
     }
     std::copy(mac.begin(), mac.end(), w.frame.data());
     send_frame(std::move(w.frame));
-    waiting_for_neighbour_.erase(waiting_for_neighbour_.begin() + static_cast<std::ptrdiff_t>(i));
   }
+  while (waiting_for_neighbour_.size() > others) waiting_for_neighbour_.pop_back();
   if (waiting_kicks_.empty()) return;
   while (!waiting_kicks_.empty()) out_control_.push_back(waiting_kicks_.pop_front());
   start_transmit();
@@ -104,21 +105,9 @@ void adapter::hear_of_next_hop(const parsed_frame& p, const local_address& to) {
 }
 
 void adapter::process(const received& r) {
-  if (r.bad) {
-    ++counters_.dropped_bad;
-    count_drop(r);
-    return;
-  }
   const parsed_frame& p = r.parsed;
-  if (p.kind == frame_class::bad_length || p.kind == frame_class::bad_header ||
-      p.kind == frame_class::bad_checksum) {
-    ++counters_.dropped_bad;
-    count_drop(r);
-    return;
-  }
   const local_address* const to = r.to;
-  if (!to) {
-    ++counters_.dropped_not_ours;
+  if (r.bad || !to) {
     count_drop(r);
     return;
   }
@@ -164,32 +153,9 @@ void adapter::process(const received& r) {
 
 void adapter::count_drop(const received& r) {
   drop_cause cause = cause_of_drop(r.frame);
-  if (r.bad && r.judged && (cause == drop_cause::unknown || cause == drop_cause::fragment))
-    cause = drop_cause::l4_checksum;  // of a protocol that only the checksum block knows
-  drop_counters& d = counters_.dropped;
-  switch (cause) {
-    case drop_cause::length:
-      ++d.length;
-      break;
-    case drop_cause::header:
-      ++d.header;
-      break;
-    case drop_cause::ip_checksum:
-      ++d.ip_checksum;
-      break;
-    case drop_cause::l4_checksum:
-      ++d.l4_checksum;
-      break;
-    case drop_cause::fragment:
-      ++d.fragment;
-      break;
-    case drop_cause::unknown:
-      ++d.unknown;
-      break;
-    case drop_cause::not_ours:
-      ++d.not_ours;
-      break;
-  }
+  if (r.bad && !is_bad(cause))  // of a protocol that only the checksum block knows
+    cause = r.judged ? drop_cause::l4_checksum : drop_cause::header;
+  ++counters_.dropped[cause];
 }
 
 // Whom a frame is for; null: not for us.

@@ -133,7 +133,7 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
     case US_REG_DROPPED_BLOCKED:
       return static_cast<std::uint32_t>(counters_.dropped_blocked);
     case US_REG_DROPPED_BAD:
-      return static_cast<std::uint32_t>(counters_.dropped_bad);
+      return static_cast<std::uint32_t>(counters_.dropped.bad());
     case US_REG_REFUSED_COMMANDS:
       return static_cast<std::uint32_t>(counters_.refused);
     case US_REG_BAD_DOORBELLS:

@@ -178,7 +178,7 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
     // answers keep nobody else from being asked for.
     if (waiting_for_neighbour_.size() >= max_waiting_for_neighbour) {
       ++counters_.dropped_no_neighbour;
-      waiting_for_neighbour_.erase(waiting_for_neighbour_.begin());
+      waiting_for_neighbour_.pop_front();
     }
     waiting_for_neighbour_.push_back({hop, std::move(f)});
   }

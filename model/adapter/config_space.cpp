@@ -1,20 +1,15 @@
 #include "model/adapter/config_space.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "model/abi/understudy_abi.h"
+#include "model/pcie/tlp.h"
 
 namespace understudy {
 
 namespace {
 
 constexpr std::uint32_t tags_of_5_bits = 32, tags_of_8_bits = 256;
-
-// 128 << n bytes as a field of Device Control (PCIe 7.5.3.4).
-std::uint32_t size_code(std::uint32_t bytes) {
-  return static_cast<std::uint32_t>(std::countr_zero(bytes)) - 7;
-}
 
 // A field that asks for more than `most` gets that.
 std::uint32_t limit(std::uint32_t value, unsigned bit, std::uint32_t most) {

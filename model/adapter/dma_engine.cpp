@@ -1,12 +1,15 @@
 #include "model/adapter/dma_engine.h"
 
 #include <algorithm>
-#include <stdexcept>
-#include <string>
 
 #include "model/pcie/frame_extension.h"
 
 namespace understudy {
+namespace {
+
+constexpr std::uint32_t tags_of_8_bits = 256;
+
+}  // namespace
 
 // A generic payload of the pool with room for a small write and the frame that a large one refers to.
 struct dma_engine::transaction : tlm::tlm_generic_payload {
@@ -60,15 +63,12 @@ dma_engine::dma_engine(const sc_core::sc_module_name& name, const dma_config& co
     : sc_module(name), config_(config), pool_(std::make_unique<transaction_pool>()) {
   socket.register_nb_transport_bw(this, &dma_engine::nb_transport_bw);
   limits_ = {config_.mps, config_.mrrs, config_.tags};
+  for (std::uint32_t tag = 0; tag < config_.tags; ++tag) free_tags_.push_back(tag);
   if (!config_.rtl) return;
-  if (config_.tags > dma_unit::max_tags)
-    throw std::invalid_argument("dma_engine: tags is " + std::to_string(config_.tags) +
-                                ", allowed with the Verilated block are 1 to " +
-                                std::to_string(dma_unit::max_tags));
+  make_block();
   // The block asks for whole requests by tag alone: as many as there is room for.
   config_.tags = std::min(config_.tags, std::max(1u, config_.completion_bytes / config_.mrrs));
   limits_.tags = config_.tags;
-  make_block();
 }
 
 dma_engine::~dma_engine() = default;
@@ -82,6 +82,7 @@ void dma_engine::limit(const dma_unit_limits& l) {
   const dma_unit_limits now{std::min(l.mps, config_.mps), std::min(l.mrrs, config_.mrrs),
                             std::min(l.tags, config_.tags)};
   if (now == limits_) return;
+  if (now.tags != limits_.tags) order_tags();
   limits_ = now;
   wake_if_work();
 }
@@ -276,9 +277,17 @@ void dma_engine::step() {
   wake_if_work();
 }
 
-// outstanding_reads_ has counted the reader: one is free.
+// Fewer are outstanding than the limit says: one below it is free.
 std::uint32_t dma_engine::take_tag() {
-  return free_tags_.empty() ? fresh_tags_++ : free_tags_.pop_front();
+  while (free_tags_.front() >= limits_.tags) free_tags_.push_back(free_tags_.pop_front());
+  return free_tags_.pop_front();
+}
+
+void dma_engine::order_tags() {
+  std::vector<std::uint32_t> tags;
+  while (!free_tags_.empty()) tags.push_back(free_tags_.pop_front());
+  std::sort(tags.begin(), tags.end());
+  for (const std::uint32_t tag : tags) free_tags_.push_back(tag);
 }
 
 // A flush: one DW with no byte enabled.
@@ -329,6 +338,11 @@ void dma_engine::make_read(transaction& t, std::uint32_t j, std::uint32_t n) {
   watch(t);
 }
 
+// What the engine and the data path take for a request, at least.
+picos dma_engine::work(std::uint32_t cycles) const {
+  return std::max<picos>(config_.issue_time, cycles * config_.clock_period);
+}
+
 bool dma_engine::issue_posted() {
   if (posted_.empty()) return false;
   posted& p = posted_.front();
@@ -336,12 +350,14 @@ bool dma_engine::issue_posted() {
     if (outstanding_reads_ >= limits_.tags) return false;
     transaction& t = pool_->take();
     make_flush(t, p);
-    issue(t, config_.issue_time);
+    write_waits_behind_read_ = false;
+    issue(t, work(1));
     return true;
   }
   transaction& t = pool_->take();
   const std::uint32_t n = dma_first_request(p.at.raw, p.length, limits_.mps);
-  const std::uint32_t cycles = dma_request_cycles(dma_op::write, p.offset, n, config_.data_bytes);
+  const std::uint32_t cycles =
+      dma_request_cycles(dma_op::write, p.offset, n, config_.data_bytes, write_waits_behind_read_);
   if (p.small) {
     std::copy_n(p.bytes + p.offset, n, t.bytes);
     t.set_data_ptr(t.bytes);
@@ -350,7 +366,8 @@ bool dma_engine::issue_posted() {
     t.set_data_ptr(p.frame.data() + p.offset);
   }
   make_write(t, p, n);
-  issue(t, std::max<picos>(config_.issue_time, cycles * config_.clock_period));
+  write_waits_behind_read_ = false;
+  issue(t, work(cycles));
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
     a();
@@ -382,7 +399,8 @@ bool dma_engine::issue_read() {
     reads_waiting_[reads_from_].drop_front();
     reads_from_ = (reads_from_ + 1) % read_queues;
   }
-  issue(t, config_.issue_time);
+  write_waits_behind_read_ = !posted_.empty();
+  issue(t, work(1));
   return true;
 }
 
@@ -448,7 +466,7 @@ bool dma_engine::issue_from_block() {
       break;
   }
   if (!t.is_flush) t.set_address(r.address);
-  issue(t, std::max<picos>(config_.issue_time, (block_->cycles() - before) * config_.clock_period));
+  issue(t, work(static_cast<std::uint32_t>(block_->cycles() - before)));
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
     a();
@@ -570,7 +588,8 @@ void dma_engine::answered(transaction& t) {
 // A read is outstanding from here on. All have the same time, so that the oldest ends first.
 void dma_engine::watch(transaction& t) {
   if (!block_) t.tag = take_tag();
-  t.frame.tag = static_cast<std::uint16_t>(t.tag);
+  const std::uint32_t first = limits_.tags > tags_of_8_bits ? tags_of_8_bits : 0;
+  t.frame.tag = static_cast<std::uint16_t>(first + t.tag);
   t.serial = ++serial_;
   deadlines_.push_back({&t, t.serial, now_ps() + config_.completion_timeout});
   if (expiry_pending_) return;

@@ -22,7 +22,7 @@ namespace understudy {
 struct dma_config {
   std::uint32_t mps = 256;   // payload bytes of a write request, at most (PCIe 2.2.2)
   std::uint32_t mrrs = 512;  // bytes of a read request, at most (PCIe 2.2.2)
-  std::uint32_t tags = 64;   // read requests outstanding, at most; with `rtl` up to dma_unit::max_tags
+  std::uint32_t tags = 64;   // read requests outstanding, at most, 1 to 768; with `rtl` to dma_unit::max_tags
   // Room for the data of reads that are outstanding: a read is issued when there is room for all of it, as
   // who advertises infinite completion credits must (PCIe 2.6.1). At least mrrs.
   std::uint32_t completion_bytes = 64 * 1024;
@@ -102,7 +102,8 @@ class dma_engine : public sc_core::sc_module {
 
   void bus_master(bool on);
   // Smaller requests or fewer tags than configured, from the next request on; what is more counts as the
-  // configured value. The Verilated block takes new limits when nothing is under way, and nothing new until
+  // configured value. Tags (of the link, in frame_extension) are below the limit; above 256 they begin with
+  // 256 (PCIe 2.2.6.2). The Verilated block takes new limits when nothing is under way, and nothing new until
   // then.
   void limit(const dma_unit_limits& l);
   void stop();
@@ -168,10 +169,12 @@ class dma_engine : public sc_core::sc_module {
   void make_flush(transaction& t, posted& p);
   void make_write(transaction& t, posted& p, std::uint32_t n);
   void make_read(transaction& t, std::uint32_t job, std::uint32_t n);
+  picos work(std::uint32_t cycles) const;
   void issue(transaction& t, picos work);
   void end_read(std::uint32_t job);
   void answered(transaction& t);
   std::uint32_t take_tag();
+  void order_tags();
   void watch(transaction& t);
   void forget_answered();
   void expire_reads();
@@ -186,9 +189,7 @@ class dma_engine : public sc_core::sc_module {
   std::vector<std::uint32_t> free_jobs_;
   std::unique_ptr<transaction_pool> pool_;
   std::uint32_t outstanding_reads_ = 0;
-  // Of the C++ data path: those never used come first, then the others in the order in which they became
-  // free, as in the block.
-  std::uint32_t fresh_tags_ = 0;
+  // Of the C++ data path: in the order in which they became free, at first and after another limit by number.
   fifo<std::uint32_t> free_tags_;
   std::uint32_t reserved_bytes_ = 0;  // of completion_bytes
   struct deadline {
@@ -207,6 +208,7 @@ class dma_engine : public sc_core::sc_module {
   bool step_pending_ = false;
   bool request_phase_open_ = false;  // BEGIN_REQ without END_REQ yet (IEEE 1666 15.2.6 e)
   bool reads_turn_ = false;
+  bool write_waits_behind_read_ = false;  // of the C++ data path: a read left while a write waited
   bool bus_master_ = false;
   bool stopped_ = false;
   picos next_issue_ = 0;

@@ -1,8 +1,9 @@
 // IP address to MAC address on the attached link (RFC 826), in each of its VLANs. Soft state.
 #pragma once
 #include <cstdint>
+#include <cstring>
+#include <list>
 #include <unordered_map>
-#include <vector>
 
 #include "model/core/inet.h"
 #include "model/core/units.h"
@@ -19,20 +20,25 @@ class neighbours {
   static constexpr picos request_interval = 100_ms;  // between two requests for one address
   static constexpr std::size_t max_entries = 65536;  // a peer that invents addresses fills no more than this
 
-  // What a frame of that station taught. A full table learns nothing new.
+  // What a frame of that station taught. In a full table it takes the place of the one that was learnt or
+  // found longest ago.
   void learn(const station& s, const mac_address& mac) {
-    const auto it = known_.find(s);
-    if (it != known_.end()) {
-      it->second = mac;
-    } else if (known_.size() < max_entries) {
-      known_.emplace(s, mac);
-      asked_.erase(s);
+    if (entry* known = touch(s)) {
+      known->mac = mac;
+      return;
     }
+    if (known_.size() >= max_entries) {
+      known_.erase(by_use_.back().who);
+      by_use_.pop_back();
+    }
+    by_use_.push_front({s, mac});
+    known_.emplace(s, by_use_.begin());
+    asked_.erase(s);
   }
   // The MAC, or null.
-  const mac_address* find(const station& s) const {
-    const auto it = known_.find(s);
-    return it == known_.end() ? nullptr : &it->second;
+  const mac_address* find(const station& s) {
+    const entry* const known = touch(s);
+    return known ? &known->mac : nullptr;
   }
   // True if a request for it should go out now (and notes that it does).
   bool may_ask(const station& s, picos now) {
@@ -44,6 +50,7 @@ class neighbours {
   }
   void clear() {
     known_.clear();
+    by_use_.clear();
     asked_.clear();
   }
 
@@ -55,7 +62,21 @@ class neighbours {
       return static_cast<std::size_t>((w[0] ^ ((w[1] + s.vlan) * 0x9e3779b97f4a7c15ULL)) >> 7);
     }
   };
-  std::unordered_map<station, mac_address, hash> known_;
+  struct entry {
+    station who;
+    mac_address mac;
+  };
+
+  // The entry, as the one used last; null: none.
+  entry* touch(const station& s) {
+    const auto it = known_.find(s);
+    if (it == known_.end()) return nullptr;
+    by_use_.splice(by_use_.begin(), by_use_, it->second);
+    return &*it->second;
+  }
+
+  std::list<entry> by_use_;  // the last used first
+  std::unordered_map<station, std::list<entry>::iterator, hash> known_;
   std::unordered_map<station, picos, hash> asked_;
 };
 

@@ -28,27 +28,29 @@ store_answer connection_store::run(const store_request& r) {
   store_answer a;
   a.cycles = store_cycles;
   if (r.op == store_op::flip) {
-    words_[base + r.way].data ^= r.flip.data;
-    words_[base + r.way].check ^= r.flip.check;
+    for (std::size_t i = 0; i < r.flip.size(); ++i) words_[base + r.way][i] ^= r.flip[i];
     return a;
   }
   std::uint32_t found = ways_, empty = ways_, idle = ways_;
   for (std::uint32_t w = ways_; w-- > 0;) {
-    secded_word& word = words_[base + w];
-    const secded_verdict v = secded_correct(word);
-    if (v == secded_verdict::corrected) ++a.corrected;
-    if (v == secded_verdict::uncorrectable) {
+    store_code::code_type& word = words_[base + w];
+    const store_code::decoded read = store_code::decode(word);
+    if (read.status == secded_status::corrected) {
+      ++a.corrected;
+      word = store_code::encode(read.data);
+    }
+    if (read.status == secded_status::uncorrectable) {
       ++a.dropped;
       word = {};
       used_[base + w] = 0;
     }
-    if ((word.data & ~index_mask) == tag_of(r.key)) found = w;
-    if (!(word.data & valid)) empty = w;
+    if ((word[0] & ~index_mask) == tag_of(r.key)) found = w;
+    if (!(word[0] & valid)) empty = w;
     if (!used_[base + w]) idle = w;
   }
   if (r.op == store_op::scrub) return a;
   a.hit = found != ways_;
-  if (a.hit) a.index = static_cast<std::uint32_t>(words_[base + found].data & index_mask);
+  if (a.hit) a.index = static_cast<std::uint32_t>(words_[base + found][0] & index_mask);
   if (r.op == store_op::lookup) {
     if (a.hit) touch(base, found);
   } else if (r.op == store_op::remove) {
@@ -61,10 +63,10 @@ store_answer connection_store::run(const store_request& r) {
     if (to == ways_) to = empty;
     if (to == ways_) to = idle;
     if (to == ways_) to = 0;
-    secded_word& word = words_[base + to];
-    a.evicted = !a.hit && (word.data & valid);
-    if (a.evicted) a.victim = static_cast<std::uint32_t>(word.data & index_mask);
-    word = secded_encode(tag_of(r.key) | (r.index & index_mask));
+    store_code::code_type& word = words_[base + to];
+    a.evicted = !a.hit && (word[0] & valid);
+    if (a.evicted) a.victim = static_cast<std::uint32_t>(word[0] & index_mask);
+    word = store_code::encode({tag_of(r.key) | (r.index & index_mask)});
     touch(base, to);
   }
   return a;

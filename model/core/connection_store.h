@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/core/hsiao.h"
+#include "model/core/secded.h"
 
 namespace understudy {
 
@@ -14,15 +14,18 @@ enum class store_op : std::uint8_t {
   insert,  // of a key that is there: its index is replaced
   remove,
   scrub,  // read a set, correct it, write it back
-  flip,   // a fault: the bits of `flip` and `flip_check` of one word change; nothing is judged
+  flip,   // a fault: the bits of `flip` change in the code word of one way; nothing is judged
 };
+
+// Of a word of the store.
+using store_code = secded<64>;
 
 struct store_request {
   store_op op = store_op::lookup;
-  std::uint64_t key = 0;    // keyed hash; its low bits name the set (of scrub and flip as well)
-  std::uint32_t index = 0;  // insert: 20 bits
-  std::uint32_t way = 0;    // flip
-  secded_word flip;         // flip
+  std::uint64_t key = 0;         // keyed hash; its low bits name the set (of scrub and flip as well)
+  std::uint32_t index = 0;       // insert: 20 bits
+  std::uint32_t way = 0;         // flip
+  store_code::code_type flip{};  // flip
 };
 
 struct store_answer {
@@ -58,8 +61,8 @@ class connection_store {
 
   std::uint32_t sets_;
   std::uint32_t ways_;
-  std::vector<secded_word> words_;  // way by way, set by set
-  std::vector<std::uint8_t> used_;  // recently; a hint, without a code
+  std::vector<store_code::code_type> words_;  // way by way, set by set
+  std::vector<std::uint8_t> used_;            // recently; a hint, without a code
 };
 
 }  // namespace understudy

@@ -215,7 +215,7 @@ class block {
   // to it that the one that is due is known.
   std::uint32_t give_tag() {
     const std::uint64_t k = tags_given_++;
-    return k < dma_block_tags ? static_cast<std::uint32_t>(k) : freed_tags_[k - dma_block_tags];
+    return k < w_.tags ? static_cast<std::uint32_t>(k) : freed_tags_[k - w_.tags];
   }
 
   // The cycle in which the beat `i` of packet memory, counted over all writes, is there.

@@ -40,12 +40,14 @@ constexpr std::uint32_t dma_first_request(std::uint64_t address, std::uint64_t l
   return static_cast<std::uint32_t>(left < n ? left : n);
 }
 
-// Cycles from one request of a busy block to the next, when nothing makes it wait: a beat each, one more
-// behind an unaligned source. `local`: where a write's bytes lie in packet memory.
+// Cycles from one request of a busy block to the next, when nothing makes it wait: a read or flush 1, a write
+// one for each beat. From an unaligned source (`local`: where the bytes lie in packet memory) a beat is
+// joined from two, and the first of them moves aside before the write begins: one cycle more, which nobody
+// sees if a read went out in it (`behind_read`).
 constexpr std::uint32_t dma_request_cycles(dma_op op, std::uint64_t local, std::uint32_t length,
-                                           std::uint32_t data_bytes) {
+                                           std::uint32_t data_bytes, bool behind_read) {
   if (op != dma_op::write) return 1;
-  return (length + data_bytes - 1) / data_bytes + (local % data_bytes != 0);
+  return (length + data_bytes - 1) / data_bytes + (local % data_bytes != 0 && !behind_read);
 }
 
 struct dma_descriptor {
@@ -70,7 +72,7 @@ struct dma_workload {
   std::vector<dma_descriptor> descriptors;  // each has an id of its own
   std::uint32_t descriptor_gap = 0;         // cycles between offers; 0: offered as fast as they are taken
   std::uint32_t mps = 256, mrrs = 512;
-  std::uint32_t tags = dma_block_tags;  // outstanding at most
+  std::uint32_t tags = dma_block_tags;  // outstanding at most; their numbers are below it
   std::uint32_t data_bytes = 32;        // 8, 16, 32 or 64
   std::uint64_t seed = 1;
   std::uint32_t ready_percent[4] = {100, 100, 100, 100};  // of the cycles, by dma_port

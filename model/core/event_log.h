@@ -2,8 +2,10 @@
 // what a crash point counts. Events are numbered from 1. Observers see an event after it was numbered and
 // hashed, and never change it.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <vector>
 
 #include "model/core/units.h"
@@ -24,7 +26,7 @@ enum class event_kind : std::uint8_t {
   recovery_step,  // the host's failover manager moves on. unit: adapter; a: state; b: from-adapter
   fault,          // an injected fault takes effect. unit: its target; a: what it does to it, below
 };
-inline constexpr int event_kinds = 12;
+inline constexpr int event_kinds = static_cast<int>(event_kind::fault) + 1;
 
 // Step codes of event_kind::engine_step, besides enum us_record_type (with the sequence number that it is
 // about).
@@ -55,8 +57,8 @@ class event_observer {
   virtual void on_event(const event& e) = 0;
 };
 
-// Feeds the hash and tells the observers, in the order in which they subscribed. Outlives everything that
-// holds it.
+// Feeds the hash and tells the observers of an event's kind, in the order in which they subscribed. Outlives
+// everything that holds it.
 class event_log {
  public:
   // Number, hash and publish an event. The hash takes kind, unit, time, a, b and up to 64 bytes of data
@@ -79,9 +81,16 @@ class event_log {
       std::memcpy(&w, e.data + i, n - i);
       mix(w);
     }
-    for (event_observer* o : observers_) o->on_event(e);
+    for (event_observer* o : observers_[static_cast<std::size_t>(e.kind)]) o->on_event(e);
   }
-  void subscribe(event_observer* o) { observers_.push_back(o); }
+  // `o` is told of every event from here on.
+  void subscribe(event_observer* o) {
+    for (auto& of_kind : observers_) of_kind.push_back(o);
+  }
+  // `o` is told of events of these kinds only.
+  void subscribe(event_observer* o, std::initializer_list<event_kind> kinds) {
+    for (const event_kind k : kinds) observers_[static_cast<std::size_t>(k)].push_back(o);
+  }
   // Number of the newest event; 0 before the first.
   std::uint64_t count() const { return count_; }
   // Hash of everything so far.
@@ -94,7 +103,7 @@ class event_log {
   }
   std::uint64_t hash_ = 0x5bd1e9955bd1e995ULL;
   std::uint64_t count_ = 0;
-  std::vector<event_observer*> observers_;
+  std::array<std::vector<event_observer*>, event_kinds> observers_;
 };
 
 }  // namespace understudy

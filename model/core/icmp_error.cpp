@@ -1,7 +1,5 @@
 #include "model/core/icmp_error.h"
 
-#include <algorithm>
-
 #include "model/core/ipv6.h"
 #include "model/core/packet.h"
 #include "model/core/wire_bytes.h"
@@ -14,13 +12,6 @@ constexpr std::uint32_t ipv4_bytes = 20;
 constexpr std::uint32_t icmp_bytes = 8;
 constexpr std::uint32_t least_quote = 8;  // bytes behind the IP header: ports and sequence number
 constexpr std::uint8_t protocol_tcp = 6;
-constexpr std::uint16_t least_ipv4_mtu = 68;  // RFC 791 3.2
-
-ip_address address6_at(const std::uint8_t* p) {
-  ip_address a;
-  std::copy_n(p, 16, a.bytes.begin());
-  return a;
-}
 
 // `segment` points at the ports of a quoted segment.
 void take_quote(const ip_address& source, const ip_address& destination, const std::uint8_t* segment,
@@ -64,9 +55,9 @@ void parse_too_big6(const std::uint8_t* ip, const std::uint8_t* m, std::uint32_t
   }
   // Our segments have no extension headers: what is quoted with one is not ours.
   if (quote[0] >> 4 != 6 || quote[6] != protocol_tcp) return;
-  const ip_address source = address6_at(quote + 8);
-  if (source != address6_at(ip + 24)) return;
-  take_quote(source, address6_at(quote + 24), quote + ipv6_bytes, get32(m + 4), r);
+  const ip_address source = ip_address::at(quote + 8);
+  if (source != ip_address::at(ip + 24)) return;
+  take_quote(source, ip_address::at(quote + 24), quote + ipv6_bytes, get32(m + 4), r);
 }
 
 }  // namespace understudy

@@ -11,8 +11,10 @@ inline constexpr std::uint8_t icmp_unreachable = 3;
 inline constexpr std::uint8_t icmp_fragmentation_needed = 4;  // code of the above
 inline constexpr std::uint8_t icmpv6_packet_too_big = 2;
 
+inline constexpr std::uint16_t least_ipv4_mtu = 68;  // RFC 791 3.2
+
 // The next lower plateau below a packet of `length` bytes (RFC 1191 7.1): what to try where the router is too
-// old to name its MTU. 68, the least that IPv4 has, where there is none.
+// old to name its MTU. least_ipv4_mtu where there is none.
 std::uint16_t plateau_below(std::uint32_t length);
 
 // Take apart what the error quotes. `ip` points at the IP header around it, `m` at the ICMP message of `n`

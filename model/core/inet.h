@@ -32,6 +32,12 @@ struct ip_address {
     }
     return r;
   }
+  // From 16 bytes in network order.
+  static ip_address at(const std::uint8_t* p) {
+    ip_address r;
+    std::memcpy(r.bytes.data(), p, sizeof r.bytes);
+    return r;
+  }
   // `host_order` as a.b.c.d with a in the top byte.
   static constexpr ip_address v4(std::uint32_t host_order) {
     return v4(static_cast<std::uint8_t>(host_order >> 24), static_cast<std::uint8_t>(host_order >> 16),

@@ -26,12 +26,6 @@ enum icmpv6_type : std::uint8_t {
 enum neighbor_option : std::uint8_t { source_address = 1, target_address = 2 };
 constexpr std::uint8_t solicited = 0x40, override_known = 0x20;
 
-ip_address address_at(const std::uint8_t* p) {
-  ip_address a;
-  std::copy_n(p, 16, a.bytes.begin());
-  return a;
-}
-
 bool is_multicast(const ip_address& a) {
   return a.bytes[0] == 0xff;
 }
@@ -165,7 +159,7 @@ void parse_icmpv6(const std::uint8_t* ip, const ipv6_payload& p, parsed_frame& r
     return;
   }
   if (m[0] == icmpv6_packet_too_big) return parse_too_big6(ip, m, p.length, r);  // whatever its code
-  const ip_address source = address_at(ip + 8), destination = address_at(ip + 24);
+  const ip_address source = ip_address::at(ip + 8), destination = ip_address::at(ip + 24);
   if (m[1] != 0) return;
   if (m[0] == echo_request) {
     r.sender_ip = source;
@@ -175,7 +169,7 @@ void parse_icmpv6(const std::uint8_t* ip, const ipv6_payload& p, parsed_frame& r
   }
   if (m[0] != neighbor_solicitation && m[0] != neighbor_advertisement) return;
   if (ip[7] != own_link || p.length < 24) return;
-  const ip_address target = address_at(m + 8);
+  const ip_address target = ip_address::at(m + 8);
   if (is_multicast(target)) return;
   if (m[0] == neighbor_solicitation) {
     if (!read_option(m + 24, p.length - 24, source_address, r.station)) return;

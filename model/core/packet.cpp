@@ -149,24 +149,20 @@ void parse_ipv4(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_fra
   is(frame_class::icmp_echo_request);
 }
 
-// An IPv4 address written as IPv6 (RFC 4291 2.5.5.2): inside it stands for IPv4, on the wire for nobody.
-bool is_mapped(const std::uint8_t* address) {
-  ip_address a;
-  std::copy_n(address, 16, a.bytes.begin());
-  return a.is_v4();
-}
-
 void parse_ipv6(const std::uint8_t* ip, std::uint32_t n, bool verify, parsed_frame& r) {
   const auto is = [&r](frame_class k) { r.kind = k; };
   if (n < ipv6_bytes) return is(frame_class::bad_length);
   if (ip[0] >> 4 != 6) return is(frame_class::bad_header);
   const ipv6_payload p = find_ipv6_payload(ip, n);
   if (p.what == ipv6_payload::kind::bad_length) return is(frame_class::bad_length);
-  if (p.what != ipv6_payload::kind::found || is_mapped(ip + 8) || is_mapped(ip + 24)) return;
+  if (p.what != ipv6_payload::kind::found) return;
+  const ip_address source = ip_address::at(ip + 8), destination = ip_address::at(ip + 24);
+  // An IPv4 address written as IPv6 (RFC 4291 2.5.5.2): inside it stands for IPv4, on the wire for nobody.
+  if (source.is_v4() || destination.is_v4()) return;
   if (p.protocol == protocol_icmpv6) return parse_icmpv6(ip, p, r);
   if (p.protocol != protocol_tcp) return;
-  std::copy_n(ip + 8, 16, r.tcp.tuple.remote.bytes.begin());
-  std::copy_n(ip + 24, 16, r.tcp.tuple.local.bytes.begin());
+  r.tcp.tuple.remote = source;
+  r.tcp.tuple.local = destination;
   r.tcp.ecn = ip[1] >> 4 & 3;
   r.dscp = static_cast<std::uint8_t>((ip[0] & 15) << 2 | ip[1] >> 6);
   r.tcp.payload_offset += p.offset;

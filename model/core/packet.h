@@ -100,6 +100,11 @@ enum class drop_cause : std::uint8_t {
   unknown,      // EtherType, protocol, ICMP type, neighbour discovery that RFC 4861 calls invalid
   not_ours,     // nothing is wrong with it: an address or a VLAN of somebody else
 };
+inline constexpr std::size_t drop_causes = static_cast<std::size_t>(drop_cause::not_ours) + 1;
+// The frame is broken: the first four; others are sound and not for us.
+constexpr bool is_bad(drop_cause c) {
+  return c <= drop_cause::l4_checksum;
+}
 // The cause that the frame itself shows; checksums are verified.
 drop_cause cause_of_drop(const frame_ref& f);
 

@@ -1,12 +1,12 @@
 // Path MTU discovery by ICMP (RFC 1191, RFC 8201): which messages are believed (RFC 5927), what the segments
 // shrink to, and when that is forgotten.
+#include "model/core/icmp_error.h"
 #include "model/core/tcp_impl.h"
 
 namespace understudy {
 
 namespace {
 
-constexpr std::uint32_t least_ipv4_mtu = 68;    // RFC 791 3.2
 constexpr std::uint32_t least_ipv6_mtu = 1280;  // RFC 8200 5
 // Reductions in a row. A path has few bottlenecks: the last one goes to the floor, so that ever smaller MTUs
 // cost bounded work and a path that really has them is not blocked by the limit.

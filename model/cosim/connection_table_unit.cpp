@@ -61,9 +61,9 @@ class connection_table_rtl final : public connection_table_unit {
     top.key_i = r.key;
     top.index_i = r.index;
     top.way_i = static_cast<std::uint8_t>(r.way);
-    top.mask_i[0] = static_cast<std::uint32_t>(r.flip.data);
-    top.mask_i[1] = static_cast<std::uint32_t>(r.flip.data >> 32);
-    top.mask_i[2] = r.flip.check;
+    top.mask_i[0] = static_cast<std::uint32_t>(r.flip[0]);
+    top.mask_i[1] = static_cast<std::uint32_t>(r.flip[0] >> 32);
+    top.mask_i[2] = static_cast<std::uint32_t>(r.flip[1]);
   }
   // Until the pin is high in the settled half of a cycle.
   template <class Pin>

@@ -27,7 +27,7 @@ class dma_rtl final : public dma_unit {
   void limit(const dma_unit_limits& l) override {
     top_.mps_i = static_cast<std::uint16_t>(l.mps);
     top_.mrrs_i = static_cast<std::uint16_t>(l.mrrs);
-    top_.tags_i = static_cast<std::uint16_t>(std::min(l.tags, max_tags));
+    top_.tags_i = static_cast<std::uint16_t>(l.tags);
   }
 
   void post(const dma_unit_transfer& t) override {

@@ -33,7 +33,7 @@ struct dma_unit_report {
 
 struct dma_unit_limits {
   std::uint32_t mps = 256, mrrs = 512;
-  std::uint32_t tags = 64;  // above dma_unit::max_tags counts as that
+  std::uint32_t tags = 64;  // outstanding at most, 1 to dma_unit::max_tags; their numbers are below it
   bool operator==(const dma_unit_limits&) const = default;
 };
 
@@ -67,7 +67,8 @@ class dma_unit {
   virtual void record(std::vector<std::uint8_t>* to) = 0;
 };
 
-// std::invalid_argument if there is no block of `data_bytes` (8, 16, 32 or 64), or not of so many tags.
+// std::invalid_argument if there is no block of `data_bytes` (8, 16, 32 or 64), or none that has so many
+// tags.
 std::unique_ptr<dma_unit> make_dma_rtl(const dma_unit_limits& limits, std::uint32_t data_bytes = 32);
 
 }  // namespace understudy

@@ -1,5 +1,6 @@
 // Runs one Verilated model: the one place that knows the order of its life. Context and seed, construction,
-// trace, reset, run, final. Single-threaded and without state outside itself, so that it survives fork().
+// trace, reset, run, final. Single-threaded and without state outside itself, but for the name of the model
+// that Verilator has at hand, so that it survives fork().
 #pragma once
 #include <verilated.h>
 #include <verilated_vcd_c.h>
@@ -18,7 +19,14 @@ namespace understudy {
 // set before each call into a model. Null: the library's own context. Defined beside the Verilated models,
 // which are built without sanitizers of undefined behaviour, because those find fault with Verilator's
 // header.
-void enter_rtl_context(VerilatedContext* context);
+void set_rtl_context(VerilatedContext* context);
+// The same, where it is another one than before.
+inline VerilatedContext* entered_rtl_context = nullptr;
+inline void enter_rtl_context(VerilatedContext* context) {
+  if (context == entered_rtl_context) return;
+  entered_rtl_context = context;
+  set_rtl_context(context);
+}
 
 // Top: a class made by `verilator --cc` whose module has clk_i and a synchronous rst_ni. Traced: made with
 // --trace as well.
@@ -35,6 +43,8 @@ class rtl_harness {
   // The inputs other than clock and reset are random, too, until driven: drive all of them before the first
   // settle().
   explicit rtl_harness(std::uint32_t seed = 1, const std::string& vcd_path = {}) {
+    enter_rtl_context(&context_);  // a new context has put itself in the global place
+    context_.threads(1);           // by default a pool of them is made for each context
     context_.randReset(2);
     context_.randSeed(static_cast<int>(seed));
     if constexpr (Traced) context_.traceEverOn(true);

@@ -9,7 +9,7 @@
 
 namespace understudy {
 
-void enter_rtl_context(VerilatedContext* context) {
+void set_rtl_context(VerilatedContext* context) {
   Verilated::threadContextp(context ? context : Verilated::defaultContextp());
 }
 

@@ -60,10 +60,6 @@ eth_socket& l2_switch::port(unsigned p) {
 bool l2_switch::is_up(unsigned p) const {
   return ports_[p]->up;
 }
-bool l2_switch::is_holding(unsigned p) const {
-  return ports_[p]->holding;
-}
-
 std::uint64_t l2_switch::held_frames() const {
   std::uint64_t n = 0;
   for (const auto& s : ports_) n += s->hold.size();

@@ -60,7 +60,6 @@ class l2_switch : public sc_core::sc_module {
   // Down without a hold: frames for it are dropped.
   void port_down(unsigned p);
   bool is_up(unsigned p) const;
-  bool is_holding(unsigned p) const;
 
   struct counters {
     std::uint64_t received = 0;

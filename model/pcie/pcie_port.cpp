@@ -1,7 +1,6 @@
 #include "model/pcie/pcie_port.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -33,11 +32,6 @@ bits_per_second rate_of(const pcie_config& c, const link_parameters& link) {
 
 std::uint64_t dllp_interval_of(const link_parameters& link) {
   return std::uint64_t{ack_limit(link)} * link.lanes;
-}
-
-// Max_Payload_Size as Device Control and Device Capabilities say it (PCIe 7.5.3.4).
-std::uint32_t mps_code(std::uint32_t bytes) {
-  return static_cast<std::uint32_t>(std::countr_zero(bytes)) - 7;
 }
 
 frame_ref frame_of(const tlm::tlm_generic_payload& p) {
@@ -1030,9 +1024,9 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
     case port_capability:
       return 0x10u | 0x42u << 16;  // PCI Express, version 2, root port, end of the list
     case port_capability + 0x04:   // Device Capabilities: MPS, role-based error reporting
-      return mps_code(link.mps) | 1u << 15;
+      return size_code(link.mps) | 1u << 15;
     case port_device_control:
-      return mps_code(link_.mps) << 5;
+      return size_code(link_.mps) << 5;
     case port_capability + 0x0c:  // Link Capabilities: speed, width, reports Link Active
       return link.generation | link.lanes << 4 | 1u << 20;
     case port_link_control: {

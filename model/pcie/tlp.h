@@ -1,6 +1,7 @@
 // PCI Express transaction layer packets as numbers: bytes on the wire, address-exact splitting, analytic
 // bandwidth.
 #pragma once
+#include <bit>
 #include <cstdint>
 
 #include "model/core/units.h"
@@ -19,6 +20,12 @@ struct link_parameters {
       true;  // 4-DW headers in the analytic figures; a timed link decides by the address (PCIe 2.2.4.1)
   bool ecrc = false;  // 4-byte end-to-end CRC on every TLP
 };
+
+// n for 128 << n bytes: Max_Payload_Size and Max_Read_Request_Size as Device Capabilities and Device Control
+// say them (PCIe 7.5.3.3, 7.5.3.4).
+constexpr std::uint32_t size_code(std::uint32_t bytes) {
+  return static_cast<std::uint32_t>(std::countr_zero(bytes)) - 7;
+}
 
 enum class tlp_type : std::uint8_t {
   memory_read,

@@ -14,11 +14,14 @@ namespace understudy {
 
 class agenda;
 
+namespace detail {
+// SystemC's clock: it stays where it is for the life of a process.
+inline const sc_core::sc_time& kernel_time = sc_core::sc_get_curr_simcontext()->time_stamp();
+}  // namespace detail
 // Simulated time now, as plain picoseconds (every platform keeps SystemC's default resolution of 1 ps).
-// As sc_time_stamp(), without a call into the library: the clock stays where it is for the life of a process.
+// As sc_time_stamp(), without a call into the library.
 inline picos now_ps() {
-  static const sc_core::sc_time& clock = sc_core::sc_get_curr_simcontext()->time_stamp();
-  return clock.value();
+  return detail::kernel_time.value();
 }
 inline sc_core::sc_time to_sc(picos t) {
   return sc_core::sc_time::from_value(t);

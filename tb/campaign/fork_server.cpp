@@ -16,7 +16,6 @@ namespace understudy::tb {
 
 namespace {
 
-constexpr std::uint64_t running = 7;  // recovery_step: RUNNING, the recovery is over
 const train_options no_train;
 
 std::uint32_t since_us(std::chrono::steady_clock::time_point t) {
@@ -318,7 +317,7 @@ void fork_server::strike(unsigned adapter) {
 // In the process of a first fault: count the recovery's events, fork a second fault off at those wanted.
 void fork_server::second_faults(const event& e) {
   if (e.kind == event_kind::recovery_step) {
-    if (e.a == running) _exit(0);
+    if (static_cast<host::recovery_state>(e.a) == host::recovery_state::running) _exit(0);
     substitute_ = static_cast<unsigned>(e.b);
     recovering_ = true;
   }

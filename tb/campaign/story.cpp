@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t deeds_shown = 4;
 constexpr std::size_t connections_shown = 4;
-enum : std::uint64_t { draining = 3, rebuilding = 4, running = 7 };
 
 double us(picos t) {
   return static_cast<double>(t) / 1e6;
@@ -163,7 +162,8 @@ void story::struck(const event& e) {
 }
 
 void story::step(const event& e) {
-  switch (e.a) {
+  using enum host::recovery_state;
+  switch (static_cast<host::recovery_state>(e.a)) {
     case draining:
       at_drain_ = look();
       break;

@@ -59,7 +59,7 @@ embedded_platform::embedded_platform(scenario s)
   sockets_ = std::make_unique<host::sockets>(*driver_);
   sockets_->set_notifier(
       [](void* self, int, unsigned) { static_cast<embedded_platform*>(self)->socket_news_ = true; }, this);
-  log_.subscribe(&failovers_);
+  log_.subscribe(&failovers_, {event_kind::frame_in});
   if (s_.monitors != "off")
     monitors_ = std::make_unique<monitor_set>(log_, *driver_, *platform_.main.memory, s_.topology.adapters,
                                               addresses_of(outside_));

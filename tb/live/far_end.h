@@ -16,11 +16,14 @@ namespace understudy::tb {
 struct far_end_counters {
   std::uint64_t frames_in = 0;   // from the real network
   std::uint64_t frames_out = 0;  // to it
+  std::uint64_t while_down = 0;  // for it, and lost, because its device was down
   std::uint64_t bytes_in = 0;    // of frames, without FCS
   std::uint64_t bytes_out = 0;
-  std::uint64_t writes = 0;       // that took frames_out: several frames may go in one
-  std::uint64_t refused_in = 0;   // shorter than an Ethernet header or longer than frame_ref::max_bytes
-  std::uint64_t refused_out = 0;  // the network did not take it
+  std::uint64_t writes = 0;  // that took frames_out: several frames may go in one
+  std::uint64_t reads = 0;   // that brought frames_in, likewise
+  // Shorter than an Ethernet header or longer than frame_ref::max_bytes, or not to be cut into such.
+  std::uint64_t refused_in = 0;
+  std::uint64_t refused_out = 0;  // the network did not take it, though it was up
 };
 
 class far_end {
@@ -61,9 +64,14 @@ class far_end {
       ++count_.refused_in;
       return {};
     }
+    ++count_.reads;
+    frame_ref f = frame_ref::copy_of(data, static_cast<std::uint32_t>(bytes));
+    came_in(f);
+    return f;
+  }
+  void came_in(const frame_ref& f) {
     ++count_.frames_in;
-    count_.bytes_in += bytes;
-    return frame_ref::copy_of(data, static_cast<std::uint32_t>(bytes));
+    count_.bytes_in += f.size();
   }
   void sent_out(const frame_ref& f) { sent_out(1, f.size()); }
   // By one write.

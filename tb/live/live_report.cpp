@@ -40,12 +40,14 @@ std::string live_json(const live_result& r) {
                {"cpu_s", r.cpu_s},
                {"put_off_s", r.put_off_s},
                {"frames_in", r.wire.frames_in},
+               {"reads", r.wire.reads},
                {"frames_out", r.wire.frames_out},
                {"writes", r.wire.writes},
                {"frame_bytes_in", r.wire.bytes_in},
                {"frame_bytes_out", r.wire.bytes_out},
                {"refused_in", r.wire.refused_in},
                {"refused_out", r.wire.refused_out},
+               {"while_down", r.wire.while_down},
                {"http_requests", r.requests},
                {"http_errors", r.http_errors},
                {"bytes_received", r.bytes_received},
@@ -72,14 +74,16 @@ std::string live_summary(const live_result& r, const scenario& s, const std::str
       "time         {:.2f} s since ready, {:.2f} s of processor; factor {:g}, put off by {:.3f} s\n",
       r.ready_s, r.cpu_s, r.factor, r.put_off_s);
   for (const failover_result& f : u.failovers) t += failover_line(f);
-  t += fmt::format("frames       {} in ({} B), {} out ({} B) by {} writes, refused {} in, {} out\n",
-                   r.wire.frames_in, r.wire.bytes_in, r.wire.frames_out, r.wire.bytes_out, r.wire.writes,
-                   r.wire.refused_in, r.wire.refused_out);
+  t += fmt::format(
+      "frames       {} in ({} B) by {} reads, {} out ({} B) by {} writes, refused {} in, {} out\n",
+      r.wire.frames_in, r.wire.bytes_in, r.wire.reads, r.wire.frames_out, r.wire.bytes_out, r.wire.writes,
+      r.wire.refused_in, r.wire.refused_out);
   t += fmt::format("applications {} B received, {} B sent; {} HTTP requests, {} refused\n", r.bytes_received,
                    r.bytes_sent, r.requests, r.http_errors);
   for (const live_fetch& f : r.fetches)
     t += fmt::format("fetched      {}: {}, {} B{}{}\n", f.what.url, f.what.status, f.what.bytes,
                      f.what.error.empty() ? "" : ", ", f.what.error);
+  if (r.wire.while_down) t += fmt::format("device       was down for {} frames\n", r.wire.while_down);
   const connection_counts& c = u.connections;
   t += fmt::format(
       "connections  accepted {}, closed {}, reset by the peer {}, aborted {}, open at the end {}\n", c.opened,

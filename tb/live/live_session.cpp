@@ -76,7 +76,7 @@ live_session::live_session(const scenario& s, const live_options& o, far_end& fa
     printer_ = std::make_unique<event_printer>(std::cerr);
     log_.subscribe(printer_.get());
   }
-  log_.subscribe(&failovers_);
+  log_.subscribe(&failovers_, {event_kind::frame_in});
   if (s.monitors != "off")
     monitors_ = std::make_unique<monitor_set>(log_, *driver_, *platform_.main.memory, s.topology.adapters,
                                               addresses_of(outside_));
@@ -173,20 +173,33 @@ void live_session::take_in(far_end::arrival a) {
 
 void live_session::obey(const live_order& o) {
   if (o.what == live_order::kind::stop) stop_ = true;
-  if (o.what == live_order::kind::kill) kill(o.target);
+  if (o.what == live_order::kind::kill && o.target == "active") kill_active();
+  if (o.what == live_order::kind::kill && o.target != "active") kill(o.target);
   if (o.what == live_order::kind::unknown)
     say(fmt::format("\"{}\" is unknown, allowed: kill, kill A, stop", o.target));
 }
 
 void live_session::kill_when_due(wall_nanos now) {
-  while (!kills_.empty() && now - ready_at_ >= kills_.back()) {
-    // During a recovery nobody serves: wait for the substitute, unless there will be none.
-    if (driver_->active_adapter() == host::any_driver::no_adapter &&
-        driver_->condition() == host::driver_error::none)
-      return;
-    kills_.pop_back();
+  for (; !kills_.empty() && now - ready_at_ >= kills_.back(); kills_.pop_back()) kill_active();
+  kill_waiting();
+}
+
+void live_session::kill_active() {
+  ++waiting_kills_;
+  kill_waiting();
+  if (waiting_kills_) say("kill: waits until a substitute serves");
+}
+
+void live_session::kill_waiting() {
+  for (; waiting_kills_ && (serves() || driver_->condition() != host::driver_error::none); --waiting_kills_)
     kill("active");
-  }
+}
+
+bool live_session::serves() const {
+  const unsigned a = driver_->active_adapter();
+  const host::recovery_state s = driver_->state();
+  return a != host::any_driver::no_adapter && !platform_.main.slots[a].device->dead() &&
+         (s == host::recovery_state::active || s == host::recovery_state::running);
 }
 
 void live_session::kill(const std::string& target) {
@@ -211,12 +224,28 @@ void live_session::kill(const std::string& target) {
   faults_.push_back(f);
 }
 
+void live_session::forget_waiting() {
+  for (; waiting_kills_; --waiting_kills_) {
+    fault_result f;
+    f.id = faults_.size() + 1;
+    f.kind = "kill";
+    f.target = "active";
+    faults_.push_back(f);
+  }
+}
+
 void live_session::report_recoveries() {
   const auto& all = failovers_.results();
-  if (told_recoveries_ == all.size() || !all[told_recoveries_].unblock) return;
-  const failover_result& r = all[told_recoveries_++];
-  say(fmt::format("{} serves, {:.1f} ms after {} died; {} connections", r.to,
-                  r.fault ? milliseconds(*r.unblock - *r.fault) : 0.0, r.from, r.connections));
+  for (; told_recoveries_ < all.size(); ++told_recoveries_) {
+    const failover_result& r = all[told_recoveries_];
+    if (r.unblock)
+      say(fmt::format("{} serves, {:.1f} ms after {} died; {} connections", r.to,
+                      r.fault ? milliseconds(*r.unblock - *r.fault) : 0.0, r.from, r.connections));
+    else if (told_recoveries_ + 1 < all.size())  // the next one is its substitute's
+      say(fmt::format("{} failed before it could serve for {}", all[told_recoveries_ + 1].from, r.from));
+    else
+      return;
+  }
 }
 
 void live_session::report_fetches() {
@@ -264,6 +293,7 @@ live_result live_session::run() {
 // Reset what is still open, as a system that shuts down does, and take stock.
 void live_session::finish() {
   result_.run.sim_time = now_ps();
+  forget_waiting();
   result_.open_at_end = apps_->open();
   result_.driver_connections = driver_->connections();
   if (const unsigned a = driver_->active_adapter(); a != host::any_driver::no_adapter)

@@ -35,6 +35,11 @@ class live_session {
   void obey(const live_order& o);
   void kill(const std::string& target);
   void kill_when_due(wall_nanos now);
+  // Kill the adapter that serves. While the last one is dead and not yet replaced that waits.
+  void kill_active();
+  void kill_waiting();
+  void forget_waiting();
+  bool serves() const;
   void report_recoveries();
   void report_pace(wall_nanos now);
   void report_fetches();
@@ -60,6 +65,7 @@ class live_session {
   live_control control_;
   pacer pacer_;
   std::vector<wall_nanos> kills_;  // still to come, from ready, the next one last
+  std::size_t waiting_kills_ = 0;  // ordered, of the adapter that serves, and nobody does
   std::vector<fault_result> faults_;
   wall_nanos ready_at_ = 0;
   bool stop_ = false;

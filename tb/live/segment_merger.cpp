@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/core/checksum.h"
+#include "model/core/wire_bytes.h"
 #include "tb/monitors/wire_segment.h"
 
 namespace understudy::tb {
@@ -13,44 +15,24 @@ constexpr std::uint8_t ack = 0x10, psh = 0x08;
 constexpr std::uint8_t protocol = 6;
 constexpr std::uint16_t checksum_offset = 16;  // in the TCP header
 
-std::uint16_t be16(const std::uint8_t* p) {
-  return static_cast<std::uint16_t>(p[0] << 8 | p[1]);
-}
-std::uint32_t be32(const std::uint8_t* p) {
-  return static_cast<std::uint32_t>(be16(p)) << 16 | be16(p + 2);
-}
-void put16(std::uint8_t* p, std::uint32_t v) {
-  p[0] = static_cast<std::uint8_t>(v >> 8);
-  p[1] = static_cast<std::uint8_t>(v);
-}
-std::uint32_t sum16(const std::uint8_t* p, std::uint32_t bytes) {
-  std::uint32_t sum = 0;
-  for (std::uint32_t i = 0; i < bytes; i += 2) sum += be16(p + i);
-  return sum;
-}
-std::uint32_t folded(std::uint32_t sum) {
-  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-  return sum;
-}
-
 // Where the headers of a frame lie that may be part of a unit.
 struct layout {
   std::uint32_t ip = 0, tcp = 0, payload = 0;
 };
 // Empty (payload 0): no whole segment of data with nothing but ACK, and PSH perhaps; or with options of IPv4,
-// bytes behind the packet, or a checksum that does not hold: that one is the peer's to find.
+// or bytes behind the packet. Looks at no checksum.
 layout lay_out(std::span<const std::uint8_t> frame) {
   const auto segment = read_segment(frame.data(), static_cast<std::uint32_t>(frame.size()));
   if (!segment || segment->payload_length == 0) return {};
   layout l;
   l.payload = static_cast<std::uint32_t>(segment->payload - frame.data());
   if (l.payload + segment->payload_length != frame.size()) return {};
-  l.ip = be16(frame.data() + 12) == 0x8100 ? 18 : 14;
+  l.ip = get16(frame.data() + 12) == 0x8100 ? 18 : 14;
   const bool six = frame[l.ip] >> 4 == 6;
   if (!six && frame[l.ip] != 0x45) return {};
   l.tcp = l.ip + (six ? v6_header : v4_header);
   const std::uint8_t* t = frame.data() + l.tcp;
-  if ((t[12] & 0x0f) != 0 || (t[13] & ~psh) != ack || !checksums_hold(frame.data())) return {};
+  if ((t[12] & 0x0f) != 0 || (t[13] & ~psh) != ack) return {};
   return l;
 }
 
@@ -69,7 +51,9 @@ bool segment_merger::add(std::span<const std::uint8_t> frame) {
   if (l.payload == 0 || l.ip != ip_ || l.tcp != tcp_ || l.payload != payload_ || more > gso_size_ ||
       size_ - ip_ + more >= ip_limit || !same_stream(frame.data()))
     return false;
+  // What fails is the peer's to find. The first of a unit is judged when there is a second.
   std::uint8_t* unit = buffer_.data() + header_bytes;
+  if ((frames_ == 1 && !checksums_hold(unit)) || !checksums_hold(frame.data())) return false;
   std::memcpy(unit + size_, frame.data() + l.payload, more);
   size_ += more;
   ++frames_;
@@ -104,8 +88,8 @@ bool segment_merger::same_stream(const std::uint8_t* frame) const {
           : !same(ip_, ip_ + 2) || !same(ip_ + 6, ip_ + 10) || !same(ip_ + 12, tcp_))
     return false;
   // Of TCP all but sequence number, PSH and checksum.
-  const std::uint32_t next = be32(unit + tcp_ + 4) + (size_ - payload_);
-  return be32(frame + tcp_ + 4) == next && same(tcp_, tcp_ + 4) && same(tcp_ + 8, tcp_ + 13) &&
+  const std::uint32_t next = get32(unit + tcp_ + 4) + (size_ - payload_);
+  return get32(frame + tcp_ + 4) == next && same(tcp_, tcp_ + 4) && same(tcp_ + 8, tcp_ + 13) &&
          same(tcp_ + 14, tcp_ + checksum_offset) && same(tcp_ + checksum_offset + 2, payload_);
 }
 
@@ -130,10 +114,10 @@ void segment_merger::seal() {
   } else {
     put16(ip + 2, size_ - ip_);
     put16(ip + 10, 0);
-    put16(ip + 10, ~folded(sum16(ip, v4_header)));
+    put16(ip + 10, checksum_finish(checksum_add({ip, v4_header})));
   }
-  const std::uint32_t addresses = six ? sum16(ip + 8, 32) : sum16(ip + 12, 8);
-  put16(unit + tcp_ + checksum_offset, folded(addresses + protocol + tcp_bytes));
+  const std::uint64_t addresses = six ? checksum_add({ip + 8, 32}) : checksum_add({ip + 12, 8});
+  put16(unit + tcp_ + checksum_offset, 0xffffu ^ checksum_finish(addresses + protocol + tcp_bytes));
   vnet_header h;
   h.flags = vnet_header::needs_csum;
   h.gso_type = six ? vnet_header::gso_tcpv6 : vnet_header::gso_tcpv4;

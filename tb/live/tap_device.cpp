@@ -18,9 +18,10 @@ namespace understudy::tb {
 namespace {
 
 constexpr const char* clone_device = "/dev/net/tun";
-constexpr std::size_t largest_read = 65536 + 14 + sizeof(vnet_header);  // with the Ethernet header
+constexpr std::size_t largest_read = 65536 + 14 + 4 + sizeof(vnet_header);  // with Ethernet header and tag
 // Frames that the kernel keeps for us while the model computes. 8192: two windows of 6 MB, its largest.
 constexpr int kernel_queue = 8192;
+constexpr unsigned offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 
 [[noreturn]] void fail(const std::string& name, const std::string& what) {
   throw scenario_error(fmt::format("--tap: {}: {}", name, what));
@@ -60,19 +61,20 @@ tap_device::tap_device(const std::string& name) : name_(name), room_(largest_rea
                            forbidden ? ", allowed: as root, or as a user who may read and write it" : ""));
   }
   unsigned features = 0;
-  merges_ = ioctl(fd_, TUNGETFEATURES, &features) == 0 && (features & IFF_VNET_HDR);
-  r.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (merges_ ? IFF_VNET_HDR : 0));
+  if (ioctl(fd_, TUNGETFEATURES, &features) != 0) features = 0;
+  vnet_ = features & IFF_VNET_HDR;
+  r.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (features & IFF_VNET_HDR));
   if (ioctl(fd_, TUNSETIFF, &r) != 0) {
     const int error = errno;
     ::close(fd_);
     ::close(control);
     fail(name, cause_of(error));
   }
-  if (merges_) {
-    // A device that another made keeps what that one asked for. No offload: only whole frames come to us.
+  if (vnet_) {
+    // A device that another made keeps what that one asked for.
     int header = sizeof(vnet_header);
     ioctl(fd_, TUNSETVNETHDRSZ, &header);
-    ioctl(fd_, TUNSETOFFLOAD, 0);
+    ioctl(fd_, TUNSETOFFLOAD, offloads);
   }
   ifreq q = r;
   q.ifr_qlen = kernel_queue;
@@ -83,25 +85,37 @@ tap_device::tap_device(const std::string& name) : name_(name), room_(largest_rea
 }
 
 tap_device::~tap_device() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ < 0) return;
+  if (vnet_) ioctl(fd_, TUNSETOFFLOAD, 0);  // who opens a device next may not know of them
+  ::close(fd_);
 }
 
 far_end::arrival tap_device::read(picos) {
-  for (;;) {
-    const auto n = ::read(fd_, room_.data(), room_.size());
-    if (n < 0) {
-      if (errno != EAGAIN && errno != EINTR)
-        gone_ = fmt::format("{} has gone: {}", name_, std::strerror(errno));
-      return {};
-    }
-    const std::size_t before = merges_ ? sizeof(vnet_header) : 0;
-    const std::size_t bytes = std::max(static_cast<std::size_t>(n), before) - before;
-    if (frame_ref f = taken_in(room_.data() + before, bytes)) return {std::move(f)};
+  while (!splitter_.more())
+    if (!fetch()) return {};
+  frame_ref f = splitter_.next();
+  came_in(f);
+  return {std::move(f)};
+}
+
+bool tap_device::fetch() {
+  const auto n = ::read(fd_, room_.data(), room_.size());
+  if (n < 0) {
+    if (errno == EINTR) return fetch();
+    if (errno != EAGAIN) gone_ = fmt::format("{} has gone: {}", name_, std::strerror(errno));
+    return false;
   }
+  vnet_header h;
+  const std::size_t before = vnet_ ? sizeof h : 0;
+  const auto bytes = static_cast<std::size_t>(n);
+  if (bytes >= before) std::memcpy(&h, room_.data(), before);
+  ++count_.reads;
+  if (bytes < before || !splitter_.take(h, {room_.data() + before, bytes - before})) ++count_.refused_in;
+  return true;
 }
 
 void tap_device::write(const frame_ref& f) {
-  if (!merges_) return hand_over(f.bytes(), 1, f.size());
+  if (!vnet_) return hand_over(f.bytes(), 1, f.size());
   if (!merger_.add(f.bytes())) {
     flush();
     merger_.add(f.bytes());
@@ -119,8 +133,10 @@ void tap_device::flush() {
 void tap_device::hand_over(std::span<const std::uint8_t> what, unsigned frames, std::uint64_t bytes) {
   if (::write(fd_, what.data(), what.size()) == static_cast<ssize_t>(what.size()))
     sent_out(frames, bytes);
+  else if (errno == EIO)
+    count_.while_down += frames;
   else
-    count_.refused_out += frames;  // down (EIO), short of memory, or gone, which read() finds
+    count_.refused_out += frames;  // short of memory, or gone, which read() finds
 }
 
 std::string tap_device::describe() const {

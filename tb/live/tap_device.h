@@ -1,5 +1,6 @@
 // A TAP device: the kernel's network stack at the far end of the wire. Where the device takes a
-// virtio_net_hdr, segments that follow each other go to it in one write.
+// virtio_net_hdr, segments that follow each other go to it in one write, and the kernel may leave it to us
+// to cut large segments and to complete checksums: `ethtool -K NAME tso on|off tx on|off`, on at first.
 #pragma once
 #include <memory>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "tb/live/far_end.h"
 #include "tb/live/segment_merger.h"
+#include "tb/live/segment_splitter.h"
 
 namespace understudy::tb {
 
@@ -19,7 +21,10 @@ class tap_device : public far_end {
   tap_device(const tap_device&) = delete;
   tap_device& operator=(const tap_device&) = delete;
 
-  void before_wait(std::vector<pollfd>& all, wall_nanos&) override { all.push_back({fd_, POLLIN, 0}); }
+  void before_wait(std::vector<pollfd>& all, wall_nanos& longest) override {
+    all.push_back({fd_, POLLIN, 0});
+    if (splitter_.more()) longest = 0;
+  }
   arrival read(picos) override;
   void write(const frame_ref& f) override;
   void flush() override;
@@ -30,6 +35,8 @@ class tap_device : public far_end {
   unsigned mtu() const { return mtu_; }
 
  private:
+  // One read into `room_`; false: there is nothing to read.
+  bool fetch();
   // One write of `what`: so many frames of the model's, and their bytes.
   void hand_over(std::span<const std::uint8_t> what, unsigned frames, std::uint64_t bytes);
 
@@ -37,10 +44,11 @@ class tap_device : public far_end {
   int fd_ = -1;
   bool created_ = false;
   unsigned mtu_ = 0;
-  bool merges_ = false;  // a virtio_net_hdr is before every frame, in both directions
+  bool vnet_ = false;  // a virtio_net_hdr is before every frame, in both directions
   segment_merger merger_;
+  segment_splitter splitter_;
   std::string gone_;
-  std::vector<std::uint8_t> room_;
+  std::vector<std::uint8_t> room_;  // what was read last
 };
 
 }  // namespace understudy::tb

@@ -9,12 +9,14 @@
 namespace understudy::tb {
 
 connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::vector<ip_address> host_ips,
-                                   picos probe_deadline, const event_history& history)
+                                   picos probe_deadline, const event_history& history,
+                                   segment_reader& segments)
     : memory_(memory),
       adapters_(adapters),
       host_ips_(std::move(host_ips)),
       probe_deadline_(probe_deadline),
       history_(history),
+      segments_(segments),
       fenced_(adapters),
       unsilenced_(adapters) {}
 
@@ -38,11 +40,10 @@ void connection_watch::on_event(const event& e) {
   if (e.unit >= adapters_) return;
   switch (e.kind) {
     case event_kind::frame_out:
-      if (const auto s = read_segment(e.data, e.length)) frame_out(e, *s);
+      if (const auto& s = segments_.of(e)) frame_out(e, *s);
       break;
     case event_kind::frame_in:
-      if (const auto s = read_segment(e.data, e.length);
-          s && is_hosts(s->destination_ip) && checksums_hold(e.data))
+      if (const auto& s = segments_.of(e); s && is_hosts(s->destination_ip) && checksums_hold(e.data))
         frame_in(e, *s);
       break;
     case event_kind::write_visible:

@@ -2,6 +2,7 @@
 // I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 6; I-DMA-3, 5; I-LV-3, 5; I-OB-2.
 #pragma once
 #include <map>
+#include <memory_resource>
 #include <optional>
 #include <set>
 #include <string>
@@ -26,7 +27,7 @@ class connection_watch {
 
   // `probe_deadline`: the longest silence towards a peer whose window is shut.
   connection_watch(host_memory& memory, unsigned adapters, std::vector<ip_address> host_ips,
-                   picos probe_deadline, const event_history& history);
+                   picos probe_deadline, const event_history& history, segment_reader& segments);
 
   void on_event(const event& e);  // frames and visible writes of the host's adapters
   void on_record_visible(unsigned adapter, const us_record& r, const event& e);
@@ -133,12 +134,14 @@ class connection_watch {
   std::vector<ip_address> host_ips_;
   picos probe_deadline_;
   const event_history& history_;
+  segment_reader& segments_;
   template <class T>
   using by_connection = std::unordered_map<wire_connection, T, wire_connection_hash>;
   by_connection<connection> connections_;
   std::unordered_map<std::uint32_t, wire_connection> key_of_;  // by cid
-  std::unordered_map<std::uint32_t, buffer> buffers_;
-  std::map<std::uint64_t, std::uint32_t> buffer_at_;  // first posted address -> buf_id
+  std::pmr::unsynchronized_pool_resource nodes_;
+  std::pmr::unordered_map<std::uint32_t, buffer> buffers_{&nodes_};
+  std::pmr::map<std::uint64_t, std::uint32_t> buffer_at_{&nodes_};  // first posted address -> buf_id
   std::uint64_t last_buffer_begin_ = 1, last_buffer_end_ = 0;
   std::uint32_t last_buffer_ = 0;
   by_connection<seq32> last_iss_;  // of each tuple, beyond the end of its connections

@@ -2,6 +2,7 @@
 // back arrives. I-DMA-6, I-DMA-7, I-LV-7.
 #pragma once
 #include <map>
+#include <memory_resource>
 #include <unordered_map>
 #include <vector>
 
@@ -40,7 +41,7 @@ class memory_watch {
     std::uint64_t length;
     std::uint32_t name;  // buf_id
   };
-  using ranges = std::map<std::uint64_t, range>;
+  using ranges = std::pmr::map<std::uint64_t, range>;
   struct lent_send {
     seq32 end;
     std::uint64_t at;
@@ -67,10 +68,12 @@ class memory_watch {
   const host::any_driver& driver_;
   const event_history& history_;
   picos deadline_;
-  ranges writable_;                                             // an adapter may write them, by address
-  std::unordered_map<std::uint32_t, std::uint64_t> posted_at_;  // buf_id -> address; never walked
-  std::map<std::uint64_t, std::uint64_t> app_;                  // memory of applications: address -> length
-  std::map<std::uint32_t, fifo<lent_send>> sends_;              // cid -> ranges sent from such memory
+  std::pmr::unsynchronized_pool_resource nodes_;
+  ranges writable_{&nodes_};  // an adapter may write them, by address
+  std::pmr::unordered_map<std::uint32_t, std::uint64_t> posted_at_{
+      &nodes_};                                     // buf_id -> address; never walked
+  std::map<std::uint64_t, std::uint64_t> app_;      // memory of applications: address -> length
+  std::map<std::uint32_t, fifo<lent_send>> sends_;  // cid -> ranges sent from such memory
   std::vector<pending> adapters_;
   monitor dma6_{"I-DMA-6", history_}, dma7_{"I-DMA-7", history_}, lv7_{"I-LV-7", history_};
 };

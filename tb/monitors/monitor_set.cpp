@@ -66,7 +66,7 @@ monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& 
                          std::vector<ip_address> host_ips, picos probe_deadline, picos handover_deadline)
     : log_(log),
       driver_(driver),
-      connections_(memory, adapters, std::move(host_ips), probe_deadline, history_),
+      connections_(memory, adapters, std::move(host_ips), probe_deadline, history_, segments_),
       memory_(driver, adapters, handover_deadline, history_),
       rings_(
           driver, adapters,
@@ -85,15 +85,16 @@ void monitor_set::on_event(const event& e) {
   rings_.on_event(e);
   memory_.on_event(e);
   if (e.kind != event_kind::recovery_step) return;
-  constexpr std::uint64_t fencing = 1, blocked = 2, running = 7;
-  if (e.a == fencing && recovery_began_ == never) recovery_began_ = e.at;
-  connections_.on_recovery(e.a != running, static_cast<unsigned>(e.b));
-  if (e.a == blocked) {
+  using enum host::recovery_state;
+  const auto step = static_cast<host::recovery_state>(e.a);
+  if (step == fencing && recovery_began_ == never) recovery_began_ = e.at;
+  connections_.on_recovery(step != running, static_cast<unsigned>(e.b));
+  if (step == blocked) {
     rings_.on_fenced(e.unit);
     memory_.on_fenced(e.unit);
     connections_.on_takeover(e.unit);
   }
-  if (e.a == running && recovery_began_ != never) {
+  if (step == running && recovery_began_ != never) {
     if (e.at - recovery_began_ > failover_deadline) {
       lv4_.violated(e.number, e.at, fmt::format("the failover took {} ms", (e.at - recovery_began_) / 1_ms));
     } else {

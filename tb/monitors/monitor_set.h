@@ -45,6 +45,8 @@ class monitor_set : public event_observer, public host::driver_observer {
   void on_wrong_byte(const std::string& witness);
   void end_of_run(const application_outcome& o);
   std::vector<monitor_result> results() const;
+  // What it has read of the log's frames, for other observers of the same events.
+  segment_reader& segments() { return segments_; }
 
   void on_event(const event& e) override;
   void on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) override;
@@ -64,6 +66,7 @@ class monitor_set : public event_observer, public host::driver_observer {
   event_log& log_;
   const host::any_driver& driver_;
   event_history history_;
+  segment_reader segments_;
   connection_watch connections_;
   memory_watch memory_;
   ring_watch rings_;

@@ -229,11 +229,6 @@ void ring_watch::on_take_back(buf_id b) {
   buffer_at_.erase(it);
 }
 
-int ring_watch::owner_of(buf_id b) const {
-  const auto it = buffer_at_.find(b.raw);
-  return it == buffer_at_.end() ? -1 : writable_.at(it->second).adapter;
-}
-
 void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length) {
   // A substitute is given again what was posted before: the new range takes the place of the old ones.
   const seq32 begin = seq_end - length;

@@ -3,6 +3,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <memory_resource>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -43,8 +44,6 @@ class ring_watch {
   void on_fenced(unsigned adapter);
   void end_of_run(std::uint64_t events, picos now);
 
-  // Which adapter may write the buffer; -1: none.
-  int owner_of(buf_id b) const;
   std::vector<const monitor*> monitors() const;
 
  private:
@@ -98,9 +97,12 @@ class ring_watch {
   const event_history& history_;
   record_visible record_visible_;
   std::vector<adapter_state> adapters_;
-  std::map<std::uint64_t, range> writable_;                     // by address
-  std::unordered_map<std::uint32_t, std::uint64_t> buffer_at_;  // buf_id -> address; never walked
-  std::multimap<std::uint64_t, std::uint64_t> readable_;        // posted send ranges: address -> length
+  std::pmr::unsynchronized_pool_resource nodes_;
+  std::pmr::map<std::uint64_t, range> writable_{&nodes_};  // by address
+  std::pmr::unordered_map<std::uint32_t, std::uint64_t> buffer_at_{
+      &nodes_};  // buf_id -> address; never walked
+  std::pmr::multimap<std::uint64_t, std::uint64_t> readable_{
+      &nodes_};  // posted send ranges: address -> length
   struct sent {
     seq32 end;
     std::uint64_t at;

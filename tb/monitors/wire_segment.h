@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "model/abi/seq32.h"
+#include "model/core/event_log.h"
 #include "model/core/inet.h"
 
 namespace understudy::tb {
@@ -47,5 +48,20 @@ bool checksums_hold(const std::uint8_t* frame);
 // Of an Ethernet frame of `length` bytes; empty if it is not a whole TCP segment over IPv4, or over IPv6
 // without extension headers.
 std::optional<wire_segment> read_segment(const std::uint8_t* frame, std::uint32_t length);
+
+// The segments of one log's frames, each read once however many ask for it.
+class segment_reader {
+ public:
+  // Of an event frame_in or frame_out, while it is told; as read_segment(). Valid until the next event's.
+  const std::optional<wire_segment>& of(const event& e) {
+    if (e.number != number_) segment_ = read_segment(e.data, e.length);
+    number_ = e.number;
+    return segment_;
+  }
+
+ private:
+  std::uint64_t number_ = 0;
+  std::optional<wire_segment> segment_;
+};
 
 }  // namespace understudy::tb

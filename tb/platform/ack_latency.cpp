@@ -4,14 +4,15 @@
 
 namespace understudy::tb {
 
-ack_latency::ack_latency(event_log& log, unsigned adapters) : waiting_(adapters) {
-  log.subscribe(this);
+ack_latency::ack_latency(event_log& log, segment_reader& segments, unsigned adapters)
+    : segments_(segments), waiting_(adapters) {
+  log.subscribe(this, {event_kind::frame_in, event_kind::frame_out});
 }
 
 void ack_latency::on_event(const event& e) {
   const bool in = e.kind == event_kind::frame_in;
-  if ((!in && e.kind != event_kind::frame_out) || e.unit >= waiting_.size()) return;
-  const auto s = read_segment(e.data, e.length);
+  if (e.unit >= waiting_.size()) return;
+  const auto& s = segments_.of(e);
   if (!s) return;
   if (in) {
     if (s->payload_length)

@@ -17,7 +17,7 @@ namespace understudy::tb {
 class ack_latency : public event_observer {
  public:
   // Watches adapters 0 to adapters - 1. Subscribes itself.
-  ack_latency(event_log& log, unsigned adapters);
+  ack_latency(event_log& log, segment_reader& segments, unsigned adapters);
   void on_event(const event& e) override;
   ack_latency_times times() const;
 
@@ -27,6 +27,7 @@ class ack_latency : public event_observer {
     picos at;
   };
   using by_connection = std::unordered_map<wire_connection, fifo<arrival>, wire_connection_hash>;
+  segment_reader& segments_;
   std::vector<by_connection> waiting_;  // by adapter; never walked
   mutable std::vector<picos> samples_;
 };

@@ -15,13 +15,12 @@ std::uint64_t key(std::uint64_t adapter, std::uint64_t connection) {
 announce_latency::announce_latency(event_log& log, host::any_driver& driver, const host_machine& machine,
                                    unsigned adapters)
     : machine_(machine), adapters_(adapters) {
-  log.subscribe(this);
+  log.subscribe(this, {event_kind::engine_step});
   driver.add_observer(this);
 }
 
 void announce_latency::on_event(const event& e) {
-  if (e.kind == event_kind::engine_step && e.unit < adapters_ && e.b >> 32 == US_REC_ESTABLISHED)
-    established_[key(e.unit, e.a)] = e.at;
+  if (e.unit < adapters_ && e.b >> 32 == US_REC_ESTABLISHED) established_[key(e.unit, e.a)] = e.at;
 }
 
 void announce_latency::on_record(unsigned adapter, const us_record& r) {

@@ -154,13 +154,13 @@ void connections::open_next_round(picos stagger) {
 }
 
 void connections::open_round(picos stagger) {
-  for (std::size_t i = round_ * in_round_; i < (round_ + 1) * in_round_; ++i)
+  for (std::size_t i = round_begin(); i < round_end(); ++i)
     if (flows_[i].open_phase == 0) agenda_.in(i % in_round_ * stagger, [this, i] { open_one(i); });
 }
 
 void connections::open_phase(std::uint32_t p, picos stagger) {
   picos after = 0;
-  for (std::size_t i = 0; i < ends_.size(); ++i) {
+  for (std::size_t i = round_begin(); i < round_end(); ++i) {
     if (flows_[i].open_phase == p) open_one(i);
     if (flows_[i].open_phase >= p || !flows_[i].has_part_in(p)) continue;
     if (stagger == 0) {
@@ -185,7 +185,7 @@ void connections::poke(std::size_t i) {
 
 stream_user* connections::accept(std::size_t i, stream& s) {
   if (i >= in_round_) return nullptr;
-  replay_end& e = *end(round_ * in_round_ + i, flow_role::server);
+  replay_end& e = *end(round_begin() + i, flow_role::server);
   e.attach(s);
   return &e;
 }

@@ -57,8 +57,8 @@ class connections {
   // Open the connections of the next round, between the same addresses and ports as before. Call when nothing
   // is left of this one.
   void open_next_round(picos stagger);
-  // Phase `p` is open now: open its connections, let all others that have a part in it go on, one each
-  // `stagger`.
+  // Phase `p` of the round is open now: open its connections, let all others that have a part in it go on,
+  // one each `stagger`.
   void open_phase(std::uint32_t p, picos stagger);
 
   std::size_t size() const { return ends_.size(); }
@@ -67,6 +67,9 @@ class connections {
     const two& t = ends_[i];
     return {t.data() + (t[0] ? 0 : 1), t[0] && t[1] ? 2u : 1u};
   }
+  // The connections of the round: from round_begin(), below round_end().
+  std::size_t round_begin() const { return round_ * in_round_; }
+  std::size_t round_end() const { return round_begin() + in_round_; }
   const flow& flow_of(std::size_t i) const { return flows_[i]; }
   bool is_twin(std::size_t i) const { return is_twin_[i]; }
   bool is_ipv6(std::size_t i) const { return over_ipv6(family_, flows_[i]); }

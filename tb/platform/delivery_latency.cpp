@@ -7,7 +7,7 @@ namespace understudy::tb {
 
 delivery_latency::delivery_latency(event_log& log, const host::any_driver& driver, unsigned adapters)
     : driver_(driver), waiting_(adapters) {
-  log.subscribe(this);
+  log.subscribe(this, {event_kind::engine_step, event_kind::write_visible});
 }
 
 void delivery_latency::on_event(const event& e) {

@@ -6,8 +6,9 @@ namespace understudy::tb {
 
 void failover_log::on_recovery(unsigned from, unsigned to, unsigned state, picos at) {
   log_.emit({event_kind::recovery_step, static_cast<std::uint16_t>(from), now_ps(), state, to});
-  enum { fencing = 1, blocked, draining, rebuilding, loading, identity, running };
-  if (state == fencing &&
+  using enum host::recovery_state;
+  const auto step = static_cast<host::recovery_state>(state);
+  if (step == fencing &&
       (results_.empty() || results_.back().unblock || results_.back().from != adapter_name(from))) {
     failover_result r;
     r.from = adapter_name(from);
@@ -21,7 +22,7 @@ void failover_log::on_recovery(unsigned from, unsigned to, unsigned state, picos
   }
   if (results_.empty()) return;
   failover_result& r = results_.back();
-  switch (state) {
+  switch (step) {
     case blocked:
       r.fence = at;
       r.to = adapter_name(to);
@@ -50,7 +51,7 @@ void failover_log::on_recovery(unsigned from, unsigned to, unsigned state, picos
 }
 
 void failover_log::on_event(const event& e) {
-  if (accepting_ < 0 || e.kind != event_kind::frame_in || e.unit != accepting_) return;
+  if (accepting_ < 0 || e.unit != accepting_) return;
   failover_result& r = results_.back();
   if (r.fault && !r.blackout) r.blackout = e.at - *r.fault;
   accepting_ = -1;

@@ -26,7 +26,6 @@ void fault_schedule::fire(std::size_t i) {
 }
 
 void fault_schedule::on_event(const event& e) {
-  if (!any_at_event_) return;
   for (std::size_t i = 0; i < scenario_.faults.size(); ++i) {
     const fault_spec& f = scenario_.faults[i];
     if (f.when == fault_spec::trigger::at_event && f.at_event == e.number) fire(i);

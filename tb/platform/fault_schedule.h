@@ -19,6 +19,8 @@ class fault_schedule : public event_observer, public replay_observer {
   using strike = std::function<std::string(const fault_spec&)>;
   fault_schedule(const scenario& s, std::uint64_t expected, strike f);
 
+  // Whether any fault's trigger is a number of events: then it is to be told of events.
+  bool at_events() const { return any_at_event_; }
   void on_event(const event& e) override;
   void on_delivered(const replay_end& e, flow_direction d, std::uint64_t bytes, picos now) override;
   void on_finished(const replay_end&, picos) override {}

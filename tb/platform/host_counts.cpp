@@ -1,5 +1,8 @@
 #include "tb/platform/host_counts.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace understudy::tb {
 
 namespace {
@@ -51,13 +54,13 @@ void add(table_counts& t, const lookup_counters& c) {
 }
 
 void add(dropped_frame_counts& sum, const adapter_counters& c) {
-  sum.length += c.dropped.length;
-  sum.header += c.dropped.header;
-  sum.ip_checksum += c.dropped.ip_checksum;
-  sum.l4_checksum += c.dropped.l4_checksum;
-  sum.fragment += c.dropped.fragment;
-  sum.unknown += c.dropped.unknown;
-  sum.not_ours += c.dropped.not_ours;
+  sum.length += c.dropped[drop_cause::length];
+  sum.header += c.dropped[drop_cause::header];
+  sum.ip_checksum += c.dropped[drop_cause::ip_checksum];
+  sum.l4_checksum += c.dropped[drop_cause::l4_checksum];
+  sum.fragment += c.dropped[drop_cause::fragment];
+  sum.unknown += c.dropped[drop_cause::unknown];
+  sum.not_ours += c.dropped[drop_cause::not_ours];
   sum.overflow += c.dropped_overflow;
   sum.blocked += c.dropped_blocked;
 }
@@ -96,6 +99,23 @@ void add(announce_counts& an, const adapter& device) {
   an.refused_syns += tcp.refused_syns;
 }
 
+// The blocks that a scenario has in RTL, and their cycles on `adapters`.
+std::vector<rtl_block> rtl_of(const scenario& s, const std::vector<slot>& adapters) {
+  const std::pair<const char*, std::uint64_t rtl_cycle_counts::*> blocks[] = {
+      {"checksum", &rtl_cycle_counts::checksum},
+      {"dma_engine", &rtl_cycle_counts::dma_engine},
+      {"buffer_allocator", &rtl_cycle_counts::buffer_allocator},
+      {"record_coalescer", &rtl_cycle_counts::record_coalescer},
+      {"connection_table", &rtl_cycle_counts::connection_table}};
+  std::vector<rtl_block> all;
+  for (const auto& [name, cycles] : blocks) {
+    if (std::find(s.adapter.rtl.begin(), s.adapter.rtl.end(), name) == s.adapter.rtl.end()) continue;
+    all.push_back({name, 0});
+    for (const slot& a : adapters) all.back().cycles += a.device->rtl_cycles().*cycles;
+  }
+  return all;
+}
+
 }  // namespace
 
 void count_host(run_result& r, const host_side& host, const scenario& s) {
@@ -121,6 +141,7 @@ void count_host(run_result& r, const host_side& host, const scenario& s) {
     h.tlps += p.port->counters().tlps_up + p.port->counters().tlps_down;
   }
   count_memory(r.memory, host, s);
+  r.rtl = rtl_of(s, host.slots);
 }
 
 void add_wire(wire_counts& sum, const eth_link& link) {

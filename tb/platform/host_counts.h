@@ -6,7 +6,7 @@
 namespace understudy::tb {
 
 // Fill `host_interface`, `announce` (but for its latency), `pcie`, `table`, `timers`, `path_mtu`,
-// `dropped_frames` and `memory` of `r`, where nothing stands yet.
+// `dropped_frames`, `memory` and `rtl` of `r`, where nothing stands yet.
 void count_host(run_result& r, const host_side& host, const scenario& s);
 
 // Add what both directions of a wire did to frames.

@@ -12,22 +12,24 @@ phases::phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& 
       open_(open),
       stagger_(stagger),
       at_rest_(std::move(at_rest)) {
-  p.log.subscribe(this);
+  p.log.subscribe(this, {event_kind::frame_in, event_kind::frame_out});
 }
 
 void phases::start() {
-  agenda_.in(look_every, [this] { look(); });
+  open_ = 0;
+  if (!looking_) agenda_.in(look_every, [this] { look(); });
+  looking_ = true;
 }
 
 void phases::on_event(const event& e) {
-  if (e.kind == event_kind::frame_in || e.kind == event_kind::frame_out) last_frame_ = e.at;
+  last_frame_ = e.at;
 }
 
 bool phases::resting() const {
   if (now_ps() - last_frame_ < quiet) return false;
   const host::recovery_state r = platform_.main.driver->state();
   if (r != host::recovery_state::active && r != host::recovery_state::running) return false;
-  for (std::size_t i = 0; i < connections_.size(); ++i) {
+  for (std::size_t i = connections_.round_begin(); i < connections_.round_end(); ++i) {
     if (connections_.flow_of(i).open_phase > open_) continue;
     // An end that has not heard of its connection yet, while the other has, will by what that says next.
     const auto opened = [](const auto& e) { return e->now_in() != replay_end::state::unopened; };
@@ -42,8 +44,11 @@ bool phases::resting() const {
 
 void phases::look() {
   if (resting()) {
-    at_rest_(open_);
-    if (open_ + 1 == count_) return;
+    if (connections_.round_begin() == 0) at_rest_(open_);
+    if (open_ + 1 == count_) {
+      looking_ = false;
+      return;
+    }
     connections_.open_phase(++open_, stagger_);
   }
   agenda_.in(look_every, [this] { look(); });

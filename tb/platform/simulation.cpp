@@ -32,23 +32,6 @@ std::uint32_t active_of(const scenario& s) {
   return s.workload.active ? std::min(s.workload.active, n) : n;
 }
 
-// The blocks that a scenario has in RTL, and their cycles on `adapters`.
-std::vector<rtl_block> rtl_of(const scenario& s, const std::vector<slot>& adapters) {
-  const std::pair<const char*, std::uint64_t rtl_cycle_counts::*> blocks[] = {
-      {"checksum", &rtl_cycle_counts::checksum},
-      {"dma_engine", &rtl_cycle_counts::dma_engine},
-      {"buffer_allocator", &rtl_cycle_counts::buffer_allocator},
-      {"record_coalescer", &rtl_cycle_counts::record_coalescer},
-      {"connection_table", &rtl_cycle_counts::connection_table}};
-  std::vector<rtl_block> all;
-  for (const auto& [name, cycles] : blocks) {
-    if (std::find(s.adapter.rtl.begin(), s.adapter.rtl.end(), name) == s.adapter.rtl.end()) continue;
-    all.push_back({name, 0});
-    for (const slot& a : adapters) all.back().cycles += a.device->rtl_cycles().*cycles;
-  }
-  return all;
-}
-
 // The conversations: from the captures, or made up.
 std::vector<flow> flows_of(const scenario& s) {
   std::vector<flow> all;
@@ -184,22 +167,24 @@ simulation::simulation(const scenario& s, const run_options& options)
     timeline_ = std::make_unique<timeline>(static_cast<unsigned>(platform_.main.slots.size()));
     log_.subscribe(timeline_.get());
   }
-  log_.subscribe(&failovers_);
+  log_.subscribe(&failovers_, {event_kind::frame_in});
   if (s.monitors != "off") {
     monitors_ = std::make_unique<monitor_set>(log_, *platform_.main.driver, *platform_.main.memory,
                                               static_cast<unsigned>(platform_.main.slots.size()),
                                               std::vector(std::begin(host_ips), std::end(host_ips)),
                                               s.adapter.tcp.persist_max + 1_s,
                                               10_ms + (s.memory.hold_us + s.memory.wait_us) * 1_us);
-    timeouts_ = std::make_unique<timeout_log>(platform_);
+    timeouts_ = std::make_unique<timeout_log>(platform_, monitors_->segments());
     announce_latency_ =
         std::make_unique<announce_latency>(log_, *platform_.main.driver, *platform_.main.machine,
                                            static_cast<unsigned>(platform_.main.slots.size()));
     delivery_latency_ = std::make_unique<delivery_latency>(
         log_, *platform_.main.driver, static_cast<unsigned>(platform_.main.slots.size()));
-    ack_latency_ = std::make_unique<ack_latency>(log_, static_cast<unsigned>(platform_.main.slots.size()));
+    ack_latency_ = std::make_unique<ack_latency>(log_, monitors_->segments(),
+                                                 static_cast<unsigned>(platform_.main.slots.size()));
   }
-  log_.subscribe(&faults_);  // last: everybody has seen an event before a fault strikes behind it
+  // Behind the monitors and what measures: they have seen an event before a fault strikes behind it.
+  if (faults_.at_events()) log_.subscribe(&faults_);
   if (phases_of(s))
     phases_ = std::make_unique<phases>(platform_, connections_, phases_of(s), open_phase_,
                                        s.workload.phases ? 0 : s.workload.interval, [this](std::uint32_t p) {
@@ -477,7 +462,6 @@ void simulation::count() {
 
   count_host(result_, platform_.main, s_);
   for (const slot& p : platform_.main.slots) result_.frames += p.link->counters(eth_link::side_a).sent;
-  result_.rtl = rtl_of(s_, platform_.main.slots);
   if (platform_.twin) result_.frames += platform_.twin->slots[0].link->counters(eth_link::side_a).sent;
   if (platform_.peer_link) result_.frames += platform_.peer_link->counters(eth_link::side_b).sent;
   if (platform_.peer_link) add_wire(result_.wire, *platform_.peer_link);
@@ -535,6 +519,7 @@ run_result simulation::run() {
     if (round == s_.workload.rounds || connections_.finished() < connections_.ends_begun() || stopped())
       break;
     connections_.open_next_round(s_.workload.interval);
+    if (phases_) phases_->start();
   }
   result_.wall_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   result_.stopped = stopped();

@@ -39,7 +39,8 @@ class simulation {
   platform& parts() { return platform_; }
   const connections& workload() const { return connections_; }
   const failover_log& failovers() const { return failovers_; }
-  // Everything of a phase has come to rest (a scenario with workload.phases). Called outside every block.
+  // Everything of a phase of the first round has come to rest (a scenario with workload.phases). Called
+  // outside every block.
   void on_rest(std::function<void(std::uint32_t phase)> f) { on_rest_ = std::move(f); }
   // The adapters are up; the workload begins.
   void on_started(std::function<void()> f) { on_started_ = std::move(f); }

@@ -31,8 +31,8 @@ std::optional<ip_address> peer_in_question(const frame_ref& f) {
 }
 }  // namespace
 
-timeout_log::timeout_log(platform& p) : platform_(p) {
-  p.log.subscribe(this);
+timeout_log::timeout_log(platform& p, segment_reader& segments) : platform_(p), segments_(segments) {
+  p.log.subscribe(this, {event_kind::frame_in, event_kind::frame_out});
   const auto f = [this](const frame_ref& frame, frame_loss why) { lost(frame, why); };
   for (const auto& [name, link] : p.links()) link->on_loss(f);
   p.fabric->on_loss(f);
@@ -62,12 +62,12 @@ void timeout_log::lost(const frame_ref& f, frame_loss why) {
 void timeout_log::on_event(const event& e) {
   const bool at_peer = e.unit == lwip_unit || e.unit == twin_unit;
   if (e.kind == event_kind::frame_out && at_peer) {
-    if (const auto s = read_segment(e.data, e.length)) sent(*s, e.unit == twin_unit);
+    if (const auto& s = segments_.of(e)) sent(*s, e.unit == twin_unit);
     return;
   }
   if (e.kind != event_kind::frame_in) return;
   if (!at_peer && e.unit >= platform_.main.slots.size()) return;
-  const auto s = read_segment(e.data, e.length);
+  const auto& s = segments_.of(e);
   if (!s && !at_peer && peer_in_question(frame_ref::copy_of(e.data, e.length)))
     asked_ |= std::uint64_t{1} << e.unit;
   if (!s) return;

@@ -16,7 +16,7 @@ namespace understudy::tb {
 class timeout_log : public event_observer {
  public:
   // Subscribes itself to the platform's log, links, switch and peers; the platform outlives it.
-  explicit timeout_log(platform& p);
+  timeout_log(platform& p, segment_reader& segments);
 
   // Adapter `unit` of the main host was struck now: what it had taken and not acknowledged is lost.
   void note_fault(unsigned unit) { struck_ |= std::uint64_t{1} << unit; }
@@ -58,6 +58,7 @@ class timeout_log : public event_observer {
   static cause cause_of(frame_loss why);
 
   platform& platform_;
+  segment_reader& segments_;
   std::uint64_t struck_ = 0;  // one bit an adapter
   // Address resolution: a peer's first SYN waits for it, and everything that a substitute has to say.
   struct lost_question {

@@ -181,7 +181,7 @@ constexpr parameter table[] = {
      "Least time between two interrupts. 10 us: drivers' defaults lie between 8 us and 50 us."},
     {"adapter.acked_record_age", time, AT(adapter.acked_record_age), "0 ps", "10 ms", "",
      "Longest time that send progress waits before a record reports it to the host."},
-    {"adapter.dma_tags", integer, AT(adapter.dma_tags), "1", "1024", "",
+    {"adapter.dma_tags", integer, AT(adapter.dma_tags), "1", "768", "",
      "DMA reads outstanding, at most. PCIe 2.2.6.2: 32 with 5-bit, 256 with 8-bit, 768 with 10-bit tags. "
      "With "
      "dma_engine in adapter.rtl up to 64."},

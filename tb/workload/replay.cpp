@@ -34,7 +34,7 @@ replay_end::replay_end(const flow& f, flow_role role, std::uint32_t connection, 
 void replay_end::on_open() {
   if (state_ != state::unopened) return;
   state_ = state::replaying;
-  opened_ = last_activity_ = clock_.now();
+  opened_ = clock_.now();
   pump();
 }
 
@@ -45,7 +45,7 @@ void replay_end::begin_again() {
   turn_ = 0;
   written_ = received_ = corrupted_ = 0;
   first_wrong_ = ~std::uint64_t{0};
-  opened_ = first_delivery_ = last_delivery_ = last_activity_ = never;
+  opened_ = first_delivery_ = last_delivery_ = never;
 }
 
 // Lets the turn that is being heard lie unread for its read_delay, once.
@@ -90,7 +90,7 @@ void replay_end::on_readable() {
   }
   if (fresh == 0) return;
   if (first_delivery_ == never) first_delivery_ = now;
-  last_delivery_ = last_activity_ = now;
+  last_delivery_ = now;
   if (observer_) observer_->on_delivered(*this, hears(), fresh, now);
   pump();
 }
@@ -120,7 +120,6 @@ void replay_end::on_writable() {
 
 void replay_end::on_eof() {
   eof_ = true;
-  last_activity_ = clock_.now();
   if (received_ < to_hear_.size()) break_off("the peer ended its stream before its last byte");
   pump();
 }
@@ -149,7 +148,6 @@ void replay_end::pump() {
   }
   if (!shut_ && fin_due()) {
     shut_ = true;
-    last_activity_ = clock_.now();
     stream_->shutdown_write();
   }
   if (state_ == state::replaying && turn_ == flow_.turns.size()) state_ = state::closing;
@@ -184,7 +182,6 @@ bool replay_end::speak(const turn& t) {
     if (options_.message_interval && !time_has_come(next_message_)) return false;
     if (options_.message) bytes = bytes.first(std::min<std::size_t>(bytes.size(), options_.message));
     const std::size_t took = stream_->write(bytes);
-    if (took > 0) last_activity_ = clock_.now();
     if (options_.message_interval) next_message_ = clock_.now() + options_.message_interval;
     written_ += took;
     if (took < bytes.size()) return false;

@@ -109,14 +109,12 @@ class replay_end final : public stream_user {
   // Deliveries to this end; `never` before the first.
   picos first_delivery() const { return first_delivery_; }
   picos last_delivery() const { return last_delivery_; }
-  // Anything at all at this end; `never` before on_open.
+  // `never` before on_open.
   picos opened() const { return opened_; }
-  picos last_activity() const { return last_activity_; }
 
   const flow& of() const { return flow_; }
   flow_role role() const { return role_; }
   std::uint32_t connection() const { return connection_; }
-  flow_direction speaks() const { return out_; }
   flow_direction hears() const { return opposite(out_); }
   // One line, without newline, for a report on stuck connections: what this end waits for.
   std::string describe() const;
@@ -159,7 +157,6 @@ class replay_end final : public stream_user {
   picos opened_ = never;
   picos first_delivery_ = never;
   picos last_delivery_ = never;
-  picos last_activity_ = never;
 };
 
 // Which flows run as which connections.

@@ -3,16 +3,10 @@
 #include <algorithm>
 
 #include "tb/test/adapter/adapter_rig.h"
+#include "tb/test/pcie/port_word.h"
 
 namespace understudy::tb {
 namespace {
-
-std::uint32_t port_word(adapter_rig& g, std::uint32_t offset) {
-  std::uint32_t value = 0;
-  g.port.port_cfg_read(offset, [&](std::uint32_t v) { value = v; });
-  g.run(5_us);
-  return value;
-}
 
 // ---------------------------------------------------------------- poisoned and unsupported requests
 
@@ -55,7 +49,7 @@ TEST(poisoned_record, is_not_written) {
   EXPECT_TRUE(g.take_records().empty());
   EXPECT_TRUE(std::all_of(g.odt.cpu, g.odt.cpu + 64 * US_ENTRY_BYTES, [](std::uint8_t b) { return b == 0; }));
   EXPECT_EQ(g.port.counters().poisoned_writes, 1u);
-  EXPECT_EQ(port_word(g, port_aer_uncorrectable), aer_poisoned);
+  EXPECT_EQ(port_word(g.port, port_aer_uncorrectable), aer_poisoned);
 }
 
 TEST(unsupported_register, reads_as_all_ones_at_once_and_is_reported_by_the_adapter) {
@@ -221,7 +215,7 @@ struct unmapped : testing::Test {
     EXPECT_GT(g.port.translation().counters().refused, 0u);
     EXPECT_EQ(g.port.translation().counters().last_refused / 4096, page.iova / 4096);
     EXPECT_GT(g.port.counters().unsupported, 0u);
-    EXPECT_EQ(port_word(g, port_aer_uncorrectable), aer_unsupported_request);
+    EXPECT_EQ(port_word(g.port, port_aer_uncorrectable), aer_unsupported_request);
     EXPECT_EQ((g.cfg_read(config_space::command) & config_space::received_master_abort) != 0, read)
         << "a posted write has no completion";
     EXPECT_TRUE(std::all_of(page.cpu, page.cpu + 4096, [](std::uint8_t b) { return b == 0x5a; }));

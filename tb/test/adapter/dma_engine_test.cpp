@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "model/core/rng.h"
@@ -21,6 +23,21 @@ constexpr std::uint64_t seed = 1;
 struct registers : sc_core::sc_module {
   explicit registers(const sc_core::sc_module_name& n) : sc_module(n) {}
   tlm_utils::simple_target_socket<registers> mmio{"mmio"}, cfg{"cfg"};
+};
+
+// Tags of the adapter's reads: none is asked with while it is under way.
+struct tag_watch : tlp_observer {
+  void on_tlp(std::uint16_t, const tlp_on_link& t) override {
+    if (t.up && t.type == tlp_type::memory_read) {
+      EXPECT_TRUE(under_way.insert(t.tag).second) << t.tag;
+      seen.push_back(t.tag);
+    }
+    if (!t.up && t.length == t.left) under_way.erase(t.tag);
+  }
+  std::uint32_t largest() const { return *std::max_element(seen.begin(), seen.end()); }
+  std::uint32_t smallest() const { return *std::min_element(seen.begin(), seen.end()); }
+  std::set<std::uint32_t> under_way;
+  std::vector<std::uint32_t> seen;
 };
 
 struct dma_rig {
@@ -396,6 +413,52 @@ TEST_P(dma_engine_test, tags_of_reads_that_a_reset_has_forgotten_come_back_when_
   EXPECT_TRUE(std::equal(from.cpu, from.cpu + 32768, in.data()));
 }
 
+// PCIe 2.2.6.2: a requester uses the numbers that Device Control allows, each for one request at a time.
+TEST_P(dma_engine_test, tags_are_below_the_limit_and_begin_again_with_another) {
+  const auto from = host(1 << 20);
+  const frame_ref in = frame(9000);
+  tag_watch tags;
+  port.watch(&tags);
+  const auto read = [&](int n) {
+    tags.seen.clear();
+    for (int i = 0; i < n; ++i)
+      engine.read(iova{from.iova}, 9000, const_cast<std::uint8_t*>(in.data()), in, count());
+    run(1_ms);
+  };
+  for (const std::uint32_t limit : {64u, 32u, 1u, 64u, 5u}) {
+    engine.limit({256, 512, limit});
+    read(20);
+    ASSERT_GT(tags.seen.size(), 100u);
+    for (std::uint32_t i = 0; i < limit; ++i) EXPECT_EQ(tags.seen[i], i) << limit;
+    EXPECT_EQ(tags.largest(), limit - 1);
+  }
+  EXPECT_EQ(told_ok, 100);
+}
+
+// In the C++ data path a limit takes effect at once.
+TEST(dma_tags_of_the_twin, are_below_a_limit_that_comes_while_others_are_under_way) {
+  dma_rig g(data_path(false));
+  const auto from = g.host(1 << 20);
+  const frame_ref in = g.frame(9000);
+  tag_watch tags;
+  g.port.watch(&tags);
+  for (int i = 0; i < 20; ++i)
+    g.engine.read(iova{from.iova}, 9000, const_cast<std::uint8_t*>(in.data()), in, g.count());
+  g.run(300_ns);
+  ASSERT_GT(tags.under_way.size(), 32u);
+  g.engine.limit({256, 512, 32});
+  tags.seen.clear();
+  g.run(1_ms);
+  EXPECT_EQ(tags.largest(), 31u);
+  g.engine.limit({256, 512, 64});
+  tags.seen.clear();
+  for (int i = 0; i < 20; ++i)
+    g.engine.read(iova{from.iova}, 9000, const_cast<std::uint8_t*>(in.data()), in, g.count());
+  g.run(1_ms);
+  EXPECT_EQ(tags.largest(), 63u);
+  EXPECT_EQ(g.told_ok, 40);
+}
+
 TEST_P(dma_engine_test, short_read_of_the_other_queue_does_not_wait_for_all_long_ones) {
   const auto r = host(1 << 20);
   frame_ref f = frame(9000);
@@ -480,7 +543,12 @@ TEST_P(dma_tags, reach_the_ceiling_of_reads_in_flight) {
   bus.link.lanes = 16;
   bus.read_latency = 5_us;
   dma_rig g(c, bus);
+  tag_watch tags;
+  g.port.watch(&tags);
   const read_rate m = measure(g, 64, static_cast<int>(40 * GetParam()));
+  const std::uint32_t first = GetParam() > 256 ? 256 : 0;  // of 10 bits the upper two are never both 0
+  EXPECT_EQ(tags.smallest(), first);
+  EXPECT_EQ(tags.largest(), first + GetParam() - 1);
   const double ceiling = GetParam() * 64 * 8 / m.alone_ns;
   std::printf("%4u tags: %.2f Gb/s of %.2f\n", GetParam(), m.gbps, ceiling);
   EXPECT_LE(m.gbps, ceiling * 1.01);

@@ -104,5 +104,84 @@ TEST(neighbour, that_is_a_router_is_known_by_the_segments_that_it_brings) {
   tells_its_next_hop(ip_address::v4(192, 0, 2, 1), ip_address::v4(10, 0, 0, 254));
 }
 
+TEST(neighbour, that_answers_gets_its_frames_in_order_and_others_wait_on) {
+  adapter_rig g;
+  g.bring_up();
+  g.post_address();
+  g.ring(50_us);
+  // Of every three frames one is for the peer, two are for its neighbours. The newest `most_waiting` wait.
+  const auto station = [](unsigned i) {
+    return ip_address::v4(10, 0, 0, static_cast<std::uint8_t>(9 + i % 3));
+  };
+  const unsigned sent = most_waiting + 100;
+  for (unsigned i = 0; i < sent; ++i) {
+    segment s;
+    s.tuple = {station(i), adapter_ip, static_cast<std::uint16_t>(2000 + i), nobody_listens};
+    s.flags = tcp_ack;
+    frame_ref f = frame_ref::make(0, 128);
+    prepend_headers(f, s, peer_mac, adapter_mac, 1);
+    g.wire.send(f);
+  }
+  g.run(5_ms);
+  EXPECT_EQ(g.dev.counters().dropped_no_neighbour, 100u);
+  EXPECT_TRUE(g.take_segments().empty());
+  std::size_t left = 0;
+  for (const unsigned answering : {1, 0, 2}) {
+    g.wire.send(make_arp_reply(peer_mac, station(answering), adapter_mac, adapter_ip));
+    g.run(5_ms);
+    unsigned next = 100;
+    for (const segment& s : g.take_segments()) {
+      while (next % 3 != answering) ++next;
+      EXPECT_EQ(s.tuple.local, station(answering));
+      EXPECT_EQ(s.tuple.local_port, 2000 + next++);
+      ++left;
+    }
+    EXPECT_GE(next + 3, sent);
+  }
+  EXPECT_EQ(left, most_waiting);
+  g.expect_no_report();
+}
+
+TEST(neighbour, table_that_is_full_forgets_the_one_used_longest_ago) {
+  neighbours table;
+  constexpr auto most = static_cast<std::uint32_t>(neighbours::max_entries);
+  const auto station = [](std::uint32_t n) { return neighbours::station{ip_address::v4(n), 0}; };
+  const auto mac = [](std::uint32_t n) {
+    return mac_address{2,
+                       0,
+                       0,
+                       static_cast<std::uint8_t>(n >> 16),
+                       static_cast<std::uint8_t>(n >> 8),
+                       static_cast<std::uint8_t>(n)};
+  };
+  const auto knows = [&](std::uint32_t n) {
+    const mac_address* const found = table.find(station(n));
+    if (found) {
+      EXPECT_EQ(*found, mac(n)) << n;
+    }
+    return found != nullptr;
+  };
+  for (std::uint32_t n = 0; n < most; ++n) table.learn(station(n), mac(n));
+  EXPECT_TRUE(knows(0)) << "found again";
+  table.learn(station(2), mac(2));  // heard again
+  table.learn(station(most), mac(most));
+  table.learn(station(most + 1), mac(most + 1));
+  EXPECT_FALSE(knows(1));
+  EXPECT_FALSE(knows(3));
+  std::uint32_t known = 0;
+  for (std::uint32_t n = 0; n < most + 2; ++n) known += knows(n);
+  EXPECT_EQ(known, most);
+  // Whoever is in use outlasts any number of strangers.
+  for (std::uint32_t n = 0; n < 3 * most; ++n) {
+    if (n % 1000 == 0) {
+      ASSERT_TRUE(knows(0)) << n;
+    }
+    table.learn(station(most * 4 + n), mac(most * 4 + n));
+  }
+  EXPECT_FALSE(knows(2));
+  table.clear();
+  EXPECT_FALSE(knows(0));
+}
+
 }  // namespace
 }  // namespace understudy::tb

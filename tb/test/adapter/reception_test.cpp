@@ -156,8 +156,8 @@ TEST(bad_frame, cut_at_any_length_is_dropped_and_counted) {
   g.run(100_us);
   const adapter_counters& c = g.dev.counters();
   EXPECT_EQ(c.frames_in - before, length);
-  EXPECT_EQ(c.dropped_bad + c.dropped_not_ours, length);
-  EXPECT_EQ(c.dropped.length, length);
+  EXPECT_EQ(c.dropped[drop_cause::length], length);
+  EXPECT_EQ(c.dropped.bad() + c.dropped.sound(), length);
   EXPECT_EQ(g.dev.engine().connections(), 0u);
   expect_serving(g, 6001);
   g.expect_no_report();
@@ -180,7 +180,7 @@ TEST(bad_frame, with_a_lying_length_or_option_is_dropped_and_counted) {
   for (const int v : {0, 1, 200, 255})
     lies.push_back({55, static_cast<std::uint8_t>(v)});  // length of the MSS option
   std::uint64_t sent = 0;
-  const std::uint64_t before = g.dev.counters().dropped_bad + g.dev.counters().dropped_not_ours;
+  const std::uint64_t before = g.dev.counters().dropped.bad() + g.dev.counters().dropped.sound();
   for (const lie& l : lies) {
     const frame_ref whole = g.segment_from_peer(http, 6000, seq32{1}, seq32{0}, tcp_syn);
     frame_ref f = frame_ref::copy_of(whole.data(), whole.size());
@@ -205,7 +205,7 @@ TEST(bad_frame, with_a_lying_length_or_option_is_dropped_and_counted) {
     g.run(5_us);
   }
   g.run(100_us);
-  EXPECT_EQ(g.dev.counters().dropped_bad + g.dev.counters().dropped_not_ours - before, sent);
+  EXPECT_EQ(g.dev.counters().dropped.bad() + g.dev.counters().dropped.sound() - before, sent);
   EXPECT_EQ(g.dev.engine().connections(), 0u);
   expect_serving(g, 6001);
   g.expect_no_report();
@@ -267,8 +267,8 @@ TEST(bad_frame, of_a_hundred_thousand_mutations_breaks_nothing) {
   g.run(1_ms);
   const adapter_counters& c = g.dev.counters();
   EXPECT_GE(c.frames_in, std::uint64_t{rounds} * in_round);
-  EXPECT_GT(c.dropped_bad, 10000u);
-  std::cout << c.frames_in << " frames in, " << c.dropped_bad << " bad, " << c.dropped_not_ours
+  EXPECT_GT(c.dropped.bad(), 10000u);
+  std::cout << c.frames_in << " frames in, " << c.dropped.bad() << " bad, " << c.dropped.sound()
             << " not ours, " << c.dropped_overflow << " overflowed, " << g.dev.engine().connections()
             << " connections\n";
   g.wire.arrivals.clear();
@@ -361,10 +361,10 @@ TEST(vlan, an_address_in_one_speaks_and_hears_frames_of_that_alone) {
     g.run(20_us);
     return g.wire.arrivals.size() - before;
   };
-  const std::uint64_t dropped = g.dev.counters().dropped_not_ours;
+  const std::uint64_t dropped = g.dev.counters().dropped.sound();
   EXPECT_EQ(ask(0), 0u);
   EXPECT_EQ(ask(43), 0u);
-  EXPECT_EQ(g.dev.counters().dropped_not_ours, dropped + 2);
+  EXPECT_EQ(g.dev.counters().dropped.sound(), dropped + 2);
   ASSERT_EQ(ask(42), 1u);
   EXPECT_EQ(vlan_of(g.wire.arrivals.back().f), 42);
   EXPECT_EQ(parse_frame(g.wire.arrivals.back().f).kind, frame_class::arp_reply);
@@ -410,22 +410,22 @@ TEST(path_mtu, a_routers_word_reaches_the_engine_if_it_is_whole_and_for_us) {
   const adapter_counters before = g.dev.counters();
   m.icmp()[7] ^= 1;
   hear(m);
-  EXPECT_EQ(g.dev.counters().dropped_bad, before.dropped_bad + 1) << "a wrong checksum";
+  EXPECT_EQ(g.dev.counters().dropped.bad(), before.dropped.bad() + 1) << "a wrong checksum";
   m.seal();
   m.quote()[9] = 17;
   m.seal();
   hear(m);
-  EXPECT_EQ(g.dev.counters().dropped_not_ours, before.dropped_not_ours + 1) << "UDP";
+  EXPECT_EQ(g.dev.counters().dropped.sound(), before.dropped.sound() + 1) << "UDP";
   too_big_message elsewhere = router_says(5000, iss + 1, 1400);
   elsewhere.bytes[5] ^= 1;
   hear(elsewhere);
-  EXPECT_EQ(g.dev.counters().dropped_not_ours, before.dropped_not_ours + 2) << "another station's frame";
+  EXPECT_EQ(g.dev.counters().dropped.sound(), before.dropped.sound() + 2) << "another station's frame";
   elsewhere.bytes[5] ^= 1;
   elsewhere.bytes[too_big_message::ip_at + 19] ^= 0x40;
   elsewhere.quote()[15] ^= 0x40;
   elsewhere.seal();
   hear(elsewhere);
-  EXPECT_EQ(g.dev.counters().dropped_not_ours, before.dropped_not_ours + 3) << "another host's address";
+  EXPECT_EQ(g.dev.counters().dropped.sound(), before.dropped.sound() + 3) << "another host's address";
   EXPECT_EQ(engine.packet_too_big_ignored, 1u);
   EXPECT_EQ(engine.path_mtu_reduced, 0u);
   g.expect_no_report();

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "tb/test/adapter/adapter_rig.h"
+#include "tb/test/pcie/port_word.h"
 
 namespace understudy::tb {
 namespace {
@@ -233,18 +234,11 @@ INSTANTIATE_TEST_SUITE_P(of, slot,
                                          slot_case{4, 4, 4096, 1024, 768, 5 | 1 << 5, 0x31b0, 1 << 17,
                                                    1 << 12}));
 
-std::uint32_t port_word(adapter_rig& g, std::uint32_t offset) {
-  std::uint32_t value = 0;
-  g.port.port_cfg_read(offset, [&](std::uint32_t v) { value = v; });
-  g.run(5_us);
-  return value;
-}
-
 TEST(link_status, of_both_ends_shows_a_downgrade_and_a_retrain_by_the_port) {
   adapter_rig g;
   const auto both = [&](std::uint32_t speed, std::uint32_t lanes) {
     EXPECT_EQ(g.cfg_read(config_space::link_control) >> 16, speed | lanes << 4);
-    EXPECT_EQ(port_word(g, port_link_control) >> 16 & 0x3ff, speed | lanes << 4);
+    EXPECT_EQ(port_word(g.port, port_link_control) >> 16 & 0x3ff, speed | lanes << 4);
     EXPECT_EQ(g.cfg_read(config_space::link_capabilities), 3u | 8u << 4) << "what it can does not change";
   };
   both(3, 8);
@@ -256,9 +250,9 @@ TEST(link_status, of_both_ends_shows_a_downgrade_and_a_retrain_by_the_port) {
   g.port.port_cfg_write(port_link_control, port_retrain_link, 1_us);
   g.run(3_us);
   EXPECT_EQ(g.port.counters().retrains, 2u);
-  EXPECT_TRUE(port_word(g, port_link_control) & port_link_training) << "and reads as 0 else";
+  EXPECT_TRUE(port_word(g.port, port_link_control) & port_link_training) << "and reads as 0 else";
   g.run(20_us);
-  EXPECT_EQ(port_word(g, port_link_control) & (port_link_training | port_retrain_link), 0u);
+  EXPECT_EQ(port_word(g.port, port_link_control) & (port_link_training | port_retrain_link), 0u);
   both(2, 1);
   // More than the slot can counts as that.
   g.port.port_cfg_write(port_link_control_2, 5);
@@ -320,14 +314,14 @@ TEST_P(request_size, follows_device_control) {
   EXPECT_EQ(mps_128.completions, 8u) << "those are as long as the port's own MPS";
   g.port.port_cfg_write(port_device_control, 0);
   g.run(5_us);
-  EXPECT_EQ(port_word(g, port_device_control), 0u);
+  EXPECT_EQ(port_word(g.port, port_device_control), 0u);
   EXPECT_EQ(move().completions, 16u);
   EXPECT_EQ(control(0, 0), 0x0000u);
   EXPECT_EQ(move().reads, 16u);
   EXPECT_EQ(control(5, 5), 0x2020u) << "more than the slot carries is not taken";
   g.port.port_cfg_write(port_device_control, 5 << 5);
   g.run(5_us);
-  EXPECT_EQ(port_word(g, port_device_control), 1u << 5);
+  EXPECT_EQ(port_word(g.port, port_device_control), 1u << 5);
   const tlps again = move();
   EXPECT_EQ(again.writes, 8u);
   EXPECT_EQ(again.reads, 4u);

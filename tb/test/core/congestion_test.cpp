@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "tb/test/core/engine_solo.h"
+#include <algorithm>
+
+#include "model/core/tcp_connection.h"
 
 namespace understudy::tb {
 namespace {
@@ -120,29 +122,6 @@ TEST(Congestion, TheWindowStaysBelowAGibibyte) {
       ASSERT_LE(p.c.cwnd, 1u << 30);
     }
   }
-}
-
-TEST(Congestion, TheEngineUsesWhatItsConfigurationNames) {
-  for (const bool is_cubic : {false, true}) {
-    tcp_config c;
-    c.congestion = is_cubic ? congestion_kind::cubic : congestion_kind::newreno;
-    solo t(c);
-    t.establish();
-    t.e.post(t.id(), 10 * 1448);
-    t.time.run_for(t.step);
-    for (int n = 0; n < 3; ++n) t.ack_only();
-    EXPECT_EQ(t.view().ssthresh, (is_cubic ? 7u : 5u) * 1448);
-  }
-}
-
-TEST(Congestion, TheInitialWindowIsAParameter) {
-  tcp_config c;
-  c.initial_window_segments = 3;
-  solo t(c);
-  t.establish();
-  t.e.post(t.id(), 10 * 1448);
-  t.time.run_for(t.step);
-  EXPECT_EQ(t.fresh().size(), 3u);
 }
 
 }  // namespace

@@ -47,14 +47,14 @@ TEST(connection_store, one_wrong_bit_is_corrected_and_two_are_a_miss) {
   connection_store s(4, 2);
   s.run(ask(store_op::insert, key_of(1), 5));
   store_request flip = ask(store_op::flip, key_of(1));
-  flip.flip.data = 1;
+  flip.flip[0] = 1;
   s.run(flip);
   const store_answer once = s.run(ask(store_op::lookup, key_of(1)));
   EXPECT_TRUE(once.hit);
   EXPECT_EQ(once.index, 5u);
   EXPECT_EQ(once.corrected, 1u);
   EXPECT_EQ(s.run(ask(store_op::scrub, key_of(1))).corrected, 0u) << "it was written back right";
-  flip.flip.data = 3;
+  flip.flip[0] = 3;
   s.run(flip);
   const store_answer twice = s.run(ask(store_op::lookup, key_of(1)));
   EXPECT_FALSE(twice.hit);

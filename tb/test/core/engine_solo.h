@@ -84,4 +84,16 @@ class solo {
   seq32 first_byte;  // the peer's
 };
 
+// The host closed first, the peer then: the engine waits for what may still be on its way.
+struct time_wait : solo {
+  time_wait() {
+    establish();
+    e.close(id());
+    time.run_for(step);
+    ack += 1;
+    data(0, tcp_ack | tcp_fin);
+    fresh();
+  }
+};
+
 }  // namespace understudy::tb

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "model/core/rng.h"
 
 namespace understudy {
@@ -55,6 +57,20 @@ TEST(secded, sizes_are_those_of_the_shortest_code) {
   EXPECT_EQ(secded<20>::code_bits, 26u);
   EXPECT_EQ(secded<64>::code_bits, 72u);
   EXPECT_EQ(secded<117>::code_bits, 125u);
+}
+
+// Parity trees as shallow as can be, and no words but 0 in cleared memory.
+TEST(secded, columns_are_odd_in_ones_and_the_lightest_there_are) {
+  using code = secded<64>;
+  unsigned of_weight[code::check_bits + 1] = {};
+  for (unsigned i = 0; i < 64; ++i) {
+    const code::code_type word = code::encode({std::uint64_t{1} << i});
+    EXPECT_EQ(word[0], std::uint64_t{1} << i);
+    ++of_weight[std::popcount(word[1])];
+  }
+  EXPECT_EQ(of_weight[3], 56u) << "all there are";
+  EXPECT_EQ(of_weight[5], 8u);
+  EXPECT_EQ(code::encode({0}), code::code_type{});
 }
 
 // What a user with decoded values and flips relies on.

@@ -156,41 +156,38 @@ TEST(tcp_rto, an_echoed_timestamp_is_a_sample_after_a_loss_and_ends_the_backoff)
   EXPECT_LT(t.view().rto, rto + 5_ms);
 }
 
-// A closed window's probes back off as well; the data behind it does not inherit that.
-TEST(tcp_rto, the_backoff_of_probes_ends_when_the_window_opens) {
-  solo t;
-  t.establish();
-  t.window = 0;
-  t.ack_only();
-  t.e.post(t.id(), 1000);
-  for (int n = 0; n < 4; ++n) {
-    t.time.run_for(60_s);
-    t.ack_only();
+// A closed window's probes back off as well; the data behind it does not inherit that. Four probes were
+// answered; the next answer opens the window.
+struct probed : solo {
+  explicit probed(bool timestamps) {
+    syn_options.has_ts = timestamps;
+    establish();
+    window = 0;
+    ack_only();
+    e.post(id(), 1000);
+    for (int n = 0; n < 4; ++n) {
+      time.run_for(60_s);
+      ack_only();
+    }
+    fresh();
+    window = 0xffff;
   }
-  t.fresh();
-  t.window = 0xffff;
-  t.ack_only();
-  t.time.run_for(1_s);
-  EXPECT_GE(t.fresh().size(), 2u) << "sent, and sent again after the smallest time-out";
+  void expect_the_smallest_timeout() {
+    ack_only();
+    time.run_for(1_s);
+    EXPECT_GE(fresh().size(), 2u) << "sent, and sent again";
+  }
+};
+
+TEST(tcp_rto, the_backoff_of_probes_ends_when_the_window_opens) {
+  probed t(true);
+  t.expect_the_smallest_timeout();
 }
 
 TEST(tcp_rto, the_backoff_of_probes_ends_with_a_byte_that_the_peer_takes) {
-  solo t;
-  t.syn_options.has_ts = false;
-  t.establish();
-  t.window = 0;
-  t.ack_only();
-  t.e.post(t.id(), 1000);
-  for (int n = 0; n < 4; ++n) {
-    t.time.run_for(60_s);
-    t.ack_only();
-  }
-  t.fresh();
-  t.window = 0xffff;
+  probed t(false);
   t.ack += 1;
-  t.ack_only();
-  t.time.run_for(1_s);
-  EXPECT_GE(t.fresh().size(), 2u);
+  t.expect_the_smallest_timeout();
 }
 
 TEST(tcp_rto, doubles_with_each_expiry_up_to_its_bound) {

@@ -18,12 +18,13 @@ constexpr std::uint64_t seed = 1;
 std::uint64_t key_of(std::uint32_t set, std::uint64_t n) {
   return (n + 1) << 21 | set;
 }
-secded_word bit(std::uint32_t n) {
-  return n < 64 ? secded_word{std::uint64_t{1} << n, 0}
-                : secded_word{0, static_cast<std::uint8_t>(1u << (n - 64))};
+store_code::code_type bit(unsigned n) {
+  store_code::code_type c{};
+  store_code::flip(c, n);
+  return c;
 }
-secded_word both(const secded_word& a, const secded_word& b) {
-  return {a.data ^ b.data, static_cast<std::uint8_t>(a.check ^ b.check)};
+store_code::code_type both(const store_code::code_type& a, const store_code::code_type& b) {
+  return {a[0] ^ b[0], a[1] ^ b[1]};
 }
 
 class connection_table_cosim_test : public testing::TestWithParam<std::pair<std::uint32_t, std::uint32_t>> {
@@ -55,7 +56,7 @@ class connection_table_cosim_test : public testing::TestWithParam<std::pair<std:
   }
   store_answer remove(std::uint64_t key) { return run({store_op::remove, key, 0, 0, {}}); }
   store_answer scrub(std::uint32_t set) { return run({store_op::scrub, set, 0, 0, {}}); }
-  void flip(std::uint32_t set, std::uint32_t way, const secded_word& mask) {
+  void flip(std::uint32_t set, std::uint32_t way, const store_code::code_type& mask) {
     run({store_op::flip, set, 0, way, mask});
   }
 };

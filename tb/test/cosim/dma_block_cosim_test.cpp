@@ -8,6 +8,7 @@
 
 #include "model/core/rng.h"
 #include "model/cosim/dma_compare.h"
+#include "model/cosim/dma_unit.h"
 
 namespace understudy {
 namespace {
@@ -176,6 +177,13 @@ TEST_P(dma_block_cosim_test, a_range_that_cannot_be_atomic_is_refused_and_moves_
   }
 }
 
+TEST(dma_unit_bad, width_or_number_of_tags_that_no_block_has_is_refused) {
+  for (const std::uint32_t tags : {0u, dma_unit::max_tags + 1, 256u})
+    EXPECT_THROW(make_dma_rtl({256, 512, tags}), std::invalid_argument) << tags;
+  for (const std::uint32_t width : {0u, 4u, 24u, 128u})
+    EXPECT_THROW(make_dma_rtl({}, width), std::invalid_argument) << width;
+}
+
 TEST_P(dma_block_cosim_test, corrupted_output_is_caught_wherever_it_is_bad) {
   dma_workload w = surroundings(GetParam());
   add(w, dma_op::write, 4, 500, 9, 3);
@@ -196,7 +204,7 @@ TEST_P(dma_block_cosim_test, corrupted_output_is_caught_wherever_it_is_bad) {
 
 double percentile(std::vector<double> v, double p) {
   std::sort(v.begin(), v.end());
-  return v[static_cast<std::size_t>(p * static_cast<double>(v.size() - 1) + 0.5)];
+  return v[static_cast<std::size_t>(std::lround(p * static_cast<double>(v.size() - 1)))];
 }
 
 // Throughput with descriptors as fast as they are taken; latency with them apart, so that it is not the time

@@ -97,6 +97,29 @@ TEST(dma_engine_pins_test, error_behind_some_of_the_bytes_reports_how_many_are_t
   EXPECT_EQ(r.bytes, std::vector<std::uint32_t>{64});
 }
 
+TEST(dma_engine_pins_test, tags_are_below_tags_i_in_the_order_in_which_they_became_free) {
+  rig r;
+  const auto after = [&r](std::uint32_t tags_i, int reads) {
+    r.pins().tags_i = static_cast<std::uint16_t>(tags_i);
+    r.tags.clear();
+    for (int i = 0; i < reads; ++i) {
+      r.read(32);
+      r.complete(r.tags.back(), true, 32);
+    }
+    return r.tags;
+  };
+  EXPECT_EQ(after(3, 5), (std::vector<std::uint32_t>{0, 1, 2, 0, 1}));
+  EXPECT_EQ(after(1, 2), (std::vector<std::uint32_t>{0, 0}));
+  EXPECT_EQ(after(5, 6), (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 0})) << "and begin again with another";
+  // Three outstanding, answered backwards.
+  r.pins().tags_i = 3;
+  r.tags.clear();
+  for (int i = 0; i < 4; ++i) r.read(32);
+  EXPECT_EQ(r.tags, (std::vector<std::uint32_t>{0, 1, 2})) << "the fourth waits";
+  for (const std::uint32_t tag : {2u, 1u, 0u}) r.complete(tag, true, 32);
+  EXPECT_EQ(r.tags, (std::vector<std::uint32_t>{0, 1, 2, 2}));
+}
+
 TEST(dma_engine_pins_test, unknown_operation_is_refused_bad) {
   rig r;
   drive_dma_descriptor(r.pins(), {static_cast<dma_op>(3), false, 0x1000, 0, 64, 9});

@@ -78,6 +78,19 @@ TEST_F(live_device, somebody_without_rights_serves_over_a_device_made_for_them_w
   EXPECT_NE(shell("ip addr show us0").output.find("10.77.0.1/24"), std::string::npos);
 }
 
+TEST_F(live_device, one_that_is_up_before_the_run_hears_the_adapter_say_where_it_is) {
+  ASSERT_EQ(shell("ip tuntap add dev us0 mode tap && ip addr add 10.77.0.1/24 dev us0 && "
+                  "ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up")
+                .status,
+            0);
+  spawn({"--tap", device});
+  ASSERT_TRUE(says("ready")) << said();
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["while_down"], 0);
+  EXPECT_EQ(result["live"]["refused_out"], 0);
+  EXPECT_GE(result["live"]["frames_out"], before_it_was_up);
+}
+
 TEST_F(live_device, one_that_the_run_made_is_gone_afterwards) {
   start();
   EXPECT_TRUE(exists("us0"));
@@ -122,7 +135,8 @@ TEST_F(live_device, a_download_goes_on_when_the_device_was_down_for_a_while) {
   EXPECT_TRUE(same("got", "www/big"));
   EXPECT_EQ(counter("TcpEstabResets"), 0);
   EXPECT_EQ(stop(), 0) << said();
-  EXPECT_GT(result["live"]["refused_out"], before_it_was_up) << "nothing was sent while it was down";
+  EXPECT_GT(result["live"]["while_down"], before_it_was_up) << "nothing was sent while it was down";
+  EXPECT_EQ(result["live"]["refused_out"], 0);
   EXPECT_EQ(result["connections"]["reset"], 0);
 }
 

@@ -104,6 +104,16 @@ class live_hostile : public live_network {
       n += result["dropped_frames"][cause].get<std::uint64_t>();
     return n;
   }
+  // Memory that the program has, in KiB; 0: the kernel does not say.
+  std::size_t resident_kib() const {
+    const std::string status = text_of("/proc/" + std::to_string(program) + "/status");
+    const std::size_t at = status.find("VmRSS:");
+    return at == std::string::npos ? 0 : std::stoul(status.substr(at + 6));
+  }
+  std::size_t open_files() const {
+    const std::filesystem::directory_iterator all("/proc/" + std::to_string(program) + "/fd");
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  }
   std::uint64_t lost_by_device() const { return lost_by_device_; }
 
  private:
@@ -272,12 +282,25 @@ TEST_F(live_hostile, connections_opened_and_closed_leave_nothing_behind) {
   start({"--set", "adapter.msl=\"5 ms\""});
   const char* many = std::getenv("US_LIVE_CONNECTIONS");
   const std::string n = many ? many : "1500";
-  const auto ab = shell("ab -q -s 60 -n " + n + " -c 32 " + base + "a.bin");
-  EXPECT_NE(ab.output.find("Failed requests:        0"), std::string::npos) << ab.output;
-  std::this_thread::sleep_for(1s);
+  const auto connect = [](const std::string& times) {
+    const auto ab = shell("ab -q -s 60 -n " + times + " -c 32 " + base + "a.bin");
+    EXPECT_NE(ab.output.find("Failed requests:        0"), std::string::npos) << ab.output;
+    std::this_thread::sleep_for(1s);
+  };
+  connect("200");  // what it keeps for the next ones is there
+  const std::size_t memory = resident_kib(), files = open_files();
+  connect(n);
+  std::printf("%zu KiB and %zu files before, %zu and %zu after\n", memory, files, resident_kib(),
+              open_files());
+  EXPECT_GT(files, 0u);
+  EXPECT_EQ(open_files(), files);
+  EXPECT_GT(memory, 0u);
+  // It keeps some 5 KiB of each connection that has ended: no more than 8.
+  EXPECT_LT(resident_kib(), memory + 8192 + 8 * std::stoul(n));
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_GE(result["connections"]["completed"], std::stoi(n));
   EXPECT_EQ(result["connections"]["reset"], 0);
+  EXPECT_EQ(result["live"]["open_at_end"], 0);
   EXPECT_EQ(result["live"]["driver_connections"], 0);
   EXPECT_EQ(result["live"]["adapter_connections"], 0);
 }

@@ -17,6 +17,11 @@ class live_http : public live_slirp {
   // Everything that comes back to `text` until the server closes, or for two seconds if it does not. With
   // `byte_by_byte` each byte is a write of its own.
   std::string say(const std::string& text, bool byte_by_byte = false) {
+    const int fd = dial();
+    put(fd, text, byte_by_byte);
+    return hear(fd);
+  }
+  int dial() {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in a = {};
     a.sin_family = AF_INET;
@@ -25,11 +30,16 @@ class live_http : public live_slirp {
     EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a), 0) << std::strerror(errno);
     const timeval patience{2, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return fd;
+  }
+  static void put(int fd, const std::string& text, bool byte_by_byte = false) {
     for (std::size_t at = 0; at < text.size();) {
       const auto n = ::send(fd, text.data() + at, byte_by_byte ? 1 : text.size() - at, MSG_NOSIGNAL);
       if (n <= 0) break;  // refused before it was all said
       at += static_cast<std::size_t>(n);
     }
+  }
+  static std::string hear(int fd) {
     std::string all;
     char part[4096];
     for (ssize_t n; (n = ::recv(fd, part, sizeof part, 0)) > 0;)
@@ -103,6 +113,40 @@ TEST_F(live_http, requests_in_one_write_are_answered_in_order) {
   }
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_EQ(result["live"]["http_requests"], 2 * 5);
+}
+
+TEST_F(live_http, two_uploads_to_one_path_do_not_mix) {
+  const auto in_root = [this] {
+    const std::filesystem::directory_iterator all(folder / "www");
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  };
+  const auto within = [](const auto& condition) {
+    for (unsigned i = 0; i < 500 && !condition(); ++i) std::this_thread::sleep_for(10ms);
+    return condition();
+  };
+  const std::string b = text_of(folder / "www/b.bin"), other(100'000, 'x');
+  const auto head = [](const std::string& body) {
+    return request("PUT /copy", "Content-Length: " + std::to_string(body.size()) + "\r\n" + last);
+  };
+  const int first = dial(), second = dial(), third = dial();
+  put(first, head(b) + b.substr(0, 150'000));
+  EXPECT_TRUE(within([&] { return in_root() == 3; }));
+  put(second, head(other) + other.substr(0, 50'000));
+  put(third, head(other) + other.substr(0, 50'000));
+  EXPECT_TRUE(within([&] { return in_root() == 5; })) << "each has a file of its own";
+  EXPECT_EQ(body_of(say(request("GET /", last))).find("put-"), std::string::npos) << "nobody is shown it";
+  put(first, b.substr(150'000));
+  EXPECT_EQ(status_of(hear(first)), "HTTP/1.1 201 Created");
+  EXPECT_TRUE(same("www/copy", "www/b.bin"));
+  const auto rights = std::filesystem::status(folder / "www/copy").permissions();
+  EXPECT_EQ(rights, std::filesystem::status(folder / "www/b.bin").permissions());
+  ::close(third);
+  EXPECT_TRUE(within([&] { return in_root() == 4; })) << "what was broken off leaves nothing";
+  put(second, other.substr(50'000));
+  EXPECT_EQ(status_of(hear(second)), "HTTP/1.1 201 Created");
+  EXPECT_EQ(text_of(folder / "www/copy"), other) << "the later one";
+  EXPECT_EQ(in_root(), 3u);
+  EXPECT_EQ(stop(), 0) << said();
 }
 
 TEST_F(live_http, garbage_is_refused_once_and_the_connection_closed) {

@@ -207,7 +207,8 @@ class live_program : public ::testing::Test {
 class live_network : public live_program {
  protected:
   static constexpr const char* device = "us0";
-  // `refused_out` of every run: the adapter tells the device of itself, over IPv4 and IPv6, while it is down.
+  // `while_down` of every run: the adapter says what its MAC is, by gratuitous ARP and an unsolicited
+  // neighbour advertisement, before start() brings the device up.
   static constexpr int before_it_was_up = 2;
 
   void SetUp() override {
@@ -254,6 +255,14 @@ class live_network : public live_program {
     EXPECT_EQ(counter("TcpEstabResets"), 0);
     EXPECT_EQ(counter("TcpExtPAWSEstab"), 0);
     std::printf("the kernel had %ld time-outs\n", counter("TcpExtTCPTimeouts"));
+  }
+  // The one connection of the run carried `sent` to `got` through `times` deaths. Ends the program.
+  void expect_survived(const std::string& sent, const std::string& got, std::size_t times, bool stood_still) {
+    EXPECT_TRUE(same(sent, got));
+    expect_content_kernel();
+    EXPECT_EQ(stop(), 0) << said();
+    expect_carried(times, 1, stood_still);
+    EXPECT_EQ(result["connections"]["opened"], 1);
   }
 };
 

@@ -16,7 +16,7 @@ struct option_case {
   int ecn;  // the kernel's tcp_ecn: 0 does not ask, 1 asks as RFC 3168 says, 3 asks for accurate ECN
   std::string congestion;
   bool ipv6;
-  bool offloads;               // generic segmentation and receive offload of the device
+  bool offloads;               // segmentation and receive offloads of the device
   bool adapter_agrees = true;  // false: the adapter has none of the options
 
   std::string name() const {

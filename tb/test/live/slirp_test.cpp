@@ -64,6 +64,55 @@ TEST_F(live_slirp, many_connections_survive_on_a_wire_that_loses_frames) {
   EXPECT_GT(result["wire"]["lost"], 0);
 }
 
+// Between a death and the substitute's service there is nobody to kill.
+TEST_F(live_slirp, an_order_that_meets_a_dead_adapter_waits_for_its_substitute) {
+  start();
+  ::kill(program, SIGUSR1);
+  std::this_thread::sleep_for(2ms);
+  order("kill");  // two signals might be one by the time they are read
+  EXPECT_TRUE(says("C serves")) << said();
+  order("kill active");
+  EXPECT_TRUE(says("D serves")) << said();
+  EXPECT_EQ(shell("curl -sS -m 20 -o /dev/null -w '%{http_code}' " + base()).output, "200");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["faults"].size(), 3u);
+  EXPECT_EQ(result["failovers"].size(), 3u);
+}
+
+TEST_F(live_slirp, kills_on_time_that_meet_a_dead_adapter_wait_for_its_substitute) {
+  start({"--kill-after", "500ms", "--kill-after", "502ms", "--kill-after", "504ms", "--duration", "2s"});
+  EXPECT_EQ(wait_for_end(), 0) << said();
+  EXPECT_TRUE(says("D serves", 0s)) << said();
+  EXPECT_EQ(result["faults"].size(), 3u);
+}
+
+TEST_F(live_slirp, orders_that_wait_until_the_end_struck_nobody) {
+  start({"--set", "failover.heartbeat=\"1 s\""});
+  order("kill\nkill\nkill\nstop");
+  EXPECT_EQ(wait_for_end(), 1) << said();
+  EXPECT_EQ(result["faults"].size(), 3u);
+  const std::string reasons = result["reasons"].dump();
+  EXPECT_EQ(reasons.find("fault 1"), std::string::npos) << reasons;
+  EXPECT_NE(reasons.find("fault 2 (kill active) struck nobody"), std::string::npos) << reasons;
+  EXPECT_NE(reasons.find("fault 3 (kill active) struck nobody"), std::string::npos) << reasons;
+}
+
+// A beat every 200 ms: B has one more than A, so that it is chosen though it is dead, and found out.
+TEST_F(live_slirp, a_substitute_that_cannot_take_over_is_told_of_and_so_are_later_failovers) {
+  start({"--set", "failover.heartbeat=\"200 ms\""});
+  std::this_thread::sleep_for(500ms);
+  order("kill A");
+  std::this_thread::sleep_for(300ms);
+  order("kill B");
+  EXPECT_TRUE(says("B failed before it could serve for A")) << said();
+  EXPECT_TRUE(says("C serves")) << said();
+  order("kill");
+  EXPECT_TRUE(says("D serves")) << said();
+  EXPECT_EQ(stop(), 0) << said();
+  ASSERT_EQ(result["failovers"].size(), 3u);
+  EXPECT_TRUE(result["failovers"][0]["unblock_ps"].is_null()) << result["failovers"];
+}
+
 TEST_F(live_slirp, echo_discard_and_pump_do_their_work) {
   start();
   const auto bash = [](const std::string& script) {
@@ -76,6 +125,16 @@ TEST_F(live_slirp, echo_discard_and_pump_do_their_work) {
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_GE(result["live"]["bytes_received"], 6);
   EXPECT_GE(result["live"]["bytes_sent"], 1'000'006);
+}
+
+TEST_F(live_slirp, a_block_in_rtl_says_how_long_it_worked) {
+  make_file("a.bin", 30'000);
+  start({"--set", "adapter.rtl=[\"checksum\"]"});
+  EXPECT_EQ(shell("curl -sS -m 20 -o " + in_folder("got") + " " + base() + "a.bin").output, "");
+  EXPECT_TRUE(same("got", "www/a.bin"));
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["rtl"].size(), 1) << result["rtl"];
+  EXPECT_GT(result["rtl"]["checksum"]["cycles"], 0);
 }
 
 TEST_F(live_slirp, wrong_forwards_and_far_ends_are_refused_with_one_line) {

@@ -79,6 +79,9 @@ struct tcp_speech {
   std::uint64_t stepped_back = 0;    // with one older than its connection has had
   std::uint64_t sacking = 0;         // with SACK blocks
   std::uint64_t capable = 0;         // in a packet that congestion may mark
+  std::uint64_t marked = 0;          // in one that it has marked
+  std::uint64_t echoing = 0;         // with ECE
+  std::uint64_t reducing = 0;        // with CWR
 
   void hear(const tcp_header& h) {
     if (h.rst) return;
@@ -89,6 +92,9 @@ struct tcp_speech {
       stamped += h.stamp.has_value();
       sacking += h.sack_blocks;
       capable += h.ecn_field != 0;
+      marked += h.ecn_field == 3;
+      echoing += h.ecn_flags & 1;
+      reducing += h.ecn_flags >> 1 & 1;
     }
     if (!h.stamp) return;
     const auto [last, first] = newest_.try_emplace({h.from, h.to}, *h.stamp);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tb/test/pcie/card.h"
+#include "tb/test/pcie/port_word.h"
 
 using namespace understudy;
 using namespace understudy::tb;
@@ -14,13 +15,6 @@ pcie_config with_iommu() {
   pcie_config c;
   c.translation.on = true;
   return c;
-}
-
-std::uint32_t port_word(bench& b, std::uint32_t offset) {
-  std::uint32_t value = 1;
-  b.port.port_cfg_read(offset, [&](std::uint32_t v) { value = v; });
-  b.run(5_us);
-  return value;
 }
 
 TEST(link, a_posted_write_waits_for_credits_that_come_back_when_the_root_complex_has_taken_another) {
@@ -105,7 +99,7 @@ TEST(link, a_broken_tlp_is_replayed_behind_a_nak_and_everything_arrives_once_and
   EXPECT_GT(k.lcrc_errors, n / 10);
   EXPECT_EQ(k.replayed_bytes, 88 * k.lcrc_errors);
   EXPECT_GE(busy, n * b.wire(88) + k.lcrc_errors * 2 * c.propagation);
-  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_bad_tlp);
+  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_bad_tlp);
 }
 
 // Downwards the completions of reads are replayed: they arrive late, whole, and in order. 24 bytes of a
@@ -136,7 +130,7 @@ TEST(link, a_broken_completion_is_replayed_and_its_data_arrive_once) {
   EXPECT_LT(down, k.lcrc_errors) << "requests were broken too";
   EXPECT_EQ(k.tlps_down, n) << "a replay is no new TLP";
   EXPECT_GE(reads[n - 1]->answered, n * b.wire(276) + down * (2 * c.propagation + b.wire(276)));
-  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_bad_tlp);
+  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_bad_tlp);
 }
 
 // Of the host's requests too: each is carried out once.
@@ -170,7 +164,7 @@ TEST(link, the_fourth_replay_in_a_row_retrains_the_link) {
   b.run(5_ms);
   EXPECT_GT(b.port.counters().retrains, 0u);
   EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 200u);
-  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_replay_rollover);
+  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_replay_rollover);
 }
 
 TEST(link, a_sound_link_replays_nothing) {
@@ -180,15 +174,15 @@ TEST(link, a_sound_link_replays_nothing) {
   b.device.fill(m.iova, 1, 64);
   b.run(1_us);
   EXPECT_EQ(b.port.counters().lcrc_errors, 0u);
-  EXPECT_EQ(port_word(b, port_aer_correctable), 0u);
-  EXPECT_EQ(port_word(b, port_aer_uncorrectable), 0u);
+  EXPECT_EQ(port_word(b.port, port_aer_correctable), 0u);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), 0u);
 }
 
 TEST(link, a_downgrade_is_slower_loses_nothing_and_shows_in_link_status) {
   bench b;
   const auto m = b.memory.allocate(4096, 4096);
   b.run(0);
-  EXPECT_EQ(port_word(b, port_link_control) >> 16 & 0x3ff, 3u | 8u << 4);
+  EXPECT_EQ(port_word(b.port, port_link_control) >> 16 & 0x3ff, 3u | 8u << 4);
   b.device.fill(m.iova, 1, 64);
   b.port.retrain(1, 1);
   b.device.fill(m.iova, 2, 64);
@@ -200,7 +194,7 @@ TEST(link, a_downgrade_is_slower_loses_nothing_and_shows_in_link_status) {
   EXPECT_GE(sent[1].at - sent[0].at, pcie_config{}.retrain_time);
   EXPECT_NEAR(static_cast<double>(seen[1].at - sent[1].at), static_cast<double>(wire_time(88, slow) + 180_ns),
               2000.0);
-  EXPECT_EQ(port_word(b, port_link_control) >> 16 & 0x3ff, 1u | 1u << 4);
+  EXPECT_EQ(port_word(b.port, port_link_control) >> 16 & 0x3ff, 1u | 1u << 4);
 }
 
 TEST(link, poisoned_data_are_not_used) {
@@ -236,7 +230,7 @@ TEST(link, a_poisoned_write_is_discarded_reported_and_counted_and_its_neighbours
   EXPECT_EQ(b.port.counters().poisoned_writes, 1u);
   EXPECT_EQ(b.port.counters().writes, 2u);
   EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 2u);
-  EXPECT_EQ(port_word(b, port_aer_uncorrectable), aer_poisoned);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_poisoned);
   b.port.poison_next_write();
   const std::uint32_t vector = 1;
   b.device.write(0xfee00000, &vector, 4);
@@ -294,7 +288,7 @@ TEST_P(unsupported_request, of_the_host_is_answered_at_once_with_all_ones) {
   EXPECT_EQ(b.port.counters().bytes_up, 3 * 20u) << "completions without data";
   EXPECT_TRUE(b.record.of(event_kind::mmio_read).empty());
   EXPECT_TRUE(b.record.of(event_kind::mmio_write).empty());
-  EXPECT_EQ(port_word(b, port_aer_uncorrectable), 0u) << "its completer reports it";
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), 0u) << "its completer reports it";
   EXPECT_TRUE(b.port.quiet());
 }
 INSTANTIATE_TEST_SUITE_P(link, unsupported_request,
@@ -318,10 +312,10 @@ TEST(link, dma_outside_of_every_window_is_refused_reported_and_changes_nothing) 
   EXPECT_EQ(b.port.translation().counters().refused, 2u);
   EXPECT_EQ(b.port.translation().counters().last_refused, m.iova + 4096);
   EXPECT_EQ(b.port.counters().unsupported, 2u);
-  EXPECT_TRUE(port_word(b, port_aer_uncorrectable) & aer_unsupported_request);
+  EXPECT_TRUE(port_word(b.port, port_aer_uncorrectable) & aer_unsupported_request);
   b.port.port_cfg_write(port_aer_uncorrectable, aer_unsupported_request);
   b.run(5_us);
-  EXPECT_EQ(port_word(b, port_aer_uncorrectable), 0u) << "write 1 to clear";
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), 0u) << "write 1 to clear";
 }
 
 TEST(link, a_walk_delays_a_read_but_not_one_behind_it_that_hits) {
@@ -386,11 +380,11 @@ TEST(link, an_unfenceable_adapter_answers_nothing_and_its_port_ignores_link_disa
   b.run(100_us);
   EXPECT_EQ(value, 0xffffffffu);
   EXPECT_EQ(b.port.counters().timeouts, 1u);
-  EXPECT_EQ(port_word(b, port_link_control) & port_link_disable, 0u);
+  EXPECT_EQ(port_word(b.port, port_link_control) & port_link_disable, 0u);
   b.device.fill(m.iova, 7, 64);
   b.run(2_us);
   EXPECT_EQ(m.cpu[0], 7) << "and its bus master goes on";
-  EXPECT_TRUE(port_word(b, port_aer_uncorrectable) & aer_completion_timeout);
+  EXPECT_TRUE(port_word(b.port, port_aer_uncorrectable) & aer_completion_timeout);
 }
 
 // ---------------------------------------------------------------- relaxed ordering
@@ -476,7 +470,7 @@ TEST(link, a_lost_ack_is_made_good_by_the_next_one) {
   EXPECT_EQ(k.bad_dllps, 1u);
   EXPECT_EQ(k.replay_timeouts, 0u);
   EXPECT_EQ(k.replayed_bytes, 0u);
-  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_bad_dllp);
+  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_bad_dllp);
   EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 60u);
 }
 
@@ -491,7 +485,7 @@ TEST(link, without_another_ack_REPLAY_TIMER_expires_and_what_arrives_twice_is_wr
   EXPECT_EQ(k.replay_timeouts, 1u);
   EXPECT_EQ(k.replayed_bytes, 88u);
   EXPECT_EQ(k.retrains, 0u);
-  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_replay_timeout);
+  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_replay_timeout);
   EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 1u);
 }
 
@@ -528,7 +522,7 @@ TEST(link, four_expiries_in_a_row_retrain_the_link) {
   const pcie_counters& k = b.port.counters();
   EXPECT_EQ(k.replay_timeouts, 4u);
   EXPECT_EQ(k.retrains, 1u);
-  EXPECT_TRUE(port_word(b, port_aer_correctable) & aer_replay_rollover);
+  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_replay_rollover);
   const picos before = now_ps();
   b.device.fill(m.iova, 2, 64);
   b.run(5_us);
@@ -706,11 +700,11 @@ TEST(link, a_completer_abort_is_told_from_an_unsupported_request) {
   auto& aborted = b.device.read(m.iova, 64);
   b.run(2_us);
   EXPECT_EQ(aborted.payload.get_response_status(), tlm::TLM_COMMAND_ERROR_RESPONSE);
-  EXPECT_EQ(port_word(b, port_aer_uncorrectable), aer_completer_abort);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_completer_abort);
   auto& unsupported = b.device.read(0x10, 64);
   b.run(2_us);
   EXPECT_EQ(unsupported.payload.get_response_status(), tlm::TLM_ADDRESS_ERROR_RESPONSE);
-  EXPECT_EQ(port_word(b, port_aer_uncorrectable), aer_completer_abort | aer_unsupported_request);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_completer_abort | aer_unsupported_request);
   EXPECT_EQ(b.port.counters().aborted, 1u);
 }
 
@@ -750,7 +744,7 @@ TEST_P(downgrade, of_a_link_slows_its_tlps_by_its_factor) {
   to.lanes = lanes;
   const auto rate = static_cast<bits_per_second>(std::llround(raw_rate(to) * skp_share()));
   EXPECT_NEAR(static_cast<double>(sent[1].at - sent[0].at), static_cast<double>(wire_time(280, rate)), 2.0);
-  EXPECT_EQ(port_word(b, port_link_control) >> 16 & 0x3ff, generation | lanes << 4);
+  EXPECT_EQ(port_word(b.port, port_link_control) >> 16 & 0x3ff, generation | lanes << 4);
 }
 INSTANTIATE_TEST_SUITE_P(link, downgrade,
                          testing::Values(std::pair{2u, 8u}, std::pair{1u, 8u}, std::pair{3u, 4u},

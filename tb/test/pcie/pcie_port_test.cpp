@@ -7,6 +7,7 @@
 
 #include "tb/test/pcie/allocations.h"
 #include "tb/test/pcie/card.h"
+#include "tb/test/pcie/port_word.h"
 
 using namespace understudy;
 using namespace understudy::tb;
@@ -493,12 +494,7 @@ TEST_F(pcie, configuration_space_is_reached_over_the_link) {
 TEST_F(pcie, a_driver_finds_link_control_by_walking_the_capabilities) {
   bench b;
   b.run(0);
-  const auto read = [&](std::uint32_t offset) {
-    std::uint32_t value = 0;
-    b.port.port_cfg_read(offset, [&](std::uint32_t v) { value = v; });
-    b.run(1_us);
-    return value;
-  };
+  const auto read = [&b](std::uint32_t offset) { return port_word(b.port, offset); };
   EXPECT_EQ(read(0x0c) >> 16 & 0x7f, 1u);
   EXPECT_TRUE(read(0x04) & 1u << 20);
   std::uint32_t cap = read(0x34) & 0xff;

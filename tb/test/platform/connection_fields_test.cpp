@@ -34,7 +34,7 @@ class heir : public event_observer {
  public:
   explicit heir(simulation& s) : s_(s) { s.log().subscribe(this); }
   void on_event(const event& e) override {
-    constexpr std::uint64_t running = 7;
+    constexpr auto running = static_cast<std::uint64_t>(host::recovery_state::running);
     if (e.kind == event_kind::fault && e.a == lost_fault) take(e.unit);
     if (e.kind == event_kind::recovery_step && e.a == running) compare();
   }

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "tb/test/platform/packets.h"
+
 namespace understudy::tb {
 
 struct program_run {
@@ -32,12 +34,6 @@ struct program_run {
     return monitor(id)["violations"].get<std::uint64_t>();
   }
 };
-
-inline std::string quoted(const std::string& s) {
-  std::string q = "'";
-  for (const char c : s) q += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return q + "'";
-}
 
 inline std::string scenario_file(const std::string& name) {
   return std::string(US_SOURCE_DIR) + "/traces/scenarios/" + name;
