@@ -261,6 +261,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void identify();
   void drain_receive();
   void process(const received& r);
+  void heard_station(const neighbours::station& s, const mac_address& mac);
+  void hear_of_next_hop(const parsed_frame& p, const local_address& to);
   void count_drop(const received& r);
   void place(cid c, seq32 seq, const frame_ref& f, std::uint32_t offset, std::uint32_t length, bool push,
              bool fin) override;
@@ -314,6 +316,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void send_frame(frame_ref f);
   void start_transmit();
   void transmit();
+  static neighbours::station next_hop(const local_address& from, const ip_address& to);
   bool dress(out_slot& slot, frame_ref& f);
   out_slot& new_slot(std::uint32_t& index);
   const local_address* addressee(const parsed_frame& p) const;

@@ -4,6 +4,7 @@
 
 #include "model/adapter/adapter.h"
 #include "model/core/checksum.h"
+#include "model/core/tcp_connection.h"
 #include "model/core/vlan.h"
 
 namespace understudy {
@@ -75,6 +76,34 @@ void adapter::drain_receive() {
   }
 }
 
+// It is known where `s` is: what waits for it leaves.
+void adapter::heard_station(const neighbours::station& s, const mac_address& mac) {
+  neighbours_.learn(s, mac);
+  std::size_t others = 0;
+  for (std::size_t i = 0; i < waiting_for_neighbour_.size(); ++i) {
+    pending_frame& w = waiting_for_neighbour_[i];
+    if (!(w.hop == s)) {
+      std::swap(waiting_for_neighbour_[others++], w);
+      continue;
+    }
+    std::copy(mac.begin(), mac.end(), w.frame.data());
+    send_frame(std::move(w.frame));
+  }
+  while (waiting_for_neighbour_.size() > others) waiting_for_neighbour_.pop_back();
+  if (waiting_kicks_.empty()) return;
+  while (!waiting_kicks_.empty()) out_control_.push_back(waiting_kicks_.pop_front());
+  start_transmit();
+}
+
+// A next hop was asked for, and its answer may queue behind all that the peers there have sent: a segment of
+// an established connection tells, too. The answer has the last word.
+void adapter::hear_of_next_hop(const parsed_frame& p, const local_address& to) {
+  const neighbours::station hop = next_hop(to, p.tcp.tuple.remote);
+  if (hop.ip.is_zero() || neighbours_.find(hop)) return;
+  const cid c = engine_->find(p.tcp.tuple);
+  if (c.valid() && engine_->fields(c).synchronized()) heard_station(hop, p.source_mac);
+}
+
 void adapter::process(const received& r) {
   const parsed_frame& p = r.parsed;
   const local_address* const to = r.to;
@@ -83,22 +112,7 @@ void adapter::process(const received& r) {
     return;
   }
   const auto heard = [this, &p](const ip_address& ip, const mac_address& mac) {
-    const neighbours::station from{ip, p.vlan};
-    neighbours_.learn(from, mac);
-    std::size_t others = 0;
-    for (std::size_t i = 0; i < waiting_for_neighbour_.size(); ++i) {
-      pending_frame& w = waiting_for_neighbour_[i];
-      if (!(w.hop == from)) {
-        std::swap(waiting_for_neighbour_[others++], w);
-        continue;
-      }
-      std::copy(mac.begin(), mac.end(), w.frame.data());
-      send_frame(std::move(w.frame));
-    }
-    while (waiting_for_neighbour_.size() > others) waiting_for_neighbour_.pop_back();
-    if (waiting_kicks_.empty()) return;
-    while (!waiting_kicks_.empty()) out_control_.push_back(waiting_kicks_.pop_front());
-    start_transmit();
+    heard_station({ip, p.vlan}, mac);
   };
   switch (p.kind) {
     case frame_class::arp_request:
@@ -124,6 +138,7 @@ void adapter::process(const received& r) {
       after_engine();
       break;
     default: {
+      if (!waiting_kicks_.empty() || !waiting_for_neighbour_.empty()) hear_of_next_hop(p, *to);
       const auto addr_index = static_cast<std::uint8_t>(to - addresses_);
       arriving_dscp_ = p.dscp;
       const bool again = engine_->on_segment(now_ps(), p.tcp, r.frame, addr_index);

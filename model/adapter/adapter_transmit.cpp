@@ -140,6 +140,11 @@ void adapter::transmit() {
   after_engine();
 }
 
+// Zero: there is none.
+neighbours::station adapter::next_hop(const local_address& from, const ip_address& to) {
+  return {same_network(from.ip, to, from.prefix_len) ? to : from.gateway, from.vlan};
+}
+
 // Make the frame of a slot as the engine wants it at this instant. No frame: it is no longer wanted, cannot
 // be addressed, or waits for its neighbour. False: the slot itself has to wait for that. A substitute knows
 // no neighbour yet and kicks every connection at once, more than frames may wait; a kick is made anew
@@ -155,8 +160,7 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
   frame_ref f =
       slot.is_raw || slot.request.length == 0 ? frame_ref::make(0, headroom) : std::move(slot.frame);
   if (config_.mutants.resend_other_bytes && slot.request.retransmission && f.size()) f.data()[0] ^= 0xff;
-  const neighbours::station hop{
-      same_network(from->ip, s.tuple.remote, from->prefix_len) ? s.tuple.remote : from->gateway, from->vlan};
+  const neighbours::station hop = next_hop(*from, s.tuple.remote);
   const mac_address* mac = neighbours_.find(hop);
   prepend_headers(f, s, from->mac, mac ? *mac : broadcast_mac, ip_id_++);
   f = with_vlan_tag(std::move(f), from->vlan);

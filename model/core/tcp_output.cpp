@@ -248,7 +248,11 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
   if (syn) {
     if (c.state != US_TCP_SYN_SENT && c.state != US_TCP_SYN_RCVD) return false;
   } else if (r.kick) {
-    if (c.snd_una - 1 != r.seq) return false;
+    // A peer that has spoken since has no use for it, and takes neither number nor window from it.
+    if (c.snd_una - 1 != r.seq || !(c.kicking || c.keepalives)) {
+      c.ack_requested = false;
+      return false;
+    }
   } else if (pure_ack) {
     const bool news = ackable(c).after(c.last_ack_sent) || next_edge(c).after(c.rcv_adv);
     if (!(r.flags & tcp_ack)) c.ack_requested = false;

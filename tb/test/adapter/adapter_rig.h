@@ -179,10 +179,14 @@ struct adapter_rig {
   // ---- the peer
   frame_ref segment_from_peer(std::uint16_t port_number, std::uint16_t peer_port, seq32 seq, seq32 ack,
                               std::uint8_t flags, std::uint32_t payload = 0) {
+    return segment_from(peer_ip, port_number, peer_port, seq, ack, flags, payload);
+  }
+  frame_ref segment_from(const ip_address& ip, std::uint16_t port_number, std::uint16_t peer_port, seq32 seq,
+                         seq32 ack, std::uint8_t flags, std::uint32_t payload = 0) {
     frame_ref f = frame_ref::make(payload, 128);
     for (std::uint32_t i = 0; i < payload; ++i) f.data()[i] = static_cast<std::uint8_t>(seq.raw + i);
     segment s;
-    s.tuple = {peer_ip, adapter_ip, peer_port, port_number};
+    s.tuple = {ip, adapter_ip, peer_port, port_number};
     s.seq = seq;
     s.ack = ack;
     s.flags = flags;

@@ -45,6 +45,65 @@ TEST(neighbour, whose_answers_are_lost_is_asked_again_however_much_waits_for_it)
   g.expect_no_report();
 }
 
+// A substitute with one established connection from `peer` hears nothing but segments of that peer: the
+// answer to its question queues behind them.
+void tells_its_next_hop(const ip_address& peer, const ip_address& gateway) {
+  constexpr std::uint16_t port = 80, peer_port = 5000;
+  const seq32 received{7000}, acknowledged{9000};
+  adapter_rig g;
+  g.bring_up(0);
+  us_idt_entry e = g.address();
+  std::copy(gateway.bytes.begin(), gateway.bytes.end(), e.u.set_address.gateway);
+  g.post(e);
+  e = {};
+  e.opcode = US_OP_RESTORE;
+  e.cid = 0;
+  std::copy(peer.bytes.begin(), peer.bytes.end(), e.u.restore.peer_ip);
+  e.u.restore.local_port = port;
+  e.u.restore.peer_port = peer_port;
+  e.u.restore.state = US_TCP_ESTABLISHED;
+  e.u.restore.conn = US_CONN_PROTECTED;
+  e.u.restore.mss = 1460;
+  e.u.restore.rcv_nxt = received.raw;
+  e.u.restore.snd_una = e.u.restore.snd_max = acknowledged.raw;
+  e.u.restore.rcv_adv = received.raw + 10'000;
+  e.u.restore.iss = acknowledged.raw - 1000;
+  g.post(e);
+  g.ring();
+  g.write(US_REG_CONTROL, US_CONTROL_ENABLE | US_CONTROL_RX_ENABLE);
+  g.run(50_us);
+  EXPECT_TRUE(g.take_segments().empty()) << "the kick waits";
+  const std::size_t before = g.wire.arrivals.size();
+
+  g.wire.send(g.segment_from(peer, nobody_listens, 6000, seq32{1}, seq32{7}, tcp_ack));
+  g.run(50_us);
+  EXPECT_TRUE(g.take_segments().empty()) << "anybody may say so";
+  g.wire.send(g.segment_from(peer, port, peer_port, received + 1000, acknowledged, tcp_ack));
+  g.run(50_us);
+  std::size_t answers = 0;
+  for (const segment& s : g.take_segments()) answers += s.ack == received && s.seq == acknowledged;
+  EXPECT_EQ(answers, 4u) << "one to the answer of the kick, three that ask for what is missing";
+  for (std::size_t i = before; i < g.wire.arrivals.size(); ++i)
+    EXPECT_EQ(parse_frame(g.wire.arrivals[i].f).destination_mac, peer_mac);
+
+  constexpr mac_address elsewhere{0x02, 0, 0, 0, 0, 0x77};
+  g.wire.send(make_arp_reply(elsewhere, gateway.is_zero() ? peer : gateway, adapter_mac, adapter_ip));
+  g.wire.send(g.segment_from(peer, port, peer_port, received - 1, acknowledged, tcp_ack));
+  g.run(50_us);
+  EXPECT_EQ(g.take_segments().size(), 1u);
+  EXPECT_EQ(parse_frame(g.wire.arrivals.back().f).destination_mac, elsewhere)
+      << "the answer has the last word";
+  g.expect_no_report();
+}
+
+TEST(neighbour, is_known_by_the_segments_of_a_restored_connection) {
+  tells_its_next_hop(peer_ip, {});
+}
+
+TEST(neighbour, that_is_a_router_is_known_by_the_segments_that_it_brings) {
+  tells_its_next_hop(ip_address::v4(192, 0, 2, 1), ip_address::v4(10, 0, 0, 254));
+}
+
 TEST(neighbour, that_answers_gets_its_frames_in_order_and_others_wait_on) {
   adapter_rig g;
   g.bring_up();

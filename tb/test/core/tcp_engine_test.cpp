@@ -204,6 +204,24 @@ TEST(TcpRestore, DataFromThePeerAnswersTheKickToo) {
   EXPECT_EQ(t.view().snd_nxt, t.ack + 4000);
 }
 
+// A kick may wait for its neighbour. The peer does not read the ACK number that it carries.
+TEST(TcpRestore, AKickThatLeavesBehindItsAnswerTakesNoAckWithIt) {
+  restored t;
+  t.e.kick();
+  t.time.run_for(t.step);
+  t.data(1448);
+  t.fresh();
+  t.data(100);
+  EXPECT_TRUE(t.fresh().empty()) << "its ACK waits for company";
+  segment late;
+  EXPECT_FALSE(t.e.engine->build_segment(
+      t.time.now, {.connection = t.id(), .seq = t.view().hard.snd_una - 1, .kick = true}, late));
+  t.time.run_for(t.e.config.delayed_ack);
+  const auto r = t.fresh();
+  ASSERT_EQ(r.size(), 1u);
+  EXPECT_EQ(r[0].s.ack, t.seq);
+}
+
 TEST(TcpRestore, AnAnswerBehindLostDataIsAcceptedUpToTheAdvertisedEdge) {
   restored t;
   t.e.kick();

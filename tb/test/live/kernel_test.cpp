@@ -195,6 +195,26 @@ TEST_F(live_kernel, marked_congestion_below_an_upload_is_echoed_and_heeded_throu
   expect_carried(1, 1, false);
 }
 
+// A whole window queues before the wire, for an eighth of a second, and so does the answer to what a
+// substitute asks of its neighbours. It acknowledges what it hears meanwhile, and what it holds behind the
+// gap need not come again.
+TEST_F(live_kernel, sends_again_only_what_was_lost_when_a_deep_queue_outlasts_a_death) {
+  make_file("big", 6 << 20);
+  start(slow);
+  ASSERT_EQ(shell("ip route replace 10.77.0.0/24 dev us0 src 10.77.0.1 congctl reno").status, 0);
+  EXPECT_EQ(through_deaths("curl -sS -m 60 -o /dev/null -T " + in_folder("www/big") + " " + base + "copy",
+                           6 << 20, 1),
+            "");
+  EXPECT_TRUE(same("www/big", "www/copy"));
+  const long again = counter("TcpRetransSegs"), time_outs = counter("TcpExtTCPTimeouts");
+  std::printf("%ld segments again, %ld time-outs\n", again, time_outs);
+  EXPECT_EQ(stop(), 0) << said() << result["reasons"];
+  expect_carried(1, 1, true);
+  if (result["live"]["put_off_s"] > 0) return;
+  EXPECT_EQ(time_outs, 0);
+  EXPECT_LT(again, 100) << "8 MB/s for four milliseconds are 22";
+}
+
 TEST_F(live_kernel, a_peer_in_a_vlan_survives_deaths) {
   make_file("big", 6 << 20);
   spawn({"--tap", device, "--captures", "on", "--set", "live.vlan=10", "--set", slow[1]});

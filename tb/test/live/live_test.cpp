@@ -142,6 +142,28 @@ TEST_F(live_upload, over_a_wire_that_loses_frames_survives_the_deaths_of_adapter
   EXPECT_GT(result["wire"]["lost"], 0);
 }
 
+// Frames are lost from a death until it is noticed. What a kernel with 250 ticks a second had sent before it
+// probes for 8 ms later at the soonest (RFC 8985 7.2, two ticks); a probe that was lost, too, would leave it
+// nothing but its time-out. It has no use for duplicate ACKs without SACK blocks.
+TEST_F(live_network, a_death_is_mended_before_the_kernel_probes_for_the_end_of_an_upload) {
+  constexpr std::size_t times = 6;
+  make_file("big", 20 << 20);
+  start({"--set", twelve_megabytes_a_second, "--set", "topology.adapters=" + std::to_string(times + 1)});
+  EXPECT_EQ(through_deaths("curl -sS -m 60 -o /dev/null -T " + in_folder("www/big") + " " + base + "copy",
+                           20 << 20, times),
+            "");
+  EXPECT_TRUE(same("www/big", "www/copy"));
+  const long time_outs = counter("TcpExtTCPTimeouts");
+  expect_content_kernel();
+  EXPECT_EQ(stop(), 0) << said();
+  expect_carried(times, 1, true);
+  for (const auto& f : result["failovers"]) EXPECT_LT(f["blackout_ps"].get<double>(), 8e9);
+  // Simulated time that is behind makes a death longer than it is.
+  if (result["live"]["put_off_s"] == 0) {
+    EXPECT_EQ(time_outs, 0);
+  }
+}
+
 class live_many : public live_network {
  protected:
   static constexpr std::size_t files = 64;
