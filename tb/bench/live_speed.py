@@ -6,7 +6,7 @@
 Each PROGRAM is an understudy to measure; several are compared, and one named twice shows what chance does. Makes
 network namespaces, one for each and one more, and removes them. Prints a table in Markdown: the median of the
 rounds each, the rounds interleaved.
-"Processor" is the program's, user and kernel, for one download of 50 MiB.
+"Processor" is the program's, user and kernel, for 50 MiB one way.
 US_SPEED_ROUNDS: how many, else 5.
 """
 import os
@@ -25,7 +25,13 @@ def echo(c):
     c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     while data := c.recv(65536): c.sendall(data)
 def files(c):
-    c.recv(65536)
+    asked = c.recv(65536)
+    head, _, body = asked.partition(b"\\r\\n\\r\\n")
+    if head.startswith(b"POST"):
+        left = int(head.lower().split(b"content-length:")[1].split()[0]) - len(body)
+        while left > 0: left -= len(c.recv(2**20))
+        c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+        return c.close()
     size = os.path.getsize(sys.argv[1])
     c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n" % size)
     with open(sys.argv[1], "rb") as f: c.sendfile(f)
@@ -51,11 +57,16 @@ def run(*words, namespace, check=True):
     return subprocess.run(["ip", "netns", "exec", namespace, *words], check=check, capture_output=True, text=True).stdout
 
 
-def throughput(namespace, address):
-    """Bytes a second of one download."""
-    out = run("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{speed_download}", f"http://{address}:8080/file",
-              namespace=namespace)
-    return float(out)
+def download(namespace, address, _):
+    """Bytes a second."""
+    return float(run("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{speed_download}", f"http://{address}:8080/file",
+                     namespace=namespace))
+
+
+def upload(namespace, address, path):
+    """The same the other way; what arrives is kept nowhere."""
+    return float(run("curl", "-sS", "-m", "60", "-o", "/dev/null", "-w", "%{speed_upload}", "-X", "POST", "-H", "Expect:",
+                     "-T", path, f"http://{address}:8080/", namespace=namespace))
 
 
 def round_trips(namespace, address):
@@ -113,21 +124,28 @@ def main():
         for namespace, address in ways.values():
             run("curl", "-sS", "--retry", "50", "--retry-connrefused", "--retry-delay", "1", "-o", "/dev/null",
                 f"http://{address}:8080/file", namespace=namespace)
-        speeds, trips, costs = ({w: [] for w in ways} for _ in range(3))
+        moves = (download, upload)
+        speeds, costs = ({(w, m): [] for w in ways for m in moves} for _ in range(2))
+        trips = {w: [] for w in ways}
         for _ in range(ROUNDS):
             for way, at in ways.items():
-                before = processor(pids[way]) if way in pids else 0
-                speeds[way].append(throughput(*at))
-                if way in pids:
-                    costs[way].append(processor(pids[way]) - before)
+                for move in moves:
+                    before = processor(pids[way]) if way in pids else 0
+                    speeds[way, move].append(move(*at, path))
+                    if way in pids:
+                        costs[way, move].append(processor(pids[way]) - before)
                 trips[way].append(round_trips(*at))
-        print("| | download, MB/s | processor, ms | round trip of 1 byte, us: median | 99 % |")
-        print("|---|---:|---:|---:|---:|")
+        print("| | download, MB/s | processor, ms | upload, MB/s | processor, ms | round trip of 1 byte, us: median | 99 % |")
+        print("|---|---:|---:|---:|---:|---:|---:|")
         for way in ways:
+            cells = []
+            for move in moves:
+                cost = costs[way, move]
+                cells += [f"{statistics.median(speeds[way, move]) / 1e6:.0f}",
+                          f"{statistics.median(cost) * 1e3:.0f}" if cost else ""]
             median = statistics.median(statistics.median(t) for t in trips[way])
             tail = statistics.median(t[len(t) * 99 // 100] for t in trips[way])
-            cost = f"{statistics.median(costs[way]) * 1e3:.0f}" if costs[way] else ""
-            print(f"| {way} | {statistics.median(speeds[way]) / 1e6:.0f} | {cost} | {median:.0f} | {tail:.0f} |")
+            print(f"| {way} | {' | '.join(cells)} | {median:.0f} | {tail:.0f} |")
     finally:
         for p in started:
             p.terminate()

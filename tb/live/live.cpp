@@ -20,7 +20,7 @@ namespace {
 std::unique_ptr<far_end> make_far_end(const scenario& s, const live_options& o) {
   if (o.slirp) return std::make_unique<slirp_network>(outside_of(s), o.forwards);
   if (!o.pcap_in.empty()) return std::make_unique<capture_player>(o.pcap_in);
-  return std::make_unique<tap_device>(o.tap);
+  return std::make_unique<tap_device>(o.tap, s.live.join);
 }
 
 }  // namespace

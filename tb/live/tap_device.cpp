@@ -43,7 +43,7 @@ std::string cause_of(int error) {
 
 }  // namespace
 
-tap_device::tap_device(const std::string& name) : name_(name), room_(largest_read) {
+tap_device::tap_device(const std::string& name, bool join) : name_(name), join_(join), room_(largest_read) {
   ifreq r = {};
   if (name.empty() || name.size() >= sizeof r.ifr_name || name.find_first_of("/% \t\n") != name.npos)
     fail(name, "is no name of a network device, allowed: 1 to 15 characters without space, '/' and '%'");
@@ -63,7 +63,7 @@ tap_device::tap_device(const std::string& name) : name_(name), room_(largest_rea
   unsigned features = 0;
   if (ioctl(fd_, TUNGETFEATURES, &features) != 0) features = 0;
   vnet_ = features & IFF_VNET_HDR;
-  r.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (features & IFF_VNET_HDR));
+  r.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (features & (IFF_VNET_HDR | IFF_NAPI)));
   if (ioctl(fd_, TUNSETIFF, &r) != 0) {
     const int error = errno;
     ::close(fd_);
@@ -121,7 +121,7 @@ void tap_device::write(const frame_ref& f) {
     flush();
     merger_.add(f.bytes());
   }
-  if (merger_.complete()) flush();
+  if (!join_ || merger_.complete()) flush();
 }
 
 void tap_device::flush() {

@@ -1,6 +1,7 @@
 // A TAP device: the kernel's network stack at the far end of the wire. Where the device takes a
-// virtio_net_hdr, segments that follow each other go to it in one write, and the kernel may leave it to us
-// to cut large segments and to complete checksums: `ethtool -K NAME tso on|off tx on|off`, on at first.
+// virtio_net_hdr, segments that follow each other may go to it in one write, and the kernel may leave it to
+// us to cut large segments and to complete checksums: `ethtool -K NAME tso on|off tx on|off`, on at first.
+// What is written passes the kernel's GRO, where it has NAPI for such devices.
 #pragma once
 #include <memory>
 #include <string>
@@ -14,9 +15,9 @@ namespace understudy::tb {
 
 class tap_device : public far_end {
  public:
-  // Opens the device `name`, or creates it for as long as this lives. Throws scenario_error: name, cause,
-  // what is allowed.
-  explicit tap_device(const std::string& name);
+  // Opens the device `name`, or creates it for as long as this lives. `join`: segments that follow each other
+  // go in one write, where the device can. Throws scenario_error: name, cause, what is allowed.
+  tap_device(const std::string& name, bool join);
   ~tap_device() override;
   tap_device(const tap_device&) = delete;
   tap_device& operator=(const tap_device&) = delete;
@@ -45,6 +46,7 @@ class tap_device : public far_end {
   bool created_ = false;
   unsigned mtu_ = 0;
   bool vnet_ = false;  // a virtio_net_hdr is before every frame, in both directions
+  bool join_ = false;
   segment_merger merger_;
   segment_splitter splitter_;
   std::string gone_;

@@ -462,6 +462,9 @@ constexpr parameter table[] = {
      "Its IPv6 address and prefix length; empty: it has none."},
     {"live.vlan", integer, AT(live.vlan), "0", "4094", "",
      "VLAN of both addresses: frames that cross to the outside carry its tag; 0: untagged."},
+    {"live.join", boolean, AT(live.join), "", "", "",
+     "Segments that follow each other go to a TAP device in one write, joined as a receiver's GRO would join "
+     "them; false: each alone, for the kernel's own GRO."},
     {"embed.peer", word, AT(embed.peer), "", "", "none|lwip|responder",
      "Embedded: who else is on the wire, at the next address after the host's. lwip: a station with echo on "
      "port 7 and discard on port 9. responder: one that takes every connection and echoes by arithmetic on "

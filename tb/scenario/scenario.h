@@ -210,6 +210,7 @@ struct live_parameters {
   std::string address = "10.77.0.2/24";
   std::string address6 = "fd77::2/64";
   std::uint16_t vlan = 0;  // 0: untagged; 1 to 4094
+  bool join = true;        // segments on their way to a TAP device
 };
 
 struct embed_parameters {

@@ -23,10 +23,11 @@ struct socket_view {
   std::uint64_t crossed() const { return acked + received; }
 };
 
-// Those with an established connection to `port`.
+// Those with an established connection to or from `port`.
 inline std::vector<socket_view> look_at_sockets(unsigned port) {
-  std::istringstream lines(
-      shell("ss -HOtineo state established 'dport = :" + std::to_string(port) + "'").output);
+  std::istringstream lines(shell("ss -HOtineo state established '( dport = :" + std::to_string(port) +
+                                 " or sport = :" + std::to_string(port) + " )'")
+                               .output);
   std::vector<socket_view> all;
   for (std::string line; std::getline(lines, line);) {
     std::istringstream in(line);

@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -82,8 +84,10 @@ struct tcp_speech {
   std::uint64_t marked = 0;          // in one that it has marked
   std::uint64_t echoing = 0;         // with ECE
   std::uint64_t reducing = 0;        // with CWR
+  std::uint64_t large = 0;           // frames longer than Ethernet's: to be cut still, or joined
 
-  void hear(const tcp_header& h) {
+  void hear(const tcp_header& h, std::size_t frame_bytes = 0) {
+    large += frame_bytes > ETH_FRAME_LEN;
     if (h.rst) return;
     if (h.syn) {
       openings.push_back(h);
@@ -155,10 +159,11 @@ class tcp_watch {
     sockaddr_ll at = {};
     socklen_t size = sizeof at;
     const ssize_t n =
-        ::recvfrom(fd_, head, sizeof head, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&at), &size);
+        ::recvfrom(fd_, head, sizeof head, MSG_DONTWAIT | MSG_TRUNC, reinterpret_cast<sockaddr*>(&at), &size);
     if (n <= 0) return false;
-    if (const auto h = read_tcp({head, static_cast<std::size_t>(n)}))
-      (at.sll_pkttype == PACKET_OUTGOING ? kernel : beyond).hear(*h);
+    const auto frame = static_cast<std::size_t>(n);
+    if (const auto h = read_tcp({head, std::min(frame, sizeof head)}))
+      (at.sll_pkttype == PACKET_OUTGOING ? kernel : beyond).hear(*h, frame);
     return true;
   }
 
