@@ -28,8 +28,9 @@ constexpr std::size_t piece = 64 * 1024;
 constexpr std::size_t turn_bytes = 128 * 1024;  // then others have their turn
 constexpr std::uint32_t longest_header = 16 * 1024;
 
-// Sessions run one after the other: one room serves all.
+// Sessions run one after the other: one room serves all, and one for the part of a body that is read of it.
 std::array<char, piece> room;
+std::array<char, piece> body_room;
 
 class file {
  public:
@@ -163,10 +164,9 @@ bool http_session::feed() {
   bool progress = false;
   std::size_t used = 0;
   while (!request_->is_done() && used < in_.size()) {
-    std::array<char, 4096> body;
     if (header_seen_) {
-      request_->get().body().data = body.data();
-      request_->get().body().size = body.size();
+      request_->get().body().data = body_room.data();
+      request_->get().body().size = body_room.size();
     }
     boost::beast::error_code e;
     const std::size_t n = request_->put(boost::asio::buffer(in_.data() + used, in_.size() - used), e);
@@ -178,7 +178,7 @@ bool http_session::feed() {
              true);
       return true;
     }
-    if (header_seen_ && !body_part(body.data(), body.size() - request_->get().body().size)) {
+    if (header_seen_ && !body_part(body_room.data(), body_room.size() - request_->get().body().size)) {
       in_.clear();
       return true;
     }
