@@ -249,8 +249,8 @@ TEST(link, a_poisoned_write_is_contained_before_anything_behind_it) {
   bench b;
   const auto m = b.memory.allocate(4096, 4096);
   b.run(0);
-  EXPECT_EQ(port_word(b, port_aer_severity), aer_poisoned | aer_surprise_down);
-  EXPECT_EQ(port_word(b, port_dpc_status), 0u);
+  EXPECT_EQ(port_word(b.port, port_aer_severity), aer_poisoned | aer_surprise_down);
+  EXPECT_EQ(port_word(b.port, port_dpc_status), 0u);
   b.device.fill(m.iova, 1, 64);
   b.port.poison_next_write();
   b.device.fill(m.iova + 64, 2, 64);
@@ -262,9 +262,9 @@ TEST(link, a_poisoned_write_is_contained_before_anything_behind_it) {
   EXPECT_EQ(b.port.counters().poisoned_writes, 1u);
   EXPECT_EQ(b.port.counters().contained, 1u);
   EXPECT_EQ(b.port.counters().dropped, 8u);
-  EXPECT_EQ(port_word(b, port_aer_uncorrectable), aer_poisoned) << "no surprise";
-  EXPECT_EQ(port_word(b, port_dpc_status), port_dpc_triggered);
-  EXPECT_EQ(port_word(b, port_link_control) & port_link_active, 0u);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_poisoned) << "no surprise";
+  EXPECT_EQ(port_word(b.port, port_dpc_status), port_dpc_triggered);
+  EXPECT_EQ(port_word(b.port, port_link_control) & port_link_active, 0u);
   EXPECT_TRUE(b.port.quiet());
   b.device.fill(m.iova, 4, 64);
   b.run(5_us);
@@ -272,8 +272,8 @@ TEST(link, a_poisoned_write_is_contained_before_anything_behind_it) {
   // Software lets the link train again.
   b.port.port_cfg_write(port_dpc_status, port_dpc_triggered);
   b.run(20_us);
-  EXPECT_EQ(port_word(b, port_dpc_status), 0u);
-  EXPECT_NE(port_word(b, port_link_control) & port_link_active, 0u);
+  EXPECT_EQ(port_word(b.port, port_dpc_status), 0u);
+  EXPECT_NE(port_word(b.port, port_link_control) & port_link_active, 0u);
   b.device.fill(m.iova, 5, 64);
   b.run(5_us);
   EXPECT_EQ(m.cpu[0], 5);
