@@ -52,6 +52,7 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   can_send_raw_ = features & US_FEATURE_SEND_RAW;
   can_inline_ = features & US_FEATURE_INLINE;
   has_memory_features_ = features & US_FEATURE_MEMORY;
+  echoes_ = features & US_FEATURE_ECHO;
   max_connections = read(US_REG_MAX_CONNECTIONS);
   constexpr std::uint32_t largest = 1u << cid::index_bits;
   if (max_connections > largest) max_connections = largest;
@@ -134,7 +135,8 @@ void device::ring_idt() {
 
 void device::ring_odt() {
   ++count_.doorbells;
-  write(US_REG_ODT_HEAD, odt.head());
+  odt_rung_ = odt.head();
+  write(US_REG_ODT_HEAD, odt_rung_);
 }
 
 void device::announce_now() {
@@ -153,6 +155,20 @@ bool device::beats(std::uint32_t allowed_misses) {
     return true;
   }
   return ++missed_ < static_cast<int>(allowed_misses);
+}
+
+void device::ring_lost() {
+  if (!echoes_ || missed_) return;  // a beat that is missing says nothing
+  us_heartbeat h;
+  std::memcpy(&h, heartbeat_.cpu, sizeof h);
+  if (idt_echo_.lost(idt.told(), h.idt_tail)) {
+    ++count_.lost_doorbells;
+    write(US_REG_IDT_TAIL, idt.told());
+  }
+  if (odt_echo_.lost(odt_rung_, h.odt_head)) {
+    ++count_.lost_doorbells;
+    write(US_REG_ODT_HEAD, odt_rung_);
+  }
 }
 
 bool device::wakeup_lost() {

@@ -26,7 +26,9 @@ class device {
   void write(std::uint32_t reg, std::uint32_t value) { hal_.mmio_write32(number_, reg, value); }
   void write_clock_and_secret(const driver_config& config, std::uint32_t ticks_ahead);
   void set_epoch(std::uint16_t epoch);
-  void allow_reception() { write(US_REG_CONTROL, US_CONTROL_ENABLE | US_CONTROL_RX_ENABLE); }
+  void allow_reception() { write(US_REG_CONTROL, receiving); }
+  // True if that has arrived.
+  bool reception_is_allowed() { return read(US_REG_CONTROL) == receiving; }
   // True if it answers and drops every frame. Tries to bring that about.
   bool reception_is_blocked();
 
@@ -36,6 +38,8 @@ class device {
 
   // Look at the heartbeat block, once each period. False: it missed too many beats, or reports a fatal error.
   bool beats(std::uint32_t allowed_misses);
+  // Once each period: a doorbell that two heartbeats in a row have said to be missing is rung again.
+  void ring_lost();
   // A record that is not quiet waits, unchanged, since the last call: its interrupt got lost.
   bool wakeup_lost();
 
@@ -59,17 +63,34 @@ class device {
   bool paused = false;  // record processing will go on from a timer
 
  private:
+  static constexpr std::uint32_t receiving = US_CONTROL_ENABLE | US_CONTROL_RX_ENABLE;
+  // A doorbell, and whether the adapter has it.
+  struct echo {
+    std::uint32_t rung = 0;
+    bool missing = false;
+    // `heard`: what the adapter has. True: it has missed `now`, and at the last look already.
+    bool lost(std::uint32_t now, std::uint32_t heard) {
+      const bool again = missing && rung == now && heard != now;
+      rung = now;
+      missing = heard != now;
+      return again;
+    }
+  };
+
   bool can_set_options_ = false;
   bool can_announce_ = false;
   bool can_send_raw_ = false;
   bool can_inline_ = false;
   bool has_memory_features_ = false;
+  bool echoes_ = false;
   hal& hal_;
   driver_counters& count_;
   unsigned number_;
   dma_region heartbeat_;
   std::uint32_t last_beat_ = 0;
   int missed_ = 0;
+  std::uint32_t odt_rung_ = 0;
+  echo idt_echo_, odt_echo_;
   bool was_waiting_ = false;
   std::uint32_t waiting_at_ = 0;
 };

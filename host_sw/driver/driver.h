@@ -123,19 +123,20 @@ struct driver_counters {
   std::uint64_t doorbells = 0;  // writes of IDT_TAIL and ODT_HEAD
   std::uint64_t mmio_reads = 0;
   std::uint64_t interrupts = 0;
-  std::uint64_t lost_wakeups = 0;  // records found waiting by the watchdog, without an interrupt
-  std::uint64_t records = 0;       // consumed, of the current epoch
-  std::uint64_t descriptors = 0;   // written into input tables
-  std::uint64_t backlogged = 0;    // descriptors that had to wait for a free slot
-  std::uint64_t bad_records = 0;   // dropped: contents contradict what the driver knows
-  std::uint64_t late_records = 0;  // dropped: of an older epoch
-  std::uint64_t refused = 0;       // descriptors that an adapter refused
-  std::uint64_t copied_bytes = 0;  // between applications and DMA memory
-  std::uint64_t inline_sends = 0;  // that went with their descriptor
-  std::uint64_t fallbacks = 0;     // times that data of a connection with lent buffers went into another
-  std::uint64_t starved = 0;       // times that a connection found no buffer in its group
-  std::uint64_t restored = 0;      // connections restored on substitutes
-  std::uint64_t failovers = 0;     // recoveries begun
+  std::uint64_t lost_doorbells = 0;  // rung again, since heartbeats said that they did not arrive
+  std::uint64_t lost_wakeups = 0;    // records found waiting by the watchdog, without an interrupt
+  std::uint64_t records = 0;         // consumed, of the current epoch
+  std::uint64_t descriptors = 0;     // written into input tables
+  std::uint64_t backlogged = 0;      // descriptors that had to wait for a free slot
+  std::uint64_t bad_records = 0;     // dropped: contents contradict what the driver knows
+  std::uint64_t late_records = 0;    // dropped: of an older epoch
+  std::uint64_t refused = 0;         // descriptors that an adapter refused
+  std::uint64_t copied_bytes = 0;    // between applications and DMA memory
+  std::uint64_t inline_sends = 0;    // that went with their descriptor
+  std::uint64_t fallbacks = 0;       // times that data of a connection with lent buffers went into another
+  std::uint64_t starved = 0;         // times that a connection found no buffer in its group
+  std::uint64_t restored = 0;        // connections restored on substitutes
+  std::uint64_t failovers = 0;       // recoveries begun
   std::uint64_t overflowed_accepts = 0;  // connections reset because an accept queue was full
 };
 

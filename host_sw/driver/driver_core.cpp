@@ -157,9 +157,12 @@ void driver_core::health_tick() {
     if (!d.alive) continue;
     if (!d.beats(config.heartbeat_misses)) {
       recovery.fail(d.number());
-    } else if (d.wakeup_lost()) {
-      ++count.lost_wakeups;
-      service(d);
+    } else {
+      d.ring_lost();
+      if (d.wakeup_lost()) {
+        ++count.lost_wakeups;
+        service(d);
+      }
     }
     // Records report consumption; where none come, descriptors that wait for a slot must not wait for ever.
     if (d.alive && d.idt.waiting()) {

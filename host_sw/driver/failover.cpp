@@ -222,7 +222,7 @@ void failover::poll() {
       enter(recovery_state::running);
       b.allow_reception();
       // The answer shows that the write has taken effect: held frames must not meet a blocked adapter.
-      if (b.read(US_REG_CONTROL) == all_ones) {
+      if (!b.reception_is_allowed()) {
         fail(to_);
         return;
       }

@@ -38,6 +38,7 @@ class idt_ring {
   std::uint32_t next() const { return tail_ + static_cast<std::uint32_t>(waiting_.size()); }
   std::uint32_t consumed() const { return head_; }
   bool announced() const { return announced_ == tail_; }
+  std::uint32_t told() const { return announced_; }
   std::size_t waiting() const { return waiting_.size(); }
   std::uint32_t entries() const { return entries_; }
   std::uint64_t iova() const { return memory_.iova; }

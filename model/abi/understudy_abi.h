@@ -32,8 +32,9 @@ extern "C" {
 #define US_MAGIC 0x59445355u  /* US_REG_ID: "USDY" */
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
 /* Later minors only add. 1: SET_OPTIONS. 2: announcement in bulk. 3: SEND_RAW, DMA_ATOMIC. 4: SET_GROUP,
- * direct receive buffers, HOLD_, WAIT_US. 5: VLANs, INLINE, BAD_DOORBELLS. */
-#define US_ABI_MINOR 5u
+ * direct receive buffers, HOLD_, WAIT_US. 5: VLANs, INLINE, BAD_DOORBELLS.
+ * 6: heartbeats say which doorbells have arrived. */
+#define US_ABI_MINOR 6u
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
 #define US_FEATURE_TCP (1u << 0)
@@ -48,6 +49,7 @@ extern "C" {
 #define US_FEATURE_MEMORY (1u << 9)  /* SET_GROUP, US_RX_DIRECT, HOLD_ registers, WAIT_US, FLUSH of a cid */
 #define US_FEATURE_VLAN (1u << 10)   /* vlan of SET_ADDRESS */
 #define US_FEATURE_INLINE (1u << 11) /* US_SEND_INLINE, INLINE */
+#define US_FEATURE_ECHO (1u << 12)   /* idt_tail, odt_head of the heartbeat */
 
 /* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
  * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
@@ -437,7 +439,9 @@ struct us_heartbeat {
   uint16_t reserved0;
   uint32_t status; /* US_STATUS_ bits */
   uint32_t connections;
-  uint8_t reserved[48];
+  uint32_t idt_tail; /* doorbells as they have arrived: with US_FEATURE_ECHO */
+  uint32_t odt_head;
+  uint8_t reserved[40];
 };
 US_STATIC_ASSERT(sizeof(struct us_heartbeat) == 64, "heartbeat is 64 bytes");
 

@@ -120,7 +120,8 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
     case US_REG_FEATURES:
       return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
              US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE | US_FEATURE_SEND_RAW | US_FEATURE_MEMORY |
-             US_FEATURE_VLAN | US_FEATURE_INLINE | (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
+             US_FEATURE_VLAN | US_FEATURE_INLINE | US_FEATURE_ECHO |
+             (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
              (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
     case US_REG_STATUS:
       return status_;
@@ -338,6 +339,8 @@ void adapter::beat() {
   h.epoch = static_cast<std::uint16_t>(regs_[US_REG_EPOCH / 4]);
   h.status = status_;
   h.connections = engine_->connections();
+  h.idt_tail = regs_[US_REG_IDT_TAIL / 4];
+  h.odt_head = regs_[US_REG_ODT_HEAD / 4];
   dma.write_atomic(
       iova{static_cast<std::uint64_t>(regs_[US_REG_HEARTBEAT_HI / 4]) << 32 | regs_[US_REG_HEARTBEAT_LO / 4]},
       {reinterpret_cast<const std::uint8_t*>(&h), sizeof h});

@@ -93,6 +93,7 @@ pcie_port::pcie_port(const sc_core::sc_module_name& name, const pcie_config& con
       link_errors_(config.seed, std::string("pcie/lcrc/") + std::to_string(unit)),
       read_errors_(config.seed, std::string("pcie/read/") + std::to_string(unit)),
       target_speed_(config.link.generation),
+      dpc_on_(config.dpc),
       up_link_(config.replay_buffer),
       down_link_(config.replay_buffer),
       posted_left_(config.credits.adapter_posted_headers),
@@ -300,6 +301,14 @@ void pcie_port::set_link_up(bool up) {
   lose_traffic();
 }
 
+// A poisoned write has left the adapter: what is in front of it lands, all else is lost.
+void pcie_port::contain() {
+  if (!link_up() || !dpc_on_) return;
+  contained_ = true;
+  ++counters_.contained;
+  lose_traffic();
+}
+
 void pcie_port::power_off_device() {
   powered_ = false;
   lose_traffic();
@@ -490,7 +499,7 @@ picos pcie_port::send_write(picos earliest, std::uint64_t address, const std::ui
   t.address = address;
   t.length = length;
   t.wire = wire_bytes(t.type, length, address);
-  t.poisoned = taken(poison_write_);
+  t.poisoned = link_up() && taken(poison_write_);
   if (link_up()) {
     t.frame = frame ? frame : frame_ref::copy_of(data, length);
     t.bytes = frame ? data : t.frame.data();
@@ -534,6 +543,10 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
   if (!config_.ideal && write) posted_credits_.take(flow_credits::data_credits(t.length), credited);
   if (!config_.ideal && t.type == tlp_type::memory_read) nonposted_credits_.take(0, credited);
   agenda_.at(t.due, [this] { land(); });
+  if (t.poisoned)
+    agenda_.at(t.finish, [this, epoch = link_epoch_] {
+      if (epoch == link_epoch_) contain();
+    });
   up_.push_back(std::move(t));
   if (s.start <= now_ps())
     announce();
@@ -967,6 +980,14 @@ void pcie_port::write_port_register(std::uint32_t offset, std::uint32_t value) {
     case port_aer_correctable:
       aer_correctable_ &= ~value;
       break;
+    case port_dpc_control:
+      dpc_on_ = config_.dpc && value & port_dpc_on_fatal;
+      break;
+    case port_dpc_status:
+      if (!(value & port_dpc_triggered) || !contained_) break;
+      contained_ = false;
+      if (link_up()) retrain(link_.generation, link_.lanes);
+      break;
     case port_device_control:  // of completions with data, at most; more than the slot has counts as that
       link_.mps = std::min(128u << (value >> 5 & 7), config_.link.mps);
       take_link();
@@ -1040,7 +1061,15 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
     case port_link_control_2:
       return target_speed_;
     case port_aer:
-      return 0x0001u | 2u << 16;  // AER, version 2, end of the list
+      return 0x0001u | 2u << 16 | (config_.dpc ? port_dpc << 20 : 0);  // AER, version 2
+    case port_aer_severity:
+      return aer_surprise_down | (config_.dpc ? aer_poisoned : 0);
+    case port_dpc:
+      return config_.dpc ? 0x001du | 1u << 16 : 0;  // version 1, end of the list
+    case port_dpc_control:
+      return dpc_on_ ? port_dpc_on_fatal : 0;
+    case port_dpc_status:
+      return contained_ ? port_dpc_triggered : 0;  // for an unmasked uncorrectable error
     case port_aer_uncorrectable:
       return aer_uncorrectable_;
     case port_aer_correctable:

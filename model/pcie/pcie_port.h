@@ -95,6 +95,9 @@ struct pcie_config {
   // (PCIe 2.3.1): memory that cannot correct its errors, and a root complex that failed.
   std::uint32_t poisoned_reads = 0;
   std::uint32_t aborted_reads = 0;
+  // Downstream Port Containment, as firmware has set it up (PCIe 6.2.10): a poisoned write of the adapter is
+  // a fatal error of the port and takes the link down, so that nothing behind it is carried out.
+  bool dpc = true;
   // From a link leaving its normal state to its next TLP. Estimate: recovery takes some microseconds.
   picos retrain_time = 5_us;
   std::uint64_t seed = 1;  // root of the random streams behind jitter and link errors
@@ -124,6 +127,7 @@ struct pcie_counters {
   std::uint64_t overtakings = 0;      // writes with Relaxed Ordering that became visible before earlier ones
   std::uint64_t poisoned = 0;         // completions that came with the EP bit
   std::uint64_t poisoned_writes = 0;  // writes that came with it, both directions: nothing was written
+  std::uint64_t contained = 0;        // links that the port took down for it
   std::uint64_t aborted = 0;          // reads answered by Completer Abort
   std::uint64_t timeouts = 0;         // host requests that nobody answered
   std::uint64_t dropped = 0;  // TLPs lost to a link that is down or an adapter that is dead, both directions
@@ -146,6 +150,14 @@ inline constexpr std::uint32_t port_link_control_2 = port_capability + 0x30;  //
 inline constexpr std::uint32_t port_aer = 0x100;
 inline constexpr std::uint32_t port_aer_uncorrectable = port_aer + 0x04;
 inline constexpr std::uint32_t port_aer_correctable = port_aer + 0x10;
+inline constexpr std::uint32_t port_aer_severity = port_aer + 0x0c;  // read-only: which are fatal
+// Downstream Port Containment of the root port (PCIe 7.9.14): Control in the upper half of the first dword,
+// Status in the lower half of the second. Writing 1 to the trigger status lets the link train again.
+inline constexpr std::uint32_t port_dpc = 0x140;
+inline constexpr std::uint32_t port_dpc_control = port_dpc + 0x04;
+inline constexpr std::uint32_t port_dpc_on_fatal = 1u << 16;  // trigger enable 01b
+inline constexpr std::uint32_t port_dpc_status = port_dpc + 0x08;
+inline constexpr std::uint32_t port_dpc_triggered = 1u << 0;
 inline constexpr std::uint32_t aer_surprise_down = 1u << 5, aer_poisoned = 1u << 12,
                                aer_completion_timeout = 1u << 14, aer_completer_abort = 1u << 15,
                                aer_unsupported_request = 1u << 20;
@@ -240,12 +252,15 @@ class pcie_port : public sc_core::sc_module {
   // discards and reports it (PCIe 2.7.2.2).
   void poison_next_write() { ++poison_write_; }
   void poison_next_mmio_write() { ++poison_mmio_write_; }
+  // Asked for so, and no such write has come yet.
+  bool will_poison_write() const { return poison_write_; }
+  bool will_poison_mmio_write() const { return poison_mmio_write_; }
   // The next so many DLLPs of a kind are lost.
   enum class dllp : std::uint8_t { ack, nak, update_fc };
   void lose_dllps(dllp kind, std::uint32_t count) { dllps_to_lose_[static_cast<std::size_t>(kind)] += count; }
 
-  // Plugged, enabled, and somebody alive at the other end.
-  bool link_up() const { return plugged_ && !disabled_ && powered_; }
+  // Plugged, enabled, not contained, and somebody alive at the other end.
+  bool link_up() const { return plugged_ && !disabled_ && !contained_ && powered_; }
   // No write on its way to memory, no read or register access in flight.
   bool quiet() const;
   const pcie_counters& counters() const { return counters_; }
@@ -398,6 +413,7 @@ class pcie_port : public sc_core::sc_module {
   void log_access(event_kind kind, const host_request& r);
   void lose(dma_read& r);
   void lose_traffic();
+  void contain();
 
   const pcie_config config_;
   host_memory& memory_;
@@ -418,8 +434,9 @@ class pcie_port : public sc_core::sc_module {
   rng read_errors_;
   std::uint32_t aer_uncorrectable_ = 0, aer_correctable_ = 0;
 
-  bool plugged_ = true, disabled_ = false, powered_ = true;
+  bool plugged_ = true, disabled_ = false, contained_ = false, powered_ = true;
   unsigned target_speed_;  // of Link Control 2
+  bool dpc_on_;            // of DPC Control
   picos training_until_ = 0;
   direction up_link_, down_link_;
   picos last_due_ = 0;  // of the TLPs upwards that are not lost, the latest

@@ -117,6 +117,7 @@ pcie_config pcie_of(const scenario& s) {
   c.replay_buffer = static_cast<std::uint32_t>(s.pcie.replay_buffer);
   c.poisoned_reads = s.pcie.poisoned_reads;
   c.aborted_reads = s.pcie.aborted_reads;
+  c.dpc = s.pcie.dpc;
   c.retrain_time = s.pcie.retrain_time;
   c.seed = s.seed;
   c.mutant_interrupt_overtakes = s.has_mutant("interrupt_overtakes");

@@ -28,6 +28,7 @@ void add(pcie_counts& sum, const pcie_port& port) {
   sum.overtakings += c.overtakings;
   sum.poisoned += c.poisoned;
   sum.poisoned_writes += c.poisoned_writes;
+  sum.contained += c.contained;
   sum.aborted += c.aborted;
   sum.timeouts += c.timeouts;
   sum.dropped += c.dropped;
@@ -122,6 +123,7 @@ void count_host(run_result& r, const host_side& host, const scenario& s) {
   host_interface_counts& h = r.host_interface;
   const host::driver_counters& d = host.driver->counters();
   h.doorbells = d.doorbells;
+  h.lost_doorbells = d.lost_doorbells;
   h.mmio_reads = d.mmio_reads;
   h.interrupts = d.interrupts;
   h.descriptors = d.descriptors;

@@ -209,6 +209,15 @@ std::string simulation::strike(const fault_spec& f) {
   } else if (f.kind == "link_downgrade") {
     log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
     platform_.main.slots[target].port->retrain(1, 1);
+  } else if (f.kind == "poisoned_doorbell") {
+    log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
+    platform_.main.slots[target].port->poison_next_mmio_write();
+  } else if (f.kind == "poisoned_write") {
+    if (s_.pcie.dpc)
+      note_fault(target, unsilenced_fault);
+    else
+      log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
+    platform_.main.slots[target].port->poison_next_write();
   } else if (f.kind == "link_down") {
     note_fault(target, unsilenced_fault);
     platform_.main.slots[target].port->set_link_up(false);
@@ -220,6 +229,18 @@ std::string simulation::strike(const fault_spec& f) {
     kill(target);
   }
   return adapter_name(target);
+}
+
+// What was armed and has found no write to poison did not take place.
+std::vector<fault_result> simulation::faults() const {
+  std::vector<fault_result> all = faults_.results();
+  for (fault_result& f : all) {
+    if (!f.activated) continue;
+    const pcie_port& port = *platform_.main.slots[static_cast<std::size_t>(f.target[0] - 'A')].port;
+    if (f.kind == "poisoned_write") f.activated = !port.will_poison_write();
+    if (f.kind == "poisoned_doorbell") f.activated = !port.will_poison_mmio_write();
+  }
+  return all;
 }
 
 void simulation::wrong_bytes::on_delivered(const replay_end& e, flow_direction, std::uint64_t bytes, picos) {
@@ -390,7 +411,7 @@ void simulation::judge() {
   if (!marks_.empty() && !marks_[0].timeouts.unexplained && timeouts_ && timeouts_->counts().unexplained)
     why.push_back(plural(timeouts_->counts().unexplained, "time-out") +
                   " of peers whose connections had lost nothing; the first: " + timeouts_->unexplained());
-  for (const fault_result& f : faults_.results())
+  for (const fault_result& f : faults())
     if (!f.activated)
       why.push_back("fault " + std::to_string(f.id) + " (" + f.kind + ") was never activated");
   if (monitors_)
@@ -479,7 +500,7 @@ void simulation::count() {
   if (announce_latency_) result_.announce.latency = announce_latency_->times();
   if (ack_latency_) result_.ack_latency = ack_latency_->times();
   result_.failovers = failovers_.results();
-  result_.faults = faults_.results();
+  result_.faults = faults();
   const bool intact = result_.bytes.lost + result_.bytes.duplicated + result_.bytes.corrupted +
                           result_.connections.reset + result_.connections.aborted ==
                       0;

@@ -61,6 +61,7 @@ class simulation {
   void run_round();
   void close_down();
   void note_fault(unsigned index, std::uint64_t kind = 0);
+  std::vector<fault_result> faults() const;
   bool stopped() const { return options_.stop && options_.stop->load(); }
   bool only_time_wait() const;
   bool nothing_left() const;

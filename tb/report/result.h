@@ -218,7 +218,8 @@ struct rtl_block {
 
 struct host_interface_counts {
   std::uint64_t doorbells = 0;
-  std::uint64_t bad_doorbells = 0;  // ignored by the adapters: back, or beyond the ring
+  std::uint64_t lost_doorbells = 0;  // rung again, since heartbeats said that they did not arrive
+  std::uint64_t bad_doorbells = 0;   // ignored by the adapters: back, or beyond the ring
   std::uint64_t mmio_reads = 0;
   std::uint64_t interrupts = 0;
   std::uint64_t dma_operations = 0;
@@ -234,7 +235,7 @@ struct pcie_counts {
   std::uint64_t lcrc_errors = 0, bad_dllps = 0, replayed_bytes = 0, replay_timeouts = 0, retrains = 0;
   std::uint64_t replay_stalls = 0, credit_stalls = 0, host_stalls = 0, overtakings = 0;
   picos credit_stall_time = 0;
-  std::uint64_t poisoned = 0, poisoned_writes = 0, aborted = 0, timeouts = 0, dropped = 0;
+  std::uint64_t poisoned = 0, poisoned_writes = 0, contained = 0, aborted = 0, timeouts = 0, dropped = 0;
   std::uint64_t unsupported = 0, host_unsupported = 0;
   std::uint64_t iommu_hits = 0, iommu_misses = 0, iommu_maps = 0, iommu_unmaps = 0;
   std::uint64_t iommu_refused = 0;  // requests outside of what the driver mapped

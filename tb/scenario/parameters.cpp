@@ -388,6 +388,11 @@ constexpr parameter table[] = {
      "Of a million DMA reads, so many are answered with poisoned data (PCIe 2.7.2)."},
     {"pcie.aborted_reads", integer, AT(pcie.aborted_reads), "0", "500000", "",
      "Of a million DMA reads, so many are answered by Completer Abort (PCIe 2.3.1)."},
+    {"pcie.dpc", boolean, AT(pcie.dpc), "", "", "",
+     "Downstream Port Containment (PCIe 6.2.10): a poisoned write of the adapter takes its link down, and "
+     "the "
+     "substitute goes on. Without, what is behind it lands, and a commit record names bytes that never "
+     "came."},
     {"pcie.retrain_time", time, AT(pcie.retrain_time), "0 ps", "1 s", "",
      "How long a link that retrains is silent: after four replays in a row, or a downgrade; an estimate."},
 
@@ -516,6 +521,13 @@ constexpr fault_kind kinds[] = {
      "Disable; the adapter goes on sending and writing host memory. With pcie.iommu its mappings can be "
      "revoked; "
      "without, nothing fences it."},
+    {"poisoned_write",
+     "The adapter's next write to host memory, an interrupt too, comes poisoned: the root port discards and "
+     "reports it (AER). With pcie.dpc it takes the link down before anything behind it; without, bytes are "
+     "missing that a commit record names."},
+    {"poisoned_doorbell",
+     "The driver's next register write, in operation a doorbell, comes poisoned: the adapter discards and "
+     "reports it (AER). The driver rings again when two heartbeats have said that it did not arrive."},
 };
 
 constexpr mutant mutant_table[] = {

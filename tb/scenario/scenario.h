@@ -152,6 +152,7 @@ struct pcie_parameters {
   std::uint64_t replay_buffer = 16 * 1024;
   std::uint32_t poisoned_reads = 0;
   std::uint32_t aborted_reads = 0;
+  bool dpc = true;
   picos retrain_time = 5_us;
 };
 

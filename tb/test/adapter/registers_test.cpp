@@ -117,8 +117,18 @@ TEST(registers, enable_with_unusable_tables_is_fatal_and_does_nothing) {
     EXPECT_TRUE(g.read(US_REG_STATUS) & US_STATUS_FATAL) << size;
     EXPECT_EQ(g.read(US_REG_CONTROL), 0u) << size;
   }
+  for (const std::uint32_t base : {US_REG_IDT_BASE_LO, US_REG_ODT_BASE_LO}) {
+    g.write(US_REG_CONTROL, US_CONTROL_RESET);
+    g.write(US_REG_IDT_SIZE, 64);
+    g.write(US_REG_ODT_SIZE, 64);
+    g.write(base, static_cast<std::uint32_t>(g.odt.iova) + 32);
+    g.write(US_REG_CONTROL, US_CONTROL_ENABLE);
+    EXPECT_TRUE(g.read(US_REG_STATUS) & US_STATUS_FATAL) << "a ring between two slots";
+    EXPECT_EQ(g.read(US_REG_CONTROL), 0u);
+  }
   g.write(US_REG_CONTROL, US_CONTROL_RESET);
   EXPECT_FALSE(g.read(US_REG_STATUS) & US_STATUS_FATAL);
+  EXPECT_EQ(g.dev.dma.counters().operations, 0u);
   g.expect_no_report();
 }
 
@@ -357,6 +367,34 @@ TEST(extended_tag, that_is_off_leaves_32_tags) {
   EXPECT_EQ(at_once(), 64u);
 }
 
+// The same with tags of 10, 8 and 5 bits.
+TEST(ten_bit_tag, that_is_off_leaves_256_tags) {
+  adapter_config c;
+  c.dma.tags = 768;
+  pcie_config bus;
+  bus.read_latency = 20_us;
+  adapter_rig g(c, 64, 64, bus);
+  g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+  const auto m = g.memory.allocate(65536, 4096);
+  std::vector<std::uint8_t> in(64 * 1024);
+  const auto at_once = [&] {
+    const std::uint64_t before = g.dev.dma.counters().requests;
+    for (std::uint32_t i = 0; i < 1000; ++i)
+      g.dev.dma.read(iova{m.iova + i * 64}, 64, in.data() + std::size_t{i} * 64, {}, [](bool) {});
+    g.run(19_us);
+    const std::uint64_t n = g.dev.dma.counters().requests - before;
+    g.run(1_ms);
+    return n;
+  };
+  EXPECT_EQ(at_once(), 768u);
+  g.cfg_write(config_space::device_control_2, 0);
+  EXPECT_EQ(at_once(), 256u);
+  g.cfg_write(config_space::device_control, 0x2020);
+  EXPECT_EQ(at_once(), 32u);
+  g.cfg_write(config_space::device_control_2, config_space::enable_10_bit_tag);
+  EXPECT_EQ(at_once(), 768u);
+}
+
 TEST(registers, say_how_a_read_of_the_adapter_failed) {
   adapter_rig g;
   g.bring_up();
@@ -403,6 +441,47 @@ TEST(heartbeat, counts_in_host_memory_at_its_period) {
   g.run(1000_us);
   EXPECT_LE(beat().count, last + 1);
   g.expect_no_report();
+}
+
+TEST(heartbeat, says_which_doorbells_have_arrived) {
+  adapter_rig g;
+  g.bring_up();
+  g.write(US_REG_HEARTBEAT_US, 50);
+  const auto expect_echo = [&](std::uint32_t tail, std::uint32_t head) {
+    g.run(200_us);
+    us_heartbeat h;
+    std::memcpy(&h, g.heartbeat.cpu, sizeof h);
+    EXPECT_EQ(h.idt_tail, tail);
+    EXPECT_EQ(h.odt_head, head);
+  };
+  expect_echo(0, 0);
+  us_idt_entry e{};
+  e.opcode = 99;
+  g.post(e);
+  g.ring();
+  expect_echo(1, 0);
+  EXPECT_EQ(g.take_records().size(), 1u);
+  g.ring_odt();
+  expect_echo(1, 1);
+  g.post(e);
+  g.port.poison_next_mmio_write();
+  g.ring();
+  expect_echo(1, 1);
+  g.write(US_REG_IDT_TAIL, 1000);  // ignored
+  expect_echo(1, 1);
+}
+
+// A block that is not aligned is not written (no_fragment).
+TEST(heartbeat, to_an_address_that_is_not_aligned_is_refused_and_counted) {
+  adapter_rig g;
+  g.bring_up(0);
+  g.write(US_REG_HEARTBEAT_LO, static_cast<std::uint32_t>(g.heartbeat.iova) + 4);
+  g.write(US_REG_HEARTBEAT_US, 50);
+  g.run(500_us);
+  EXPECT_GE(g.dev.dma.counters().refused, 10u);
+  EXPECT_EQ(g.dev.dma.counters().write_bytes, 0u);
+  EXPECT_TRUE(std::all_of(g.heartbeat.cpu, g.heartbeat.cpu + 64, [](std::uint8_t b) { return b == 0; }));
+  EXPECT_EQ(g.read(US_REG_ID), US_MAGIC);
 }
 
 TEST(heartbeat, of_a_zombie_stops_and_everything_else_goes_on) {

@@ -11,14 +11,14 @@ namespace understudy::tb {
 
 // The test's folder, made; empty at the first call of a test.
 inline std::filesystem::path fresh_folder() {
-  const std::filesystem::path folder = test_folder();
+  std::filesystem::path folder = test_folder();
   std::filesystem::create_directories(folder);
   return folder;
 }
 
 // A plan in the test's folder over the reference scenario; `more` are further lines.
 inline std::string plan(const std::string& mode, const std::string& more) {
-  const std::string path = (fresh_folder() / "plan.toml").string();
+  std::string path = (fresh_folder() / "plan.toml").string();
   std::ofstream(path) << "mode = \"" << mode << "\"\nscenario = \"" << scenario_file("reference.toml")
                       << "\"\n"
                       << more;

@@ -16,6 +16,22 @@ TEST(liveness, with_an_adapter_left_everything_goes_on_within_the_deadline) {
   EXPECT_EQ(query("out", "SELECT DISTINCT n_faults FROM injection"), "2");
 }
 
+TEST(liveness, a_poisoned_write_never_leads_to_a_wrong_byte) {
+  const program_run r = campaign(committed("poisoned-writes.toml"), "out");
+  ASSERT_EQ(r.status, 0) << r.output;
+  EXPECT_GE(r.result["points"], 50);
+  EXPECT_EQ(r.result["outcomes"]["R2"], r.result["points"]);
+}
+
+TEST(liveness, a_poisoned_write_that_nobody_contains_does) {
+  const program_run r = campaign(
+      plan("liveness",
+           "stride = 9973\nkinds = [\"poisoned_write\"]\ndeadline = \"1 s\"\nset = [\"pcie.dpc=false\"]\n"),
+      "out");
+  EXPECT_EQ(r.status, 1) << r.output;
+  EXPECT_GT(r.result["outcomes"].value("S1", 0), 0) << r.output;
+}
+
 TEST(liveness, a_deadline_shorter_than_the_recovery_makes_it_hang) {
   const program_run r = campaign(plan("liveness", "stride = 20011\ndeadline = \"1 ms\"\n"), "out");
   EXPECT_EQ(r.status, 1) << r.output;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host_sw/driver/driver.h"
@@ -41,7 +42,8 @@ struct accounting final : host::driver_observer {
 };
 
 struct driver_rig {
-  explicit driver_rig(unsigned adapters = 1, host::driver_config c = small_config()) : m(adapters), d(m, c) {
+  explicit driver_rig(unsigned adapters = 1, host::driver_config c = small_config())
+      : m(adapters), d(m, std::move(c)) {
     d.set_user(&user);
     d.add_observer(&account);
   }

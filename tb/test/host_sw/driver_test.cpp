@@ -583,6 +583,49 @@ TEST(odt, record_whose_interrupt_got_lost_is_found_within_two_heartbeats) {
   EXPECT_EQ(g.read_all(c), "hi");
 }
 
+// What becomes of a doorbell whose write comes poisoned (PCIe 2.7.2.2).
+TEST(doorbell, that_did_not_arrive_is_rung_again_within_three_heartbeats) {
+  driver_rig g;
+  g.start();
+  const host::conn c = g.accept_one();
+  fake_adapter& a = g.m.a[0];
+  g.m.run_us(1000);
+  EXPECT_EQ(g.d.counters().lost_doorbells, 0u) << "what arrives is rung once";
+  a.lost[US_REG_IDT_TAIL] = 1;
+  ASSERT_EQ(g.d.write(c, reinterpret_cast<const std::uint8_t*>("hi"), 2), 2u);
+  g.m.run_us(5);
+  EXPECT_TRUE(a.seen_of(US_OP_SEND).empty());
+  g.m.run_us(350);
+  EXPECT_EQ(a.seen_of(US_OP_SEND).size(), 1u);
+  EXPECT_EQ(g.d.counters().lost_doorbells, 1u);
+  a.lost[US_REG_ODT_HEAD] = 1;
+  a.peer_sends(5, "x");
+  g.m.run_us(5);
+  EXPECT_NE(a.reg(US_REG_ODT_HEAD), a.written());
+  g.m.run_us(350);
+  EXPECT_EQ(a.reg(US_REG_ODT_HEAD), a.written());
+  EXPECT_EQ(g.d.counters().lost_doorbells, 2u);
+  a.lost[US_REG_IDT_TAIL] = 3;  // and again
+  ASSERT_EQ(g.d.write(c, reinterpret_cast<const std::uint8_t*>("ho"), 2), 2u);
+  g.m.run_us(600);
+  EXPECT_EQ(a.seen_of(US_OP_SEND).size(), 2u);
+  EXPECT_EQ(g.d.counters().lost_doorbells, 5u);
+  g.m.run_us(1000);
+  EXPECT_EQ(g.d.counters().lost_doorbells, 5u);
+}
+
+TEST(doorbell, that_an_older_adapter_does_not_echo_is_rung_once) {
+  driver_rig g;
+  g.m.a[0].features &= ~US_FEATURE_ECHO;
+  g.start();
+  const host::conn c = g.accept_one();
+  g.m.a[0].lost[US_REG_IDT_TAIL] = 1;
+  ASSERT_EQ(g.d.write(c, reinterpret_cast<const std::uint8_t*>("hi"), 2), 2u);
+  g.m.run_us(1000);
+  EXPECT_TRUE(g.m.a[0].seen_of(US_OP_SEND).empty());
+  EXPECT_EQ(g.d.counters().lost_doorbells, 0u);
+}
+
 TEST(odt, longer_than_one_service_lets_other_work_run_between) {
   host::driver_config config = small_config();
   config.odt_entries = 2048;

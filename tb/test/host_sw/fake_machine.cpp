@@ -36,6 +36,10 @@ std::uint32_t fake_adapter::mmio_read(std::uint32_t offset) {
 
 void fake_adapter::mmio_write(std::uint32_t offset, std::uint32_t value) {
   if (!answers) return;
+  if (const auto l = lost.find(offset); l != lost.end() && l->second > 0) {
+    --l->second;
+    return;
+  }
   regs[offset] = value;
   if (offset == US_REG_IDT_TAIL) {
     ++doorbells;
@@ -58,6 +62,8 @@ void fake_adapter::beat() {
     h.count = ++beats_;
     h.epoch = static_cast<std::uint16_t>(reg(US_REG_EPOCH));
     h.status = reg(US_REG_STATUS);
+    h.idt_tail = reg(US_REG_IDT_TAIL);
+    h.odt_head = reg(US_REG_ODT_HEAD);
     const std::uint64_t at = reg(US_REG_HEARTBEAT_LO) | static_cast<std::uint64_t>(reg(US_REG_HEARTBEAT_HI))
                                                             << 32;
     std::memcpy(m_.memory(at, sizeof h), &h, sizeof h);

@@ -44,14 +44,15 @@ class fake_adapter {
   // ---- what a test sets
   bool answers = true;  // false: registers and configuration space read as all-ones
   bool beating = true;
-  bool consumes = true;      // false: descriptors stay in the table
-  bool credits = true;       // tells what it consumed by a CREDIT of its own
+  std::map<std::uint32_t, int> lost;  // so many writes of a register do not arrive
+  bool consumes = true;               // false: descriptors stay in the table
+  bool credits = true;                // tells what it consumed by a CREDIT of its own
   bool fires_on_arm = true;  // an ODT_HEAD doorbell behind the newest record gives an interrupt at once
   std::uint32_t id = US_MAGIC;
   std::uint32_t abi = US_ABI_MAJOR << 16 | US_ABI_MINOR;
   std::uint32_t features = US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE |
                            US_FEATURE_HEARTBEAT | US_FEATURE_SET_OPTIONS | US_FEATURE_MEMORY |
-                           US_FEATURE_VLAN | US_FEATURE_INLINE;
+                           US_FEATURE_VLAN | US_FEATURE_INLINE | US_FEATURE_ECHO;
   std::uint32_t max_connections = 64;
   std::uint8_t group = 0;  // of buffers, that connections opened from now on belong to
   bool pci_answers = true;

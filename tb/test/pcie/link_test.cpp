@@ -213,7 +213,9 @@ TEST(link, poisoned_data_are_not_used) {
 
 // PCIe 2.7.2.2, upwards: the root complex discards the data and reports them.
 TEST(link, a_poisoned_write_is_discarded_reported_and_counted_and_its_neighbours_land) {
-  bench b;
+  pcie_config c;
+  c.dpc = false;
+  bench b(c);
   const auto m = b.memory.allocate(4096, 4096);
   b.run(0);
   unsigned interrupts = 0;
@@ -240,6 +242,51 @@ TEST(link, a_poisoned_write_is_discarded_reported_and_counted_and_its_neighbours
   EXPECT_EQ(b.port.counters().poisoned_writes, 2u);
   EXPECT_EQ(b.port.counters().poisoned, 0u) << "no completion was";
   EXPECT_TRUE(b.port.quiet());
+}
+
+// PCIe 6.2.10: an uncorrectable error that is fatal, which the port itself has found.
+TEST(link, a_poisoned_write_is_contained_before_anything_behind_it) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  EXPECT_EQ(port_word(b.port, port_aer_severity), aer_poisoned | aer_surprise_down);
+  EXPECT_EQ(port_word(b.port, port_dpc_status), 0u);
+  b.device.fill(m.iova, 1, 64);
+  b.port.poison_next_write();
+  b.device.fill(m.iova + 64, 2, 64);
+  for (std::uint64_t i = 2; i < 10; ++i) b.device.fill(m.iova + 64 * i, 3, 64);
+  b.run(5_us);
+  EXPECT_EQ(m.cpu[0], 1) << "what was in front of it lands";
+  EXPECT_TRUE(std::all_of(m.cpu + 64, m.cpu + 640, [](std::uint8_t v) { return v == 0; }));
+  EXPECT_EQ(b.port.counters().writes, 1u);
+  EXPECT_EQ(b.port.counters().poisoned_writes, 1u);
+  EXPECT_EQ(b.port.counters().contained, 1u);
+  EXPECT_EQ(b.port.counters().dropped, 8u);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_poisoned) << "no surprise";
+  EXPECT_EQ(port_word(b.port, port_dpc_status), port_dpc_triggered);
+  EXPECT_EQ(port_word(b.port, port_link_control) & port_link_active, 0u);
+  EXPECT_TRUE(b.port.quiet());
+  b.device.fill(m.iova, 4, 64);
+  b.run(5_us);
+  EXPECT_EQ(m.cpu[0], 1);
+  // Software lets the link train again.
+  b.port.port_cfg_write(port_dpc_status, port_dpc_triggered);
+  b.run(20_us);
+  EXPECT_EQ(port_word(b.port, port_dpc_status), 0u);
+  EXPECT_NE(port_word(b.port, port_link_control) & port_link_active, 0u);
+  b.device.fill(m.iova, 5, 64);
+  b.run(5_us);
+  EXPECT_EQ(m.cpu[0], 5);
+  // Switched off, nothing is contained.
+  b.port.port_cfg_write(port_dpc_control, 0);
+  b.run(5_us);
+  b.port.poison_next_write();
+  b.device.fill(m.iova, 6, 64);
+  b.device.fill(m.iova + 64, 7, 64);
+  b.run(5_us);
+  EXPECT_EQ(m.cpu[0], 5);
+  EXPECT_EQ(m.cpu[64], 7);
+  EXPECT_EQ(b.port.counters().contained, 1u);
 }
 
 // Downwards: the credits come back, and what is behind it is served.

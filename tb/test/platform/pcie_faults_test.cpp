@@ -43,6 +43,56 @@ TEST(link_fault, a_downgrade_is_no_failover) {
   EXPECT_EQ(r.result["pcie"]["retrains"], 1);
 }
 
+// PCIe 2.7.2.2: what is behind a poisoned write never lands, so that no record names bytes that are not
+// there.
+TEST(poisoned, write_is_contained_and_the_substitute_goes_on) {
+  for (const double at : {0.0, 0.2, 0.5, 0.8}) {
+    const program_run r =
+        run_program(scenario_file("failover.toml"), {fault_at_fraction(at, "poisoned_write")});
+    expect_held(r, 1);
+    EXPECT_EQ(r.result["pcie"]["poisoned_writes"], 1);
+    EXPECT_EQ(r.result["pcie"]["contained"], 1);
+    EXPECT_EQ(r.result["faults"][0]["outcome"], "recovered");
+    EXPECT_GT(r.monitor("I-RX-2")["checked"], 0);
+  }
+}
+
+// The control: payload is missing, and its record is believed.
+TEST(poisoned, write_that_nobody_contains_is_missed_and_the_monitors_say_so) {
+  unsigned caught = 0;
+  for (const double at : {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}) {
+    const program_run r =
+        run_program(scenario_file("failover.toml"),
+                    {fault_at_fraction(at, "poisoned_write"), "pcie.dpc=false", "run.deadline=\"2 s\""});
+    EXPECT_EQ(r.result["pcie"]["poisoned_writes"], 1);
+    EXPECT_EQ(r.result["pcie"]["contained"], 0);
+    caught += r.monitor("I-RX-2")["violations"] > 0;
+  }
+  EXPECT_GT(caught, 0u) << "one of these writes was payload";
+}
+
+TEST(poisoned, doorbell_is_rung_again_and_nothing_else_happens) {
+  std::uint64_t again = 0;
+  for (const double at : {0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}) {
+    const program_run r =
+        run_program(scenario_file("failover.toml"), {fault_at_fraction(at, "poisoned_doorbell")});
+    expect_held(r, 0);
+    EXPECT_EQ(r.result["pcie"]["poisoned_writes"], 1);
+    EXPECT_EQ(r.result["faults"][0]["outcome"], "recovered");
+    again += r.result["host_interface"]["lost_doorbells"].get<std::uint64_t>();
+  }
+  EXPECT_GT(again, 0u) << "the others were made good by the next doorbell";
+}
+
+// Nobody writes to a substitute that waits.
+TEST(poisoned, doorbell_that_nobody_rings_is_a_fault_that_was_not_activated) {
+  const program_run r = run_program(scenario_file("failover.toml"),
+                                    {"fault=[{kind=\"poisoned_doorbell\", target=\"B\", at_fraction=0.5}]"});
+  EXPECT_EQ(r.status, 1) << r.output;
+  EXPECT_NE(r.reasons().find("never activated"), std::string::npos) << r.reasons();
+  EXPECT_EQ(r.result["faults"][0]["outcome"], "not activated");
+}
+
 TEST(link_fault, broken_tlps_cost_time_and_nothing_else) {
   const program_run r = run_program(scenario_file("failover.toml"), {"pcie.lcrc_errors=10000"});
   expect_held(r, 1);

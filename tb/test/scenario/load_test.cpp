@@ -101,6 +101,10 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
       {"failover.hold_bytes = -1\n",
        "s.toml:1: failover.hold_bytes: \"-1\" is no number with a unit, allowed: \"0 B\" to \"1 GiB\" (units "
        "B, KiB, MiB, GiB)"},
+      {"pcie.generation = 6\n",
+       "s.toml:1: pcie.generation: 6 is out of range, allowed: an integer from 1 to 5"},
+      {"pcie.generation = 0\n",
+       "s.toml:1: pcie.generation: 0 is out of range, allowed: an integer from 1 to 5"},
       {"pcie.lanes = 3\n", "s.toml:1: pcie.lanes: 3 is out of range, allowed: 1, 2, 4, 8, 12, 16, 32"},
       {"adapter.nagle = 1\n", "s.toml:1: adapter.nagle: 1 has the wrong type, allowed: true, false"},
       {"adapter.rtl = \"checksum\"\n",
@@ -155,10 +159,12 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
        "s.toml:2: failover.heartbeat: 1.5 us is no whole number of microseconds, allowed: whole us"},
       {"[[fault]]\nat = \"5 ms\"\n",
        "s.toml:1: fault.kind: is missing, allowed: \"kill\", \"zombie\", \"wild_record\", \"link_down\", "
-       "\"link_downgrade\", \"bit_flip\", \"double_bit_flip\", \"unfenceable\""},
+       "\"link_downgrade\", \"bit_flip\", \"double_bit_flip\", \"unfenceable\", \"poisoned_write\", "
+       "\"poisoned_doorbell\""},
       {"[[fault]]\nkind = \"kil\"\nat_event = 1\n",
        "s.toml:2: fault.kind: \"kil\" is unknown, allowed: \"kill\", \"zombie\", \"wild_record\", "
-       "\"link_down\", \"link_downgrade\", \"bit_flip\", \"double_bit_flip\", \"unfenceable\""},
+       "\"link_down\", \"link_downgrade\", \"bit_flip\", \"double_bit_flip\", \"unfenceable\", "
+       "\"poisoned_write\", \"poisoned_doorbell\""},
       {"[[fault]]\nkind = 1\n", "s.toml:2: fault.kind: has the wrong type, allowed: a string"},
       {"[[fault]]\nkind = \"kill\"\n",
        "s.toml:1: fault: no instant is given, allowed: exactly one of at, at_fraction, at_event"},
