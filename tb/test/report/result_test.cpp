@@ -57,8 +57,8 @@ TEST(result_json, has_every_key_of_the_schema) {
             (words{"connections", "bursts", "interrupts", "doorbells", "commit_writes", "collapsed", "held",
                    "cookies_sent", "cookies_taken", "refused_syns", "latency_ps"}));
   EXPECT_EQ(keys(j["host_interface"]),
-            (words{"doorbells", "bad_doorbells", "mmio_reads", "interrupts", "dma_operations", "dma_bytes",
-                   "tlps", "descriptors", "records"}));
+            (words{"doorbells", "lost_doorbells", "bad_doorbells", "mmio_reads", "interrupts",
+                   "dma_operations", "dma_bytes", "tlps", "descriptors", "records"}));
   EXPECT_EQ(keys(j["failovers"][0]),
             (words{"kind", "from", "to", "fault_ps", "detect_ps", "fence_ps", "block_ps", "drain_ps",
                    "rebuild_ps", "load_ps", "identity_ps", "unblock_ps", "blackout_ps", "connections",
