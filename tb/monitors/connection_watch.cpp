@@ -8,10 +8,11 @@
 
 namespace understudy::tb {
 
-connection_watch::connection_watch(host_memory& memory, unsigned adapters, std::vector<ip_address> host_ips,
-                                   picos probe_deadline, const event_history& history,
-                                   segment_reader& segments)
+connection_watch::connection_watch(host_memory& memory, const posted_buffers& posted, unsigned adapters,
+                                   std::vector<ip_address> host_ips, picos probe_deadline,
+                                   const event_history& history, segment_reader& segments)
     : memory_(memory),
+      posted_(posted),
       adapters_(adapters),
       host_ips_(std::move(host_ips)),
       probe_deadline_(probe_deadline),
@@ -279,17 +280,10 @@ void connection_watch::check_data(const event& e, const wire_segment& s, connect
 // ---------------------------------------------------------------- host memory
 
 void connection_watch::payload_visible(const event& e) {
-  if (!(e.a >= last_buffer_begin_ && e.a < last_buffer_end_)) {
-    auto it = buffer_at_.upper_bound(e.a);
-    if (it == buffer_at_.begin()) return;
-    --it;
-    const buffer& b = buffers_[it->second];
-    if (e.a >= b.base + b.end) return;
-    last_buffer_ = it->second;
-    last_buffer_begin_ = b.base + b.begin;
-    last_buffer_end_ = b.base + b.end;
-  }
-  buffer& b = buffers_[last_buffer_];
+  const auto* posted = posted_.holding(e.a);
+  const auto it = posted ? buffers_.find(posted->second.name.raw) : buffers_.end();
+  if (it == buffers_.end()) return;
+  buffer& b = it->second;
   if (b.adapter != e.unit) return;  // I-DMA-1 judges it
   const auto from = static_cast<std::uint32_t>(e.a - b.base);
   if (from <= b.visible) b.visible = std::max(b.visible, static_cast<std::uint32_t>(from + e.b));
@@ -372,14 +366,12 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
     case US_OP_POST_RX:
     case US_OP_POST_POOL: {
       const std::uint64_t at = static_cast<std::uint64_t>(d.u.rx.iova_hi) << 32 | d.u.rx.iova_lo;
-      on_take_back(buf_id{d.u.rx.buf_id});
       buffer& b = buffers_[d.u.rx.buf_id];
       b.base = at - d.u.rx.base_off;
-      b.begin = b.visible = d.u.rx.base_off;
+      b.visible = d.u.rx.base_off;
       b.end = d.u.rx.base_off + d.u.rx.len;
       b.adapter = static_cast<int>(adapter);
       b.owner = d.opcode == US_OP_POST_RX ? d.cid : cid::none_raw;
-      buffer_at_[at] = d.u.rx.buf_id;
       if (d.opcode == US_OP_POST_RX)
         if (connection* c = by_cid(d.cid)) {
           const seq32 edge{d.u.rx.edge};
@@ -431,11 +423,7 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
 }
 
 void connection_watch::on_take_back(buf_id b) {
-  const auto it = buffers_.find(b.raw);
-  if (it == buffers_.end()) return;
-  buffer_at_.erase(it->second.base + it->second.begin);
-  if (last_buffer_ == b.raw) last_buffer_begin_ = 1, last_buffer_end_ = 0;
-  buffers_.erase(it);
+  buffers_.erase(b.raw);
 }
 
 void connection_watch::on_send_posted(cid id, seq32 seq_end, iova at, std::uint32_t length) {

@@ -2,7 +2,6 @@
 // I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 6; I-DMA-3, 5; I-LV-3, 5; I-OB-2.
 #pragma once
 #include <map>
-#include <memory_resource>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,6 +12,7 @@
 #include "model/core/event_log.h"
 #include "model/pcie/host_memory.h"
 #include "tb/monitors/monitor.h"
+#include "tb/monitors/posted_buffers.h"
 #include "tb/monitors/wire_segment.h"
 
 namespace understudy::tb {
@@ -25,9 +25,10 @@ class connection_watch {
   static constexpr picos storm_interval = 200_ms;
   static constexpr std::uint32_t storm_segments = 100;
 
-  // `probe_deadline`: the longest silence towards a peer whose window is shut.
-  connection_watch(host_memory& memory, unsigned adapters, std::vector<ip_address> host_ips,
-                   picos probe_deadline, const event_history& history, segment_reader& segments);
+  // `posted`: kept by the owner. `probe_deadline`: the longest silence towards a peer whose window is shut.
+  connection_watch(host_memory& memory, const posted_buffers& posted, unsigned adapters,
+                   std::vector<ip_address> host_ips, picos probe_deadline, const event_history& history,
+                   segment_reader& segments);
 
   void on_event(const event& e);  // frames and visible writes of the host's adapters
   void on_record_visible(unsigned adapter, const us_record& r, const event& e);
@@ -102,9 +103,8 @@ class connection_watch {
     bool aborted = false;  // a record says so
   };
   struct buffer {
-    std::uint64_t base = 0;   // where off 0 of its records lies
-    std::uint32_t begin = 0;  // first byte posted now, as an off
-    std::uint32_t end = 0;
+    std::uint64_t base = 0;     // where off 0 of its records lies
+    std::uint32_t end = 0;      // of what is posted, as an off
     std::uint32_t visible = 0;  // bytes before this off are in host memory
     int adapter = -1;
     std::uint32_t owner = cid::none_raw;  // connection; none: pool
@@ -130,6 +130,7 @@ class connection_watch {
   void owe_window(connection& c, picos now);
 
   host_memory& memory_;
+  const posted_buffers& posted_;
   unsigned adapters_;
   std::vector<ip_address> host_ips_;
   picos probe_deadline_;
@@ -139,11 +140,7 @@ class connection_watch {
   using by_connection = std::unordered_map<wire_connection, T, wire_connection_hash>;
   by_connection<connection> connections_;
   std::unordered_map<std::uint32_t, wire_connection> key_of_;  // by cid
-  std::pmr::unsynchronized_pool_resource nodes_;
-  std::pmr::unordered_map<std::uint32_t, buffer> buffers_{&nodes_};
-  std::pmr::map<std::uint64_t, std::uint32_t> buffer_at_{&nodes_};  // first posted address -> buf_id
-  std::uint64_t last_buffer_begin_ = 1, last_buffer_end_ = 0;
-  std::uint32_t last_buffer_ = 0;
+  std::unordered_map<std::uint32_t, buffer> buffers_;          // by name, as their descriptors say
   by_connection<seq32> last_iss_;  // of each tuple, beyond the end of its connections
   std::set<std::uint16_t>
       unprotected_ports_;  // local ones, of listeners and openings that ask for no failover

@@ -3,23 +3,14 @@
 #include <fmt/format.h>
 
 #include <iterator>
-#include <utility>
 
 namespace understudy::tb {
 
-memory_watch::memory_watch(const host::any_driver& d, unsigned adapters, picos handover_deadline,
-                           const event_history& history)
-    : driver_(d), history_(history), deadline_(handover_deadline), adapters_(adapters) {}
+memory_watch::memory_watch(const host::any_driver& d, const posted_buffers& posted, unsigned adapters,
+                           picos handover_deadline, const event_history& history)
+    : driver_(d), posted_(posted), history_(history), deadline_(handover_deadline), adapters_(adapters) {}
 
 // ---------------------------------------------------------------- whose bytes
-
-const memory_watch::ranges::value_type* memory_watch::overlapping(const ranges& r, std::uint64_t at,
-                                                                  std::uint64_t length) {
-  const auto after = r.lower_bound(at + length);
-  if (after == r.begin()) return nullptr;
-  const auto it = std::prev(after);
-  return it->first + it->second.length > at ? &*it : nullptr;
-}
 
 bool memory_watch::in_app(std::uint64_t at) const {
   const auto after = app_.upper_bound(at);
@@ -34,39 +25,16 @@ const memory_watch::lent_send* memory_watch::lent_to_send(std::uint64_t at, std:
 }
 
 void memory_watch::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
-  const auto [posted, fresh] = posted_at_.try_emplace(b.raw, at.raw);
-  if (!fresh) writable_.erase(std::exchange(posted->second, at.raw));
-  if (const auto* other = overlapping(writable_, at.raw, length)) {
+  if (const auto* other = posted_.overlapping(at.raw, length)) {
     dma6_.violated(history_.count(), history_.now(),
                    fmt::format("buffer {:#x} of adapter {} at {:#x} overlaps buffer {:#x}", b.raw, adapter,
-                               at.raw, other->second.name));
+                               at.raw, other->second.name.raw));
   } else if (in_app(at.raw) && lent_to_send(at.raw, length)) {
     dma6_.violated(history_.count(), history_.now(),
                    fmt::format("buffer {:#x} at {:#x} lies in memory that is being sent", b.raw, at.raw));
   } else {
     dma6_.checked();
   }
-  writable_[at.raw] = {length, b.raw};
-}
-
-void memory_watch::on_take_back(buf_id b) {
-  const auto it = posted_at_.find(b.raw);
-  if (it == posted_at_.end()) return;
-  writable_.erase(it->second);
-  posted_at_.erase(it);
-}
-
-void memory_watch::on_record(const us_record& r) {
-  if (r.type != US_REC_DATA) return;
-  const auto posted = posted_at_.find(r.u.data.buf_id);
-  if (posted == posted_at_.end()) return;
-  const auto it = writable_.find(posted->second);
-  if (r.u.data.len >= it->second.length) return;  // all of it: it is taken back
-  const auto after = std::next(it);
-  auto left = writable_.extract(it);
-  left.mapped().length -= r.u.data.len;
-  left.key() = posted->second += r.u.data.len;
-  writable_.insert(after, std::move(left));
 }
 
 // Ranges of the driver's own memory are judged by I-TX-1; a substitute is given again what was posted before.
@@ -74,7 +42,7 @@ void memory_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t l
   if (!in_app(at.raw)) return;
   fifo<lent_send>& ranges = sends_[c.raw];
   while (!ranges.empty() && ranges.back().end.after(seq_end - length)) ranges.pop_back();
-  if (overlapping(writable_, at.raw, length)) {
+  if (posted_.overlapping(at.raw, length)) {
     dma6_.violated(
         history_.count(), history_.now(),
         fmt::format("{} bytes at {:#x} are sent from a buffer that an adapter may write", length, at.raw));
@@ -108,7 +76,7 @@ void memory_watch::on_app_memory(iova at, std::uint64_t length) {
 void memory_watch::on_app_memory_gone(iova at) {
   const auto it = app_.find(at.raw);
   if (it == app_.end()) return;
-  if (overlapping(writable_, it->first, it->second) || lent_to_send(it->first, it->second)) {
+  if (posted_.overlapping(it->first, it->second) || lent_to_send(it->first, it->second)) {
     dma6_.violated(history_.count(), history_.now(),
                    fmt::format("memory at {:#x} goes while an adapter holds a part of it", at.raw));
   } else {
@@ -119,11 +87,11 @@ void memory_watch::on_app_memory_gone(iova at) {
 
 void memory_watch::on_app_access(iova at, std::uint32_t length, bool write) {
   const char* what = write ? "writes" : "reads";
-  if (const auto* lent = overlapping(writable_, at.raw, length)) {
+  if (const auto* lent = posted_.overlapping(at.raw, length)) {
     dma6_.violated(
         history_.count(), history_.now(),
         fmt::format("the application {} {} bytes at {:#x}, in buffer {:#x} that an adapter may write", what,
-                    length, at.raw, lent->second.name));
+                    length, at.raw, lent->second.name.raw));
   } else if (const lent_send* s = write ? lent_to_send(at.raw, length) : nullptr) {
     dma6_.violated(
         history_.count(), history_.now(),

@@ -2,7 +2,6 @@
 // back arrives. I-DMA-6, I-DMA-7, I-LV-7.
 #pragma once
 #include <map>
-#include <memory_resource>
 #include <unordered_map>
 #include <vector>
 
@@ -10,21 +9,21 @@
 #include "model/core/event_log.h"
 #include "model/core/fifo.h"
 #include "tb/monitors/monitor.h"
+#include "tb/monitors/posted_buffers.h"
 
 namespace understudy::tb {
 
 class memory_watch {
  public:
-  // `handover_deadline`: from the instant at which the engine has accepted bytes to their record.
-  memory_watch(const host::any_driver& d, unsigned adapters, picos handover_deadline,
-               const event_history& history);
+  // `posted`: kept by the owner. `handover_deadline`: from the instant at which the engine has accepted bytes
+  // to their record.
+  memory_watch(const host::any_driver& d, const posted_buffers& posted, unsigned adapters,
+               picos handover_deadline, const event_history& history);
 
   void on_event(const event& e);
   void on_record_visible(unsigned adapter, const us_record& r);
+  // While no buffer of that name is among the posted ones.
   void on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length);
-  void on_take_back(buf_id b);
-  // The driver takes a record: what it names is the adapter's no more.
-  void on_record(const us_record& r);
   void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
   void on_send_freed(cid c, seq32 below);
   void on_connection_end(cid c);
@@ -37,11 +36,6 @@ class memory_watch {
   std::vector<const monitor*> monitors() const { return {&dma6_, &dma7_, &lv7_}; }
 
  private:
-  struct range {
-    std::uint64_t length;
-    std::uint32_t name;  // buf_id
-  };
-  using ranges = std::pmr::map<std::uint64_t, range>;
   struct lent_send {
     seq32 end;
     std::uint64_t at;
@@ -60,18 +54,14 @@ class memory_watch {
     fifo<piece> accepted;                             // in order of time
     std::unordered_map<std::uint32_t, told> told_of;  // by connection; looked up, never walked
   };
-  static const ranges::value_type* overlapping(const ranges& r, std::uint64_t at, std::uint64_t length);
   bool in_app(std::uint64_t at) const;
   const lent_send* lent_to_send(std::uint64_t at, std::uint64_t length) const;
   void judge_handover(unsigned adapter, std::uint64_t event, picos now);
 
   const host::any_driver& driver_;
+  const posted_buffers& posted_;
   const event_history& history_;
   picos deadline_;
-  std::pmr::unsynchronized_pool_resource nodes_;
-  ranges writable_{&nodes_};  // an adapter may write them, by address
-  std::pmr::unordered_map<std::uint32_t, std::uint64_t> posted_at_{
-      &nodes_};                                     // buf_id -> address; never walked
   std::map<std::uint64_t, std::uint64_t> app_;      // memory of applications: address -> length
   std::map<std::uint32_t, fifo<lent_send>> sends_;  // cid -> ranges sent from such memory
   std::vector<pending> adapters_;

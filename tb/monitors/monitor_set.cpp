@@ -66,10 +66,10 @@ monitor_set::monitor_set(event_log& log, host::any_driver& driver, host_memory& 
                          std::vector<ip_address> host_ips, picos probe_deadline, picos handover_deadline)
     : log_(log),
       driver_(driver),
-      connections_(memory, adapters, std::move(host_ips), probe_deadline, history_, segments_),
-      memory_(driver, adapters, handover_deadline, history_),
+      connections_(memory, posted_, adapters, std::move(host_ips), probe_deadline, history_, segments_),
+      memory_(driver, posted_, adapters, handover_deadline, history_),
       rings_(
-          driver, adapters,
+          driver, posted_, adapters,
           [this](unsigned adapter, const us_record& r, const event& e) {
             connections_.on_record_visible(adapter, r, e);
             memory_.on_record_visible(adapter, r);
@@ -105,13 +105,13 @@ void monitor_set::on_event(const event& e) {
 }
 
 void monitor_set::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
-  rings_.on_post_buffer(adapter, b, at, length);
+  posted_.take_back(b);
   memory_.on_post_buffer(adapter, b, at, length);
+  posted_.post(adapter, b, at, length);
 }
 
 void monitor_set::on_take_back(buf_id b) {
-  rings_.on_take_back(b);
-  memory_.on_take_back(b);
+  posted_.take_back(b);
   connections_.on_take_back(b);
 }
 
@@ -129,7 +129,7 @@ void monitor_set::on_send_freed(cid c, seq32 below) {
 
 void monitor_set::on_record(unsigned adapter, const us_record& r) {
   rings_.on_record(adapter, r, log_, connections_.names_wild(adapter, r));
-  memory_.on_record(r);
+  if (r.type == US_REC_DATA) posted_.take(buf_id{r.u.data.buf_id}, r.u.data.len);
 }
 
 void monitor_set::on_wrong_byte(const std::string& witness) {

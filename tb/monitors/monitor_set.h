@@ -67,6 +67,7 @@ class monitor_set : public event_observer, public host::driver_observer {
   const host::any_driver& driver_;
   event_history history_;
   segment_reader segments_;
+  posted_buffers posted_;
   connection_watch connections_;
   memory_watch memory_;
   ring_watch rings_;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <iterator>
 #include <utility>
 
 #include "model/abi/crc32c.h"
@@ -21,9 +20,9 @@ char letter(unsigned adapter) {
 }
 }  // namespace
 
-ring_watch::ring_watch(const host::any_driver& d, unsigned adapters, record_visible f,
-                       const event_history& history)
-    : driver_(d), history_(history), record_visible_(std::move(f)), adapters_(adapters) {}
+ring_watch::ring_watch(const host::any_driver& d, const posted_buffers& posted, unsigned adapters,
+                       record_visible f, const event_history& history)
+    : driver_(d), posted_(posted), history_(history), record_visible_(std::move(f)), adapters_(adapters) {}
 
 ring_watch::adapter_state& ring_watch::state(unsigned adapter) {
   adapter_state& a = adapters_[adapter];
@@ -176,10 +175,8 @@ void ring_watch::write_visible(const event& e) {
     dma1_.checked();
     return;
   }
-  const auto after = writable_.upper_bound(e.a);
-  const auto it = after == writable_.begin() ? writable_.end() : std::prev(after);
-  if (it != writable_.end() && inside(e.a, e.b, it->first, it->second.length) &&
-      it->second.adapter == e.unit) {
+  const auto* buffer = posted_.holding(e.a);
+  if (buffer && inside(e.a, e.b, buffer->first, buffer->second.length) && buffer->second.adapter == e.unit) {
     dma1_.checked();
   } else {
     dma1_.violated(
@@ -211,22 +208,6 @@ void ring_watch::record_written(adapter_state& a, const event& e, std::uint64_t 
   a.records_visible = r.number + 1;
   if (!(r.flags & US_REC_FLAG_QUIET)) a.visible_at.push_back({r.number, e.at});
   record_visible_(e.unit, r, e);
-}
-
-void ring_watch::on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
-  const auto [it, fresh] = buffer_at_.try_emplace(b.raw, at.raw);
-  if (!fresh && it->second != at.raw) {
-    writable_.erase(it->second);
-    it->second = at.raw;
-  }
-  writable_[at.raw] = {length, static_cast<int>(adapter), b.raw};
-}
-
-void ring_watch::on_take_back(buf_id b) {
-  const auto it = buffer_at_.find(b.raw);
-  if (it == buffer_at_.end()) return;
-  writable_.erase(it->second);
-  buffer_at_.erase(it);
 }
 
 void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length) {
@@ -351,11 +332,11 @@ void ring_watch::end_of_run(std::uint64_t events, picos now) {
   }
   // Every receive buffer is free, posted, or held for a reader; after a clean end nobody holds any.
   if (driver_.connections() == 0) {
-    const std::size_t accounted = driver_.buffers_free() + buffer_at_.size();
+    const std::size_t accounted = driver_.buffers_free() + posted_.size();
     if (accounted != driver_.buffers_total()) {
       dma4_.violated(events, now,
                      fmt::format("{} buffers free + {} posted, {} in all", driver_.buffers_free(),
-                                 buffer_at_.size(), driver_.buffers_total()));
+                                 posted_.size(), driver_.buffers_total()));
     } else {
       dma4_.checked(driver_.buffers_total());
     }

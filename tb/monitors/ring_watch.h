@@ -13,6 +13,7 @@
 #include "model/core/fifo.h"
 #include "model/sim/agenda.h"
 #include "tb/monitors/monitor.h"
+#include "tb/monitors/posted_buffers.h"
 
 namespace understudy::tb {
 
@@ -27,12 +28,12 @@ class ring_watch {
   // busy CPU is no lost wake-up.
   static constexpr picos wakeup_deadline = 1_ms;
 
-  ring_watch(const host::any_driver& d, unsigned adapters, record_visible f, const event_history& history);
+  // `posted`: kept by the owner.
+  ring_watch(const host::any_driver& d, const posted_buffers& posted, unsigned adapters, record_visible f,
+             const event_history& history);
 
   void on_event(const event& e);
   // ---- the driver's side
-  void on_post_buffer(unsigned adapter, buf_id b, iova at, std::uint32_t length);
-  void on_take_back(buf_id b);
   void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
   void on_send_freed(cid c, seq32 below);
   void on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index);
@@ -74,11 +75,6 @@ class ring_watch {
     };
     fifo<raw_piece> raw;
   };
-  struct range {
-    std::uint64_t length;
-    int adapter;         // -1: any (send data, readable by whoever is active)
-    std::uint32_t name;  // buf_id
-  };
   static bool inside(std::uint64_t at, std::uint64_t length, std::uint64_t base, std::uint64_t size) {
     return at >= base && at + length <= base + size;
   }
@@ -94,13 +90,11 @@ class ring_watch {
   bool is_posted(std::uint64_t at, std::uint32_t length) const;
 
   const host::any_driver& driver_;
+  const posted_buffers& posted_;
   const event_history& history_;
   record_visible record_visible_;
   std::vector<adapter_state> adapters_;
   std::pmr::unsynchronized_pool_resource nodes_;
-  std::pmr::map<std::uint64_t, range> writable_{&nodes_};  // by address
-  std::pmr::unordered_map<std::uint32_t, std::uint64_t> buffer_at_{
-      &nodes_};  // buf_id -> address; never walked
   std::pmr::multimap<std::uint64_t, std::uint64_t> readable_{
       &nodes_};  // posted send ranges: address -> length
   struct sent {
