@@ -9,6 +9,7 @@
 
 #include "model/core/inplace_function.h"
 #include "model/core/units.h"
+#include "model/sim/instant_queue.h"
 
 namespace understudy {
 
@@ -38,7 +39,8 @@ class agenda_queue : public sc_core::sc_module {
     if (t < now) t = now;
     const std::uint32_t slot = take_slot();
     at(slot).emplace(std::forward<F>(a));
-    insert({static_cast<uint128>(t) << 64 | ++order_, &owner, slot});
+    owners_[slot] = &owner;
+    queue_.enter(t, slot);
     if (!running_ && t < armed_) arm(t, now);
   }
   // Forget everything of `owner`.
@@ -47,12 +49,6 @@ class agenda_queue : public sc_core::sc_module {
  private:
   using action = inplace_function<void(), 72>;
   static constexpr std::uint32_t chunk_slots = 64;
-  struct entry {
-    uint128 key;  // instant, then order of entry
-    const agenda* owner;
-    std::uint32_t slot;
-    picos at() const { return static_cast<picos>(key >> 64); }
-  };
 
   explicit agenda_queue(const sc_core::sc_module_name& name);
   SC_HAS_PROCESS(agenda_queue);
@@ -65,9 +61,10 @@ class agenda_queue : public sc_core::sc_module {
     return slot;
   }
   void grow();
-  void insert(const entry& e);
-  void remove_done();
-  void sink(std::size_t hole, const entry& e);
+  void forget(std::uint32_t slot) {
+    at(slot) = action{};
+    free_.push_back(slot);
+  }
   void arm(picos t, picos now) {
     armed_ = t;
     wake_.notify(
@@ -76,15 +73,13 @@ class agenda_queue : public sc_core::sc_module {
   void run();
 
   sc_core::sc_event wake_{"wake"};
-  std::vector<entry> heap_;                        // four children to a node: the earliest first
-  std::vector<std::unique_ptr<action[]>> chunks_;  // actions stay where they are while they run
+  instant_queue queue_;                            // of slots
+  std::vector<std::unique_ptr<action[]>> chunks_;  // by slot; actions stay where they are while they run
+  std::vector<const agenda*> owners_;              // by slot
   std::vector<std::uint32_t> free_;
-  std::uint64_t order_ = 0;
   picos armed_ = never;
   picos now_ = 0;  // while running
   bool running_ = false;
-  // The action of the first entry has begun: the next entry takes its place, which spares a removal.
-  bool first_is_done_ = false;
 };
 
 }  // namespace understudy
