@@ -230,6 +230,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint32_t read_register(std::uint32_t offset);
   void write_register(std::uint32_t offset, std::uint32_t value);
   void ignore_doorbell(std::uint32_t offset, std::uint32_t before);
+  // Of both tables, as after power-on.
+  void start_indices();
   void control(std::uint32_t value);
   void reset();
   void raise_interrupt(unsigned vector);

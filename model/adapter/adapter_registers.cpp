@@ -253,6 +253,11 @@ void adapter::control(std::uint32_t value) {
   if (!(control_ & US_CONTROL_RX_ENABLE)) status_ |= US_STATUS_RX_BLOCKED;
 }
 
+void adapter::start_indices() {
+  idt_tail_ = idt_head_ = config_.first_index;
+  regs_[US_REG_IDT_TAIL / 4] = regs_[US_REG_ODT_HEAD / 4] = config_.first_index;
+}
+
 void adapter::reset() {
   agenda_.clear();
   dma.reset();
@@ -263,10 +268,10 @@ void adapter::reset() {
   control_ = 0;
   status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
   std::memset(regs_, 0, sizeof regs_);
+  start_indices();
   std::memset(msix_, 0, sizeof msix_);
   heartbeat_count_ = 0;
   beating_ = false;
-  idt_tail_ = idt_head_ = 0;
   fetching_ = false;
   fetched_ = frame_ref::make(fetched_.size());  // a late answer belongs to the old one
   for (auto& a : addresses_) a = local_address{};

@@ -74,7 +74,7 @@ std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
 
 bus_tap::bus_tap(pcapng_writer& writer, host_memory& memory, const host::any_driver& driver,
                  unsigned adapters)
-    : writer_(writer), memory_(memory), driver_(driver), idt_tail_(adapters, 0) {
+    : writer_(writer), memory_(memory), driver_(driver), idt_tail_(adapters) {
   for (unsigned i = 0; i < adapters; ++i) {
     const std::string letter(1, static_cast<char>('A' + i));
     tlps_.push_back(writer.add_interface("tlp_" + letter, 0, tlp_link_type));
@@ -125,7 +125,8 @@ void bus_tap::on_event(const event& e) {
 void bus_tap::posted_descriptors(const event& e) {
   const host::ring_facts r = driver_.rings(e.unit);
   const auto tail = static_cast<std::uint32_t>(e.b);
-  std::uint32_t& at = idt_tail_[e.unit];
+  std::uint32_t at = idt_tail_[e.unit].value_or(r.first_index);
+  idt_tail_[e.unit] = tail;
   if (r.idt_entries == 0 || tail - at > r.idt_entries) at = tail;
   for (; at != tail; ++at) {
     const std::uint64_t slot = at & (r.idt_entries - 1);

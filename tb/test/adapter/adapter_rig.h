@@ -107,7 +107,7 @@ struct adapter_rig {
     set(US_REG_HEARTBEAT_LO, heartbeat.iova);
     write(US_REG_EPOCH, 7);
     write(US_REG_CONTROL, US_CONTROL_ENABLE);
-    write(US_REG_ODT_HEAD, 0);
+    write(US_REG_ODT_HEAD, head);
     if (control) write(US_REG_CONTROL, US_CONTROL_ENABLE | control);
   }
 
