@@ -26,22 +26,25 @@ std::uint32_t words_of(std::uint64_t address, std::uint32_t length) {
 }  // namespace
 
 std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
-  constexpr std::uint32_t config = 4, completion = 10;  // Type field; memory requests have 0
+  // Type field; memory requests have 0, messages their way: to the root complex (PCIe 2.2.8.1).
+  constexpr std::uint32_t config = 4, completion = 10, message = 0x10;
   const std::uint64_t address = t.address;
   const std::uint32_t length = t.length;
   const bool memory = t.type == tlp_type::memory_read || t.type == tlp_type::memory_write;
   const bool answers = t.type == tlp_type::completion || t.type == tlp_type::completion_data;
-  const bool four = memory && address >> 32;
+  const bool four = (memory && address >> 32) || t.type == tlp_type::message;
   const std::uint32_t format = (carries_data(t.type) ? 2u : 0u) | (four ? 1u : 0u);
-  const std::uint32_t words = t.type == tlp_type::completion ? 0 : words_of(address, length);
+  const std::uint32_t words =
+      t.type == tlp_type::completion || t.type == tlp_type::message ? 0 : words_of(address, length);
   const std::uint32_t tag9 = t.tag >> 9 & 1, tag8 = t.tag >> 8 & 1;  // PCIe 2.2.6.2
   std::fill(std::begin(out), std::end(out), std::uint8_t{0});
   out[0] = version;
   out[1] = t.up ? 0 : 1;
   put32(out + own_bytes, format << 29 |
-                             (answers  ? completion
-                              : memory ? 0
-                                       : config)
+                             (answers                       ? completion
+                              : memory                      ? 0
+                              : t.type == tlp_type::message ? message
+                                                            : config)
                                  << 24 |
                              tag9 << 23 | tag8 << 19 | (words & 0x3ff));
   const std::uint32_t tag = (t.tag & 0xffu) << 8;
@@ -49,6 +52,10 @@ std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
     put32(out + 8, std::uint32_t{t.status} << 13 | (t.left & 0xfff));
     put32(out + 12, tag | static_cast<std::uint32_t>(address & 0x7f));  // lower address
     return own_bytes + 12;
+  }
+  if (t.type == tlp_type::message) {
+    put32(out + 8, static_cast<std::uint32_t>(t.message));
+    return own_bytes + 16;
   }
   // Byte enables (PCIe 2.2.5); none of a zero-length read.
   std::uint32_t first = 0, last = 0;

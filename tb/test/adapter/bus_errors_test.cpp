@@ -69,17 +69,20 @@ TEST(unsupported_register, reads_as_all_ones_at_once_and_is_reported_by_the_adap
     EXPECT_EQ(value, 0xffffffffu) << offset;
     EXPECT_LT(answered - start, 1_us) << offset;
     EXPECT_EQ(g.port.counters().host_unsupported, ++expected) << offset;
-    EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_unsupported_request) << offset;
+    EXPECT_EQ(g.cfg_read(config_space::aer_correctable), config_space::aer_advisory) << offset;
+    EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u) << "its completion said so";
     EXPECT_EQ(g.cfg_read(config_space::device_control) >> 16,
-              (config_space::non_fatal_detected | config_space::unsupported_detected) >> 16);
-    g.cfg_write(config_space::aer_uncorrectable, config_space::aer_unsupported_request);
+              (config_space::correctable_detected | config_space::unsupported_detected) >> 16);
+    g.cfg_write(config_space::aer_correctable, config_space::aer_advisory);
     g.cfg_write(config_space::device_control, g.cfg_read(config_space::device_control));
-    EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u);
+    EXPECT_EQ(g.cfg_read(config_space::aer_correctable), 0u);
     EXPECT_EQ(g.cfg_read(config_space::device_control) >> 16, 0u);
   }
   g.write(US_BAR0_SIZE, 1);
   EXPECT_EQ(g.port.counters().host_unsupported, ++expected) << "a posted one has no answer";
   EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_unsupported_request);
+  EXPECT_EQ(g.cfg_read(config_space::device_control) >> 16,
+            (config_space::non_fatal_detected | config_space::unsupported_detected) >> 16);
   EXPECT_EQ(g.cfg_read(config_space::bytes), 0xffffffffu);
   EXPECT_EQ(g.port.counters().host_unsupported, ++expected);
   EXPECT_EQ(g.port.counters().timeouts, 0u);
@@ -258,7 +261,7 @@ INSTANTIATE_TEST_SUITE_P(after, function_level_reset,
 
 TEST(function_level_reset_of, configuration_space_keeps_mps_and_what_aer_has_reported) {
   adapter_rig g;
-  g.read(US_BAR0_SIZE);
+  g.write(US_BAR0_SIZE, 1);
   g.cfg_write(config_space::device_control, 0);
   g.port.retrain(2, 4);
   g.run(20_us);
