@@ -58,7 +58,9 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   if (max_connections > largest) max_connections = largest;
 
   heartbeat_ = hal_.dma_alloc(sizeof(us_heartbeat));
-  if (!heartbeat_.cpu || !idt.create(hal_, config.idt_entries) || !odt.create(hal_, config.odt_entries))
+  first_index_ = config.first_index;
+  if (!heartbeat_.cpu || !idt.create(hal_, config.idt_entries, first_index_) ||
+      !odt.create(hal_, config.odt_entries, first_index_))
     return {driver_error::no_memory, "no DMA memory for the tables"};
 
   for (unsigned v = 0; v < US_MSIX_VECTORS; ++v) {
@@ -180,7 +182,7 @@ bool device::wakeup_lost() {
 }
 
 ring_facts device::facts() const {
-  return {idt.iova(), idt.entries(), odt.iova(), odt.entries(), heartbeat_.iova, epoch};
+  return {idt.iova(), idt.entries(), odt.iova(), odt.entries(), heartbeat_.iova, epoch, first_index_};
 }
 
 }  // namespace understudy::host

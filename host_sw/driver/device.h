@@ -89,6 +89,7 @@ class device {
   dma_region heartbeat_;
   std::uint32_t last_beat_ = 0;
   int missed_ = 0;
+  std::uint32_t first_index_ = 0;
   std::uint32_t odt_rung_ = 0;
   echo idt_echo_, odt_echo_;
   bool was_waiting_ = false;

@@ -92,6 +92,7 @@ struct group_config {
 struct driver_config {
   std::uint32_t idt_entries = 1024;        // power of two, 16 to 65536
   std::uint32_t odt_entries = 4096;        // power of two, 16 to 65536
+  std::uint32_t first_index = 0;           // of both tables, as the adapters'; 0 unless their wrap is tested
   std::uint32_t pool_buffers = 256;        // receive buffers that each adapter holds for connections to come
   std::uint32_t buffer_bytes = 32 * 1024;  // of one receive buffer: a multiple of 1024, to 1 MiB
   std::uint32_t receive_buffer = 256 * 1024;  // bytes granted ahead of the reader, default of a connection
@@ -260,6 +261,7 @@ struct ring_facts {
   std::uint32_t odt_entries = 0;
   std::uint64_t heartbeat_iova = 0;
   std::uint16_t epoch = 0;
+  std::uint32_t first_index = 0;  // of the first descriptor and the first record
 };
 
 // Hard state of one connection as the host holds it.

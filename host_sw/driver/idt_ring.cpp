@@ -9,9 +9,10 @@ namespace understudy::host {
 
 static_assert(std::endian::native == std::endian::little, "descriptors and records are copied as they stand");
 
-bool idt_ring::create(hal& h, std::uint32_t entries) {
+bool idt_ring::create(hal& h, std::uint32_t entries, std::uint32_t first) {
   hal_ = &h;
   entries_ = entries;
+  head_ = tail_ = announced_ = first;
   memory_ = h.dma_alloc(static_cast<std::size_t>(entries) * US_ENTRY_BYTES);
   notes_.assign(static_cast<std::size_t>(entries) * 4, note{});
   return memory_.cpu != nullptr;

@@ -19,8 +19,9 @@ class idt_ring {
     std::uint32_t buf_id = US_NO_BUF;  // POST_RX, POST_POOL
   };
 
-  // Memory for `entries` (a power of two) descriptors. False: none left.
-  bool create(hal& h, std::uint32_t entries);
+  // Memory for `entries` (a power of two) descriptors, the first of which has the index `first`. False: none
+  // left.
+  bool create(hal& h, std::uint32_t entries, std::uint32_t first = 0);
   // Number, seal and store a descriptor; when the table is full it waits its turn. Returns its free-running
   // index.
   std::uint32_t push(us_idt_entry e);

@@ -6,8 +6,9 @@
 
 namespace understudy::host {
 
-bool odt_ring::create(hal& h, std::uint32_t entries) {
+bool odt_ring::create(hal& h, std::uint32_t entries, std::uint32_t first) {
   entries_ = entries;
+  head_ = first;
   memory_ = h.dma_alloc(static_cast<std::size_t>(entries) * US_ENTRY_BYTES);
   return memory_.cpu != nullptr;
 }

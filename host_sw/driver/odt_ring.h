@@ -15,8 +15,9 @@ class odt_ring {
     corrupt,  // it is not there but its successor is: records are written in order, so one was damaged
   };
 
-  // Memory for `entries` (a power of two) records. False: none left.
-  bool create(hal& h, std::uint32_t entries);
+  // Memory for `entries` (a power of two) records, the first of which has the number `first`. False: none
+  // left.
+  bool create(hal& h, std::uint32_t entries, std::uint32_t first = 0);
   // Copy the next record if it is valid: its number is the expected one and its CRC holds. Does not consume
   // it.
   look peek(us_record* out) const;

@@ -33,6 +33,7 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
       pool_(config.buffer_allocator_rtl ? make_buffer_allocator_rtl() : make_buffer_allocator_twin()),
       holds_(config.record_coalescer_rtl ? make_record_coalescer_rtl() : make_record_coalescer_twin()),
       held_(holds_->slots()) {
+  start_indices();
   clear_holds();
   mmio.register_b_transport(this, &adapter::mmio_transport);
   cfg.register_b_transport(this, &adapter::cfg_transport);

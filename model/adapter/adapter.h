@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <systemc>
+#include <utility>
 #include <vector>
 
 #include "model/abi/understudy_abi.h"
@@ -26,6 +27,7 @@
 #include "model/core/event_log.h"
 #include "model/core/fifo.h"
 #include "model/core/group_rules.h"
+#include "model/core/inplace_function.h"
 #include "model/core/ipv6.h"
 #include "model/core/stream_buffers.h"
 #include "model/core/tcp_engine.h"
@@ -100,6 +102,9 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   bool dead() const { return dead_; }
   // Its link has trained to another speed or width: Link Status.
   void link_trained(unsigned generation, unsigned lanes);
+  // Whoever sends the function's error messages, which its configuration space calls for (PCIe 2.2.8.3).
+  using error_signal = inplace_function<void(error_message)>;
+  void on_error(error_signal f) { signal_error_ = std::move(f); }
   // The heartbeat stops, for good; everything else goes on. To the host such an adapter looks dead: a zombie.
   void mute_heartbeat() { muted_ = true; }
   bool muted() const { return muted_; }
@@ -226,10 +231,14 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
   void cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
   void limit_requests();
+  // Of configuration space; the message that it calls for is sent.
+  void report_error(std::uint32_t bit, bool advisory);
   void report_read_error(tlm::tlm_response_status s);
   std::uint32_t read_register(std::uint32_t offset);
   void write_register(std::uint32_t offset, std::uint32_t value);
   void ignore_doorbell(std::uint32_t offset, std::uint32_t before);
+  // Of both tables, as after power-on.
+  void start_indices();
   void control(std::uint32_t value);
   void reset();
   void raise_interrupt(unsigned vector);
@@ -336,6 +345,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint16_t unit_;
   agenda agenda_;
   config_space config_space_;
+  error_signal signal_error_;
   rtl_cycle_counts at_power_up_;
   std::unique_ptr<checksum_unit> checksum_;
   std::unique_ptr<tcp_engine> engine_;

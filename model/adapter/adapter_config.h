@@ -60,6 +60,9 @@ struct adapter_config {
   picos register_access = 20_ns;           // BAR read or write inside the adapter
   picos descriptor_time = 20_ns;           // decode and execute one input descriptor
   std::uint32_t descriptors_a_fetch = 16;  // input descriptors a DMA read fetches, at most
+  // Free-running index that the first descriptor and the first record have after power-on and after a reset;
+  // the driver counts from the same. 0 unless the wrap at 2^32 is tested.
+  std::uint32_t first_index = 0;
   // Payload goes to host memory with Relaxed Ordering, if Device Control allows it; records never do.
   bool relaxed_ordering = false;
   picos timer_time = 20_ns;  // of the timer unit for an entry of the wheel that is due: eight cycles to take

@@ -35,12 +35,12 @@ void adapter::mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& dela
     return;
   }
   if (!dword_access(t, US_BAR0_SIZE)) {
-    config_space_.report_error(config_space::aer_unsupported_request);
+    report_error(config_space::aer_unsupported_request, t.is_read());
     return;
   }
   if (const auto* e = t.get_extension<poison_extension>(); e && e->poisoned && t.is_write()) {
     // PCIe 2.7.2.2: a control register is not modified.
-    config_space_.report_error(config_space::aer_poisoned);
+    report_error(config_space::aer_poisoned, false);
     t.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
     return;
   }
@@ -64,7 +64,7 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
     return;
   }
   if (!dword_access(t, config_space::bytes)) {
-    config_space_.report_error(config_space::aer_unsupported_request);
+    report_error(config_space::aer_unsupported_request, true);
     return;
   }
   delay += to_sc(config_.register_access);
@@ -93,13 +93,18 @@ void adapter::limit_requests() {
   dma.limit({config_space_.mps(), config_space_.mrrs(), config_space_.tags()});
 }
 
+void adapter::report_error(std::uint32_t bit, bool advisory) {
+  const error_message m = config_space_.report_error(bit, advisory);
+  if (m != error_message::none && signal_error_) signal_error_(m);
+}
+
 // A read of ours has failed: the status registers say how (PCIe 7.8.4.2, 7.5.1.1.4).
 void adapter::report_read_error(tlm::tlm_response_status s) {
   switch (s) {
     case tlm::TLM_INCOMPLETE_RESPONSE:
-      return config_space_.report_error(config_space::aer_completion_timeout);
+      return report_error(config_space::aer_completion_timeout, false);
     case tlm::TLM_GENERIC_ERROR_RESPONSE:
-      return config_space_.report_error(config_space::aer_poisoned);
+      return report_error(config_space::aer_poisoned, false);
     case tlm::TLM_COMMAND_ERROR_RESPONSE:
       return config_space_.report(config_space::command, config_space::received_target_abort);
     default:
@@ -253,6 +258,11 @@ void adapter::control(std::uint32_t value) {
   if (!(control_ & US_CONTROL_RX_ENABLE)) status_ |= US_STATUS_RX_BLOCKED;
 }
 
+void adapter::start_indices() {
+  idt_tail_ = idt_head_ = config_.first_index;
+  regs_[US_REG_IDT_TAIL / 4] = regs_[US_REG_ODT_HEAD / 4] = config_.first_index;
+}
+
 void adapter::reset() {
   agenda_.clear();
   dma.reset();
@@ -263,10 +273,10 @@ void adapter::reset() {
   control_ = 0;
   status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
   std::memset(regs_, 0, sizeof regs_);
+  start_indices();
   std::memset(msix_, 0, sizeof msix_);
   heartbeat_count_ = 0;
   beating_ = false;
-  idt_tail_ = idt_head_ = 0;
   fetching_ = false;
   fetched_ = frame_ref::make(fetched_.size());  // a late answer belongs to the old one
   for (auto& a : addresses_) a = local_address{};

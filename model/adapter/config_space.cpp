@@ -20,6 +20,26 @@ config_space::config_space(const function_limits& limits) : limits_(limits) {
   power_on();
 }
 
+error_message config_space::report_error(std::uint32_t bit, bool advisory) {
+  const std::uint32_t control = read(device_control);
+  const bool unsupported = bit & aer_unsupported_request, fatal = read(aer_severity) & bit;
+  const bool correctable = advisory && !fatal;
+  report(device_control, (correctable ? correctable_detected
+                          : fatal     ? fatal_detected
+                                      : non_fatal_detected) |
+                             (unsupported ? unsupported_detected : 0));
+  if (correctable) {
+    report(aer_correctable, aer_advisory);
+    if (read(aer_correctable_mask) & aer_advisory) return error_message::none;
+  }
+  report(aer_uncorrectable, bit);
+  if (!correctable && read(aer_uncorrectable_mask) & bit) return error_message::none;
+  if (unsupported && !(control & signal_unsupported)) return error_message::none;
+  if (correctable) return control & signal_correctable ? error_message::correctable : error_message::none;
+  if (fatal) return control & signal_fatal ? error_message::fatal : error_message::none;
+  return control & signal_non_fatal ? error_message::non_fatal : error_message::none;
+}
+
 // What is sticky, or belongs to the link, stays (PCIe 6.6.2, 7.4).
 void config_space::reset() {
   const auto before = value_;
@@ -47,8 +67,8 @@ void config_space::power_on() {
   // Role-based error reporting, function-level reset.
   set(device_capabilities, 0x1000'8000 | size_code(limits_.mps) | (extended ? 1u << 5 : 0), 0);
   set(device_control,
-      enable_relaxed_ordering | extended | size_code(limits_.mps) << mps_bit |
-          size_code(limits_.mrrs) << mrrs_bit,
+      signal_correctable | signal_non_fatal | signal_fatal | signal_unsupported | enable_relaxed_ordering |
+          extended | size_code(limits_.mps) << mps_bit | size_code(limits_.mrrs) << mrrs_bit,
       0x0000'70ff | extended);
   set(link_capabilities, limits_.generation | limits_.lanes << 4, 0);
   set(link_control, 0, 0x0000'00c8);  // RCB, common clock, extended synch: Stored
@@ -58,9 +78,9 @@ void config_space::power_on() {
   set(msix_capability, 0x0000'0011 | (US_MSIX_VECTORS - 1) << 16, 0xc000'0000);  // enable and function mask
   set(msix_capability + 4, US_MSIX_TABLE, 0);
   set(aer_capability, 0x0001 | 2u << 16, 0);  // Advanced Error Reporting, version 2, end of the list
-  set(aer_capability + 0x08, 0, 0x0010'0000 | 0x003f'f030);  // uncorrectable mask
-  set(aer_capability + 0x0c, 0x0006'2030, 0x003f'f030);      // severity: the defaults of PCIe 7.8.4.4
-  set(aer_correctable_mask, 0x0000'2000, 0x0000'f1c1);       // correctable mask: advisory errors
+  set(aer_uncorrectable_mask, 0, 0x003f'f030);
+  set(aer_severity, 0x0006'2030, 0x003f'f030);           // the defaults of PCIe 7.8.4.4
+  set(aer_correctable_mask, aer_advisory, 0x0000'f1c1);  // the default of PCIe 7.8.4.6
   set(msix_capability + 8, US_MSIX_TABLE + US_MSIX_VECTORS * 16, 0);
   trained(limits_.generation, limits_.lanes);
 }
@@ -83,8 +103,10 @@ void config_space::write(std::uint32_t offset, std::uint32_t value) {
   if (offset / 4 >= value_.size()) return;
   offset &= ~3u;
   if (offset == command) value_[offset / 4] &= ~(value & (received_target_abort | received_master_abort));
-  if (offset == device_control) value_[offset / 4] &= ~(value & (non_fatal_detected | unsupported_detected));
-  if (offset == aer_uncorrectable) value_[offset / 4] &= ~value;
+  if (offset == device_control)
+    value_[offset / 4] &=
+        ~(value & (correctable_detected | non_fatal_detected | fatal_detected | unsupported_detected));
+  if (offset == aer_uncorrectable || offset == aer_correctable) value_[offset / 4] &= ~value;
   if (offset == device_control) value = limit(limit(value, mps_bit, limits_.mps), mrrs_bit, limits_.mrrs);
   const std::uint32_t mask = writable_[offset / 4];
   value_[offset / 4] = (value_[offset / 4] & ~mask) | (value & mask);

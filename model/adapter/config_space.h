@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "model/pcie/tlp.h"
+
 namespace understudy {
 
 // What a function is in its slot, as the firmware of the host has set it up.
@@ -32,12 +34,20 @@ class config_space {
   static constexpr unsigned mps_bit = 5, mrrs_bit = 12;              // fields of Device Control: 128 << n
   static constexpr std::uint32_t enable_extended_tag = 1u << 8;      // of Device Control
   static constexpr std::uint32_t enable_10_bit_tag = 1u << 12;       // of Device Control 2
+  // Of Device Control: which errors are signalled to the root port.
+  static constexpr std::uint32_t signal_correctable = 1u << 0, signal_non_fatal = 1u << 1,
+                                 signal_fatal = 1u << 2, signal_unsupported = 1u << 3;
   // Of Device Status, the upper half of the dword `device_control`; write 1 to clear.
-  static constexpr std::uint32_t non_fatal_detected = 1u << 17, unsupported_detected = 1u << 19;
+  static constexpr std::uint32_t correctable_detected = 1u << 16, non_fatal_detected = 1u << 17,
+                                 fatal_detected = 1u << 18, unsupported_detected = 1u << 19;
   static constexpr std::uint32_t msix_capability = 0x80;
   static constexpr std::uint32_t aer_capability = 0x100;
   static constexpr std::uint32_t aer_uncorrectable = aer_capability + 0x04;  // write 1 to clear
+  static constexpr std::uint32_t aer_uncorrectable_mask = aer_capability + 0x08;
+  static constexpr std::uint32_t aer_severity = aer_capability + 0x0c;     // 1: fatal
+  static constexpr std::uint32_t aer_correctable = aer_capability + 0x10;  // write 1 to clear
   static constexpr std::uint32_t aer_correctable_mask = aer_capability + 0x14;
+  static constexpr std::uint32_t aer_advisory = 1u << 13;  // of the correctable ones
   static constexpr std::uint32_t aer_poisoned = 1u << 12, aer_completion_timeout = 1u << 14,
                                  aer_unsupported_request = 1u << 20;
   // Of Status, the upper half of the dword `command`; write 1 to clear.
@@ -61,12 +71,10 @@ class config_space {
   void write(std::uint32_t offset, std::uint32_t value);
   bool bus_master() const { return read(command) & bus_master_bit; }
   bool relaxed_ordering() const { return read(device_control) & enable_relaxed_ordering; }
-  // An uncorrectable error of AER, none of which is fatal here; Device Status says so too (PCIe 7.5.3.5).
-  void report_error(std::uint32_t bits) {
-    report(aer_uncorrectable, bits);
-    report(device_control,
-           bits & aer_unsupported_request ? non_fatal_detected | unsupported_detected : non_fatal_detected);
-  }
+  // An uncorrectable error of AER, one bit: status registers say so, and the message is to be sent that
+  // masks, severity and Device Control ask for (PCIe 6.2.5). `advisory`: the requester is told by a
+  // completion, so that the error is a correctable one unless its severity is fatal (PCIe 6.2.3.2.4.1).
+  error_message report_error(std::uint32_t bit, bool advisory);
   // Bits of a status register become 1.
   void report(std::uint32_t offset, std::uint32_t bits) { value_[offset / 4] |= bits; }
   bool msix_enabled() const { return read(msix_capability) & (1u << 31); }

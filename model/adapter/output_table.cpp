@@ -11,7 +11,9 @@ namespace understudy {
 
 output_table::output_table(const adapter_config& config, dma_engine& dma, agenda& work, committed on_commit,
                            interrupt raise)
-    : config_(config), dma_(dma), work_(work), on_commit_(std::move(on_commit)), raise_(std::move(raise)) {}
+    : config_(config), dma_(dma), work_(work), on_commit_(std::move(on_commit)), raise_(std::move(raise)) {
+  reset();
+}
 
 void output_table::configure(iova base, std::uint32_t entries) {
   base_ = base;
@@ -22,8 +24,9 @@ void output_table::reset() {
   ++life_;
   entries_ = 0;
   epoch_ = 0;
-  tail_ = host_head_ = idt_head_ = reported_idt_head_ = flush_covers_ = flushes_out_ = 0;
-  loud_tail_ = interrupt_tail_ = 0;
+  tail_ = host_head_ = idt_head_ = reported_idt_head_ = flush_covers_ = config_.first_index;
+  loud_tail_ = interrupt_tail_ = config_.first_index;
+  flushes_out_ = 0;
   opening_.clear();
   opening_served_ = false;
   served_.clear();

@@ -34,7 +34,7 @@ class output_table {
   output_table(const adapter_config& config, dma_engine& dma, agenda& work, committed on_commit,
                interrupt raise);
 
-  // Ring of `entries` (a power of two) at `base`; numbering starts at 0.
+  // Ring of `entries` (a power of two) at `base`; numbering starts at adapter_config::first_index.
   void configure(iova base, std::uint32_t entries);
   bool configured() const { return entries_ != 0; }
   // Back to the state after construction; proofs under way are forgotten.

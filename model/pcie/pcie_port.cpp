@@ -44,6 +44,10 @@ bool is_relaxed(const tlm::tlm_generic_payload& p) {
   return e && e->relaxed;
 }
 
+bool is_posted(tlp_type type) {
+  return type == tlp_type::memory_write || type == tlp_type::message;
+}
+
 // One of so many that a test or a fault has asked for.
 bool taken(std::uint32_t& wanted) {
   if (wanted == 0) return false;
@@ -301,10 +305,11 @@ void pcie_port::set_link_up(bool up) {
   lose_traffic();
 }
 
-// A poisoned write has left the adapter: what is in front of it lands, all else is lost.
-void pcie_port::contain() {
+// What is in front of the error lands, all else is lost.
+void pcie_port::contain(std::uint32_t reason) {
   if (!link_up() || !dpc_on_) return;
   contained_ = true;
+  dpc_reason_ = reason;
   ++counters_.contained;
   lose_traffic();
 }
@@ -539,13 +544,13 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
   picos credited = last_due_ - handling + config_.propagation;
   if (!config_.ideal && t.type != tlp_type::completion && t.type != tlp_type::completion_data)
     credited = update_arrives(credited);
-  const bool write = t.type == tlp_type::memory_write;
-  if (!config_.ideal && write) posted_credits_.take(flow_credits::data_credits(t.length), credited);
+  if (!config_.ideal && is_posted(t.type))
+    posted_credits_.take(flow_credits::data_credits(t.length), credited);
   if (!config_.ideal && t.type == tlp_type::memory_read) nonposted_credits_.take(0, credited);
   agenda_.at(t.due, [this] { land(); });
   if (t.poisoned)
     agenda_.at(t.finish, [this, epoch = link_epoch_] {
-      if (epoch == link_epoch_) contain();
+      if (epoch == link_epoch_) contain(0);  // an uncorrectable error of the port's own
     });
   up_.push_back(std::move(t));
   if (s.start <= now_ps())
@@ -559,7 +564,7 @@ picos pcie_port::wait_for_credits(picos earliest, const up_tlp& t) {
   if (config_.ideal) return earliest;
   const picos wanted = std::max(earliest, up_link_.busy_until);
   picos free = wanted;
-  if (t.type == tlp_type::memory_write)
+  if (is_posted(t.type))
     free = posted_credits_.available(wanted, flow_credits::data_credits(t.length));
   else if (t.type == tlp_type::memory_read)
     free = nonposted_credits_.available(wanted, 0);
@@ -580,7 +585,7 @@ void pcie_port::announce() {
     const bool answers = t.type == tlp_type::completion || t.type == tlp_type::completion_data;
     tell({t.start, true, t.type, t.address, t.length,
           answers ? static_cast<std::uint16_t>(t.answered.ticket.slot) : t.read.tag,
-          answers ? register_bytes : 0, 0});
+          answers ? register_bytes : 0, 0, t.message});
     log_tlp(event_kind::tlp_up, t.address, t.type, t.length);
     if (config_.mutant_interrupt_overtakes && is_interrupt(t)) land_interrupt(t);
   }
@@ -596,6 +601,8 @@ void pcie_port::land() {
       land_write(t);
     } else if (t.type == tlp_type::memory_read) {
       if (t.read.live()) serve(t.read, t.translated);
+    } else if (t.type == tlp_type::message) {
+      land_message(t.message);
     } else {
       agenda_.in(config_.mmio_latency, [this, r = t.answered] {
         if (!waiting(r.ticket)) return;
@@ -663,6 +670,36 @@ void pcie_port::land_write(const up_tlp& t) {
   e.data = t.bytes;
   e.length = t.length;
   log_.emit(e);
+}
+
+void pcie_port::send_error_message(error_message m) {
+  if (m == error_message::none) return;
+  up_tlp t;
+  t.type = tlp_type::message;
+  t.message = m;
+  t.wire = wire_bytes(t.type, 0, 0);
+  send_up(now_ps(), std::move(t), 0);
+}
+
+// Root Error Status counts to two of each sort and remembers who was first (PCIe 6.2.4.1.1, 7.8.4.10).
+void pcie_port::land_message(error_message m) {
+  constexpr std::uint32_t id = adapter_requester_id;
+  if (m == error_message::correctable) {
+    ++counters_.err_cor;
+    if (!(aer_root_status_ & root_cor)) aer_source_ = (aer_source_ & 0xffff0000) | id;
+    aer_root_status_ |= aer_root_status_ & root_cor ? root_more_cor : root_cor;
+    return;
+  }
+  const bool fatal = m == error_message::fatal;
+  ++(fatal ? counters_.err_fatal : counters_.err_nonfatal);
+  if (fatal && dpc_on_ && link_up()) {
+    contain(port_dpc_by_fatal | id << 16);
+    return;  // the message goes no further
+  }
+  const bool first = !(aer_root_status_ & root_uncor);
+  if (first) aer_source_ = (aer_source_ & 0xffff) | id << 16;
+  aer_root_status_ |= first ? root_uncor | (fatal ? root_first_fatal : 0) : root_more_uncor;
+  aer_root_status_ |= fatal ? root_fatal : root_nonfatal;
 }
 
 // Sample memory; the completions go when address and data are there. One read may overtake another
@@ -980,6 +1017,9 @@ void pcie_port::write_port_register(std::uint32_t offset, std::uint32_t value) {
     case port_aer_correctable:
       aer_correctable_ &= ~value;
       break;
+    case port_aer_root_status:
+      aer_root_status_ &= ~value;
+      break;
     case port_dpc_control:
       dpc_on_ = config_.dpc && value & port_dpc_on_fatal;
       break;
@@ -1042,6 +1082,8 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
       return 1u << 16 | 1u << 8;  // bus 1 below
     case 0x34:
       return port_capability;
+    case 0x3c:
+      return 1u << 17;  // Bridge Control: SERR# Enable, so that error messages pass
     case port_capability:
       return 0x10u | 0x42u << 16;  // PCI Express, version 2, root port, end of the list
     case port_capability + 0x04:   // Device Capabilities: MPS, role-based error reporting
@@ -1069,11 +1111,15 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
     case port_dpc_control:
       return dpc_on_ ? port_dpc_on_fatal : 0;
     case port_dpc_status:
-      return contained_ ? port_dpc_triggered : 0;  // for an unmasked uncorrectable error
+      return contained_ ? port_dpc_triggered | dpc_reason_ : 0;
     case port_aer_uncorrectable:
       return aer_uncorrectable_;
     case port_aer_correctable:
       return aer_correctable_;
+    case port_aer_root_status:
+      return aer_root_status_;
+    case port_aer_source:
+      return aer_source_;
     default:
       return 0;
   }

@@ -134,6 +134,8 @@ struct pcie_counters {
   std::uint64_t unsupported =
       0;  // DMA outside memory or windows: writes that vanished, reads that were refused
   std::uint64_t host_unsupported = 0;  // the same of the host's requests, refused by the adapter
+  // Error messages of the adapter that the root port has received.
+  std::uint64_t err_cor = 0, err_nonfatal = 0, err_fatal = 0;
 };
 
 // Configuration space of the root port: a type 1 header whose capability list has PCI Express at 0x40.
@@ -151,6 +153,14 @@ inline constexpr std::uint32_t port_aer = 0x100;
 inline constexpr std::uint32_t port_aer_uncorrectable = port_aer + 0x04;
 inline constexpr std::uint32_t port_aer_correctable = port_aer + 0x10;
 inline constexpr std::uint32_t port_aer_severity = port_aer + 0x0c;  // read-only: which are fatal
+// What the root port has received of error messages: write 1 to clear, no interrupt (PCIe 7.8.4.10); and
+// whose were the first ones, ERR_COR in the lower half, the others in the upper (PCIe 7.8.4.11).
+inline constexpr std::uint32_t port_aer_root_status = port_aer + 0x30;
+inline constexpr std::uint32_t port_aer_source = port_aer + 0x34;
+inline constexpr std::uint32_t root_cor = 1u << 0, root_more_cor = 1u << 1, root_uncor = 1u << 2,
+                               root_more_uncor = 1u << 3, root_first_fatal = 1u << 4, root_nonfatal = 1u << 5,
+                               root_fatal = 1u << 6;
+inline constexpr std::uint16_t adapter_requester_id = 1u << 8;  // bus 1, device 0, function 0
 // Downstream Port Containment of the root port (PCIe 7.9.14): Control in the upper half of the first dword,
 // Status in the lower half of the second. Writing 1 to the trigger status lets the link train again.
 inline constexpr std::uint32_t port_dpc = 0x140;
@@ -158,6 +168,9 @@ inline constexpr std::uint32_t port_dpc_control = port_dpc + 0x04;
 inline constexpr std::uint32_t port_dpc_on_fatal = 1u << 16;  // trigger enable 01b
 inline constexpr std::uint32_t port_dpc_status = port_dpc + 0x08;
 inline constexpr std::uint32_t port_dpc_triggered = 1u << 0;
+// Trigger reason of the status: an ERR_FATAL, whose source is in bits 31:16. None: an error of the port's
+// own.
+inline constexpr std::uint32_t port_dpc_by_fatal = 2u << 1;
 inline constexpr std::uint32_t aer_surprise_down = 1u << 5, aer_poisoned = 1u << 12,
                                aer_completion_timeout = 1u << 14, aer_completer_abort = 1u << 15,
                                aer_unsupported_request = 1u << 20;
@@ -175,6 +188,7 @@ struct tlp_on_link {
   std::uint16_t tag = 0;      // of what is answered, and of its completions
   std::uint32_t left = 0;     // of a completion: bytes of the request from its first on (PCIe 2.2.9)
   std::uint8_t status = 0;    // of a completion: 0, or 1 Unsupported Request, 4 Completer Abort
+  error_message message = error_message::none;  // of a message
 };
 class tlp_observer {
  public:
@@ -223,6 +237,11 @@ class pcie_port : public sc_core::sc_module {
 
   // Null: nobody. Watching changes nothing.
   void watch(tlp_observer* o) { observer_ = o; }
+  // The adapter signals an error to the root port, by a posted message behind its earlier writes (PCIe
+  // 2.2.8.3). The port logs it in Root Error Status; ERR_FATAL takes the link down instead if Downstream Port
+  // Containment is on (PCIe 6.2.10).
+  void send_error_message(error_message m);
+
   void on_interrupt(interrupt_handler h) { interrupt_ = std::move(h); }
 
   // Both ends of a link know what it has trained to: whoever keeps the other end's Link Status is told.
@@ -337,7 +356,8 @@ class pcie_port : public sc_core::sc_module {
     bool relaxed = false;
     bool landed = false;    // relaxed: before its turn
     bool poisoned = false;  // a write with the EP bit
-    frame_ref frame;        // keeps `bytes` alive
+    error_message message = error_message::none;
+    frame_ref frame;  // keeps `bytes` alive
     const std::uint8_t* bytes = nullptr;
     dma_read read;
     host_request answered;  // completion: the request, with the value
@@ -369,6 +389,7 @@ class pcie_port : public sc_core::sc_module {
   static bool is_interrupt(const up_tlp& t);
   void land_interrupt(const up_tlp& t);
   void land_write(const up_tlp& t);
+  void land_message(error_message m);
   void serve(dma_read r, picos translated);
 
   // Downwards.
@@ -413,7 +434,7 @@ class pcie_port : public sc_core::sc_module {
   void log_access(event_kind kind, const host_request& r);
   void lose(dma_read& r);
   void lose_traffic();
-  void contain();
+  void contain(std::uint32_t reason);
 
   const pcie_config config_;
   host_memory& memory_;
@@ -432,11 +453,12 @@ class pcie_port : public sc_core::sc_module {
   std::uint32_t poison_ = 0, abort_ = 0, poison_write_ = 0, poison_mmio_write_ = 0;
   std::array<std::uint32_t, 3> dllps_to_lose_{};  // by kind
   rng read_errors_;
-  std::uint32_t aer_uncorrectable_ = 0, aer_correctable_ = 0;
+  std::uint32_t aer_uncorrectable_ = 0, aer_correctable_ = 0, aer_root_status_ = 0, aer_source_ = 0;
 
   bool plugged_ = true, disabled_ = false, contained_ = false, powered_ = true;
-  unsigned target_speed_;  // of Link Control 2
-  bool dpc_on_;            // of DPC Control
+  unsigned target_speed_;         // of Link Control 2
+  bool dpc_on_;                   // of DPC Control
+  std::uint32_t dpc_reason_ = 0;  // why it was triggered last, and by whom: bits of DPC Status
   picos training_until_ = 0;
   direction up_link_, down_link_;
   picos last_due_ = 0;  // of the TLPs upwards that are not lost, the latest

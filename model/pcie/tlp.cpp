@@ -72,7 +72,7 @@ double tlp_bandwidth(const link_parameters& p) {
 std::uint32_t tlp_wire_bytes(const link_parameters& p, tlp_type type, std::uint32_t payload, bool address64,
                              bool pad) {
   const bool memory = type == tlp_type::memory_read || type == tlp_type::memory_write;
-  const std::uint32_t header = memory && address64 ? 16 : 12;
+  const std::uint32_t header = (memory && address64) || type == tlp_type::message ? 16 : 12;
   const std::uint32_t data = pad ? (payload + 3) / 4 * 4 : payload;
   return tlp_link_bytes + header + data + (p.ecrc ? 4 : 0);
 }

@@ -37,7 +37,11 @@ enum class tlp_type : std::uint8_t {
   config_write,
   completion,  // without data
   completion_data,
+  message,  // without data, routed to the root complex
 };
+
+// What a function signals to the root complex (PCIe 2.2.8.3); values are message codes.
+enum class error_message : std::uint8_t { none = 0, correctable = 0x30, non_fatal = 0x31, fatal = 0x33 };
 
 // Raw rate of one direction after line coding: 8b/10b for generations 1 and 2, 128b/130b from 3 on. Bit/s.
 double raw_rate(const link_parameters& p);
@@ -53,9 +57,9 @@ double skp_share();
 // whatever the traffic: the worst-case convention of published analytic models. Bit/s.
 double tlp_bandwidth(const link_parameters& p);
 
-// Bytes of a TLP on the wire: framing, sequence number and LCRC 8, header 12 or 16, `payload` (padded to
-// whole DWs if `pad`), ECRC 4 if the link has it. `payload` is the data carried: 0 for reads and completions
-// without data.
+// Bytes of a TLP on the wire: framing, sequence number and LCRC 8, header 12 or 16 (a message: 16), `payload`
+// (padded to whole DWs if `pad`), ECRC 4 if the link has it. `payload` is the data carried: 0 for reads,
+// messages, and completions without data.
 std::uint32_t tlp_wire_bytes(const link_parameters& p, tlp_type type, std::uint32_t payload, bool address64,
                              bool pad = true);
 

@@ -52,6 +52,8 @@ std::string in_words(const event& e) {
                         : std::string("asked whether its writes have landed");
         case tlp_type::memory_write:
           return fmt::format("put a write of {} on the bus", plural(length, "byte"));
+        case tlp_type::message:
+          return "signalled an error to the root port";
         default:
           return {};
       }

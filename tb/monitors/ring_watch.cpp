@@ -29,6 +29,8 @@ ring_watch::adapter_state& ring_watch::state(unsigned adapter) {
   if (!a.known) {
     a.rings = driver_.rings(adapter);
     a.known = a.rings.odt_entries != 0;
+    if (a.known)
+      a.records_issued = a.records_visible = a.head = a.idt_tail = a.idt_fetched = a.rings.first_index;
   }
   return a;
 }

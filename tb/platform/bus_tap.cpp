@@ -26,22 +26,25 @@ std::uint32_t words_of(std::uint64_t address, std::uint32_t length) {
 }  // namespace
 
 std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
-  constexpr std::uint32_t config = 4, completion = 10;  // Type field; memory requests have 0
+  // Type field; memory requests have 0, messages their way: to the root complex (PCIe 2.2.8.1).
+  constexpr std::uint32_t config = 4, completion = 10, message = 0x10;
   const std::uint64_t address = t.address;
   const std::uint32_t length = t.length;
   const bool memory = t.type == tlp_type::memory_read || t.type == tlp_type::memory_write;
   const bool answers = t.type == tlp_type::completion || t.type == tlp_type::completion_data;
-  const bool four = memory && address >> 32;
+  const bool four = (memory && address >> 32) || t.type == tlp_type::message;
   const std::uint32_t format = (carries_data(t.type) ? 2u : 0u) | (four ? 1u : 0u);
-  const std::uint32_t words = t.type == tlp_type::completion ? 0 : words_of(address, length);
+  const std::uint32_t words =
+      t.type == tlp_type::completion || t.type == tlp_type::message ? 0 : words_of(address, length);
   const std::uint32_t tag9 = t.tag >> 9 & 1, tag8 = t.tag >> 8 & 1;  // PCIe 2.2.6.2
   std::fill(std::begin(out), std::end(out), std::uint8_t{0});
   out[0] = version;
   out[1] = t.up ? 0 : 1;
   put32(out + own_bytes, format << 29 |
-                             (answers  ? completion
-                              : memory ? 0
-                                       : config)
+                             (answers                       ? completion
+                              : memory                      ? 0
+                              : t.type == tlp_type::message ? message
+                                                            : config)
                                  << 24 |
                              tag9 << 23 | tag8 << 19 | (words & 0x3ff));
   const std::uint32_t tag = (t.tag & 0xffu) << 8;
@@ -49,6 +52,10 @@ std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
     put32(out + 8, std::uint32_t{t.status} << 13 | (t.left & 0xfff));
     put32(out + 12, tag | static_cast<std::uint32_t>(address & 0x7f));  // lower address
     return own_bytes + 12;
+  }
+  if (t.type == tlp_type::message) {
+    put32(out + 8, static_cast<std::uint32_t>(t.message));
+    return own_bytes + 16;
   }
   // Byte enables (PCIe 2.2.5); none of a zero-length read.
   std::uint32_t first = 0, last = 0;
@@ -74,7 +81,7 @@ std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
 
 bus_tap::bus_tap(pcapng_writer& writer, host_memory& memory, const host::any_driver& driver,
                  unsigned adapters)
-    : writer_(writer), memory_(memory), driver_(driver), idt_tail_(adapters, 0) {
+    : writer_(writer), memory_(memory), driver_(driver), idt_tail_(adapters) {
   for (unsigned i = 0; i < adapters; ++i) {
     const std::string letter(1, static_cast<char>('A' + i));
     tlps_.push_back(writer.add_interface("tlp_" + letter, 0, tlp_link_type));
@@ -125,7 +132,8 @@ void bus_tap::on_event(const event& e) {
 void bus_tap::posted_descriptors(const event& e) {
   const host::ring_facts r = driver_.rings(e.unit);
   const auto tail = static_cast<std::uint32_t>(e.b);
-  std::uint32_t& at = idt_tail_[e.unit];
+  std::uint32_t at = idt_tail_[e.unit].value_or(r.first_index);
+  idt_tail_[e.unit] = tail;
   if (r.idt_entries == 0 || tail - at > r.idt_entries) at = tail;
   for (; at != tail; ++at) {
     const std::uint64_t slot = at & (r.idt_entries - 1);

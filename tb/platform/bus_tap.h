@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <queue>
 #include <vector>
 
@@ -49,8 +50,8 @@ class bus_tap : public event_observer, public tlp_observer {
   pcapng_writer& writer_;
   host_memory& memory_;
   const host::any_driver& driver_;
-  std::vector<unsigned> tlps_, descriptors_;  // interfaces by adapter
-  std::vector<std::uint32_t> idt_tail_;
+  std::vector<unsigned> tlps_, descriptors_;            // interfaces by adapter
+  std::vector<std::optional<std::uint32_t>> idt_tail_;  // nothing: no doorbell yet
   std::priority_queue<coming, std::vector<coming>, std::greater<>> coming_;
   std::uint64_t told_ = 0;
 };

@@ -77,6 +77,7 @@ adapter_config adapter_of(const scenario& s) {
   c.register_access = a.register_access;
   c.descriptor_time = a.descriptor_time;
   c.descriptors_a_fetch = a.descriptors_a_fetch;
+  c.first_index = a.first_index;
   c.interrupt_moderation = a.irq_moderation;
   c.acked_record_age = a.acked_record_age;
   c.proof = s.commit.proof == "host_ack"        ? commit_proof::host_ack
@@ -192,6 +193,7 @@ host::driver_config driver_of(const scenario& s, const mac_address& mac,
                               const std::vector<station_address>& addresses, std::uint32_t connections) {
   host::driver_config c;
   c.odt_entries = s.memory.record_entries;
+  c.first_index = s.adapter.first_index;
   c.pool_buffers = std::max(s.memory.pool_buffers, std::min(connections, 4096u));
   c.buffer_bytes = s.memory.buffer_bytes;
   c.receive_buffer = s.memory.receive_buffer;

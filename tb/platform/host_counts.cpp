@@ -34,6 +34,9 @@ void add(pcie_counts& sum, const pcie_port& port) {
   sum.dropped += c.dropped;
   sum.unsupported += c.unsupported;
   sum.host_unsupported += c.host_unsupported;
+  sum.err_cor += c.err_cor;
+  sum.err_nonfatal += c.err_nonfatal;
+  sum.err_fatal += c.err_fatal;
   sum.iommu_hits += i.hits;
   sum.iommu_misses += i.misses;
   sum.iommu_maps += i.maps;

@@ -237,6 +237,7 @@ struct pcie_counts {
   picos credit_stall_time = 0;
   std::uint64_t poisoned = 0, poisoned_writes = 0, contained = 0, aborted = 0, timeouts = 0, dropped = 0;
   std::uint64_t unsupported = 0, host_unsupported = 0;
+  std::uint64_t err_cor = 0, err_nonfatal = 0, err_fatal = 0;  // error messages at the root ports
   std::uint64_t iommu_hits = 0, iommu_misses = 0, iommu_maps = 0, iommu_unmaps = 0;
   std::uint64_t iommu_refused = 0;  // requests outside of what the driver mapped
   std::uint64_t iommu_revoked = 0;  // adapters whose mappings were taken back

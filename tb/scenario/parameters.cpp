@@ -177,6 +177,9 @@ constexpr parameter table[] = {
      "Decoding and executing one input descriptor: eight cycles."},
     {"adapter.descriptors_a_fetch", integer, AT(adapter.descriptors_a_fetch), "1", "64", "",
      "Input descriptors that one DMA read fetches, at most. 16: 1 KiB, two read requests."},
+    {"adapter.first_index", integer, AT(adapter.first_index), "0", "4294967295", "",
+     "Free-running index that the first descriptor and the first record of each adapter have. 0: as drivers "
+     "expect; a little below 2^32 lets a short run go past the wrap."},
     {"adapter.irq_moderation", time, AT(adapter.irq_moderation), "0 ps", "10 ms", "",
      "Least time between two interrupts. 10 us: drivers' defaults lie between 8 us and 50 us."},
     {"adapter.acked_record_age", time, AT(adapter.acked_record_age), "0 ps", "10 ms", "",

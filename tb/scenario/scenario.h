@@ -83,6 +83,7 @@ struct adapter_parameters {
   picos register_access = 20_ns;
   picos descriptor_time = 20_ns;
   std::uint32_t descriptors_a_fetch = 16;
+  std::uint32_t first_index = 0;
   picos irq_moderation = 10_us;
   picos acked_record_age = 10_us;
   std::uint32_t dma_tags = 64;

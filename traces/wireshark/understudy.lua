@@ -8,7 +8,9 @@ local tlp = Proto("understudy_tlp", "PCI Express TLP")
 local kinds = {
   [0x00] = "MRd", [0x20] = "MRd64", [0x40] = "MWr", [0x60] = "MWr64",
   [0x04] = "CfgRd", [0x44] = "CfgWr", [0x0a] = "Cpl", [0x4a] = "CplD",
+  [0x30] = "Msg",
 }
+local messages = { [0x30] = "ERR_COR", [0x31] = "ERR_NONFATAL", [0x33] = "ERR_FATAL" }
 local t = {
   direction = ProtoField.uint8("understudy_tlp.direction", "Direction", base.DEC, { [0] = "to the host", [1] = "to the adapter" }),
   kind = ProtoField.string("understudy_tlp.type", "Type"),
@@ -20,6 +22,7 @@ local t = {
   status = ProtoField.uint8("understudy_tlp.status", "Completion status", base.DEC, { [0] = "successful", [1] = "Unsupported Request", [4] = "Completer Abort" }),
   bytes = ProtoField.uint16("understudy_tlp.byte_count", "Byte count"),
   lower = ProtoField.uint8("understudy_tlp.lower_address", "Lower address", base.HEX),
+  message = ProtoField.uint8("understudy_tlp.message", "Message code", base.HEX, messages),
   interrupt = ProtoField.bool("understudy_tlp.interrupt", "Interrupt message"),
 }
 tlp.fields = t
@@ -42,6 +45,12 @@ function tlp.dissector(buffer, info, tree)
     root:add(t.bytes, buffer(10, 2), bit.band(buffer(10, 2):uint(), 0xfff))
     root:add(t.lower, buffer(15, 1), bit.band(buffer(15, 1):uint(), 0x7f))
     info.cols.info = string.format("%s tag %d, %d bytes left", kind, tag, bit.band(buffer(10, 2):uint(), 0xfff))
+    return buffer:len()
+  end
+  if kind == "Msg" then
+    local what = buffer(11, 1):uint()
+    root:add(t.message, buffer(11, 1))
+    info.cols.info = string.format("Msg %s", messages[what] or string.format("0x%02x", what))
     return buffer:len()
   end
   if kind ~= "MWr" and kind ~= "MWr64" then root:add(t.tag, buffer(10, 1), high + buffer(10, 1):uint()) end

@@ -61,6 +61,7 @@ struct adapter_rig {
     dev.ethernet.bind(link.a);
     wire.eth.bind(link.b);
     port.on_link([this](unsigned generation, unsigned lanes) { dev.link_trained(generation, lanes); });
+    dev.on_error([this](error_message m) { port.send_error_message(m); });
     port.on_interrupt([this](std::uint64_t, std::uint32_t vector) { interrupts.push_back(vector); });
     idt = memory.allocate(idt_entries * US_ENTRY_BYTES, 4096);
     odt = memory.allocate(odt_entries * US_ENTRY_BYTES, 4096);
@@ -107,7 +108,7 @@ struct adapter_rig {
     set(US_REG_HEARTBEAT_LO, heartbeat.iova);
     write(US_REG_EPOCH, 7);
     write(US_REG_CONTROL, US_CONTROL_ENABLE);
-    write(US_REG_ODT_HEAD, 0);
+    write(US_REG_ODT_HEAD, head);
     if (control) write(US_REG_CONTROL, US_CONTROL_ENABLE | control);
   }
 

@@ -1,6 +1,7 @@
 // What the bus does wrong, or the host: poisoned and unsupported requests, a reset in the middle of DMA,
 // descriptors that name pages which were never mapped.
 #include <algorithm>
+#include <tuple>
 
 #include "tb/test/adapter/adapter_rig.h"
 #include "tb/test/pcie/port_word.h"
@@ -68,17 +69,20 @@ TEST(unsupported_register, reads_as_all_ones_at_once_and_is_reported_by_the_adap
     EXPECT_EQ(value, 0xffffffffu) << offset;
     EXPECT_LT(answered - start, 1_us) << offset;
     EXPECT_EQ(g.port.counters().host_unsupported, ++expected) << offset;
-    EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_unsupported_request) << offset;
+    EXPECT_EQ(g.cfg_read(config_space::aer_correctable), config_space::aer_advisory) << offset;
+    EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u) << "its completion said so";
     EXPECT_EQ(g.cfg_read(config_space::device_control) >> 16,
-              (config_space::non_fatal_detected | config_space::unsupported_detected) >> 16);
-    g.cfg_write(config_space::aer_uncorrectable, config_space::aer_unsupported_request);
+              (config_space::correctable_detected | config_space::unsupported_detected) >> 16);
+    g.cfg_write(config_space::aer_correctable, config_space::aer_advisory);
     g.cfg_write(config_space::device_control, g.cfg_read(config_space::device_control));
-    EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u);
+    EXPECT_EQ(g.cfg_read(config_space::aer_correctable), 0u);
     EXPECT_EQ(g.cfg_read(config_space::device_control) >> 16, 0u);
   }
   g.write(US_BAR0_SIZE, 1);
   EXPECT_EQ(g.port.counters().host_unsupported, ++expected) << "a posted one has no answer";
   EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_unsupported_request);
+  EXPECT_EQ(g.cfg_read(config_space::device_control) >> 16,
+            (config_space::non_fatal_detected | config_space::unsupported_detected) >> 16);
   EXPECT_EQ(g.cfg_read(config_space::bytes), 0xffffffffu);
   EXPECT_EQ(g.port.counters().host_unsupported, ++expected);
   EXPECT_EQ(g.port.counters().timeouts, 0u);
@@ -128,19 +132,24 @@ void post_refused(adapter_rig& g) {
   g.post(e);
 }
 
-class function_level_reset : public testing::TestWithParam<picos> {};
+// How long after the first write, and with the Verilated blocks of adapter.rtl = ["checksum", "dma_engine"]?
+class function_level_reset : public testing::TestWithParam<std::tuple<picos, bool>> {};
 
 TEST_P(function_level_reset, in_the_middle_of_dma_lets_nothing_land_after_it_and_the_ring_starts_again) {
-  adapter_rig g(few_reads(), 64, 64, slow_link());
+  const auto [after, rtl] = GetParam();
+  adapter_config config = few_reads();
+  config.dma.rtl = config.checksum_rtl = rtl;
+  adapter_rig g(config, 64, 64, slow_link());
   g.bring_up(0);
   const auto m = g.memory.allocate(65536, 4096);
+  for (int i = 0; i < 65536; ++i) m.cpu[i] = static_cast<std::uint8_t>(i * 37 + i / 251);
   for (int i = 0; i < 4; ++i) {
     post_raw(g, m.iova + static_cast<std::uint64_t>(i) * 9216, 9000);
     for (int k = 0; k < 10; ++k) post_refused(g);
   }
   g.ring(100_ns);
   while (g.dev.dma.queued_write_bytes() == 0) g.run(100_ns);
-  g.run(GetParam());
+  g.run(after);
   const dma_counters& c = g.dev.dma.counters();
   picos reset_at = never;
   g.port.cfg_write(config_space::device_control, config_space::initiate_flr, 0,
@@ -178,14 +187,81 @@ TEST_P(function_level_reset, in_the_middle_of_dma_lets_nothing_land_after_it_and
   EXPECT_EQ(
       std::count_if(again.begin(), again.end(), [](const us_record& r) { return r.type == US_REC_RAW; }), 1);
   for (std::uint32_t i = 0; i < 4; ++i) EXPECT_EQ(again[i].number, i);
-  EXPECT_EQ(g.wire.arrivals.size(), 1u);
+  ASSERT_EQ(g.wire.arrivals.size(), 1u);
+  const frame_ref& sent = g.wire.arrivals[0].f;
+  ASSERT_EQ(sent.size(), 9000u);
+  EXPECT_TRUE(std::equal(sent.data(), sent.data() + 9000, m.cpu)) << "what was read after the reset";
+  EXPECT_EQ(c.read_bytes, c.read_bytes_done + c.read_bytes_failed + c.read_bytes_aborted);
+  EXPECT_EQ(g.dev.rtl_cycles().dma_engine > 0, rtl) << "the block that was asked for was at work";
   g.expect_no_report();
 }
-INSTANTIATE_TEST_SUITE_P(after, function_level_reset, testing::Values(1_ns, 500_ns, 1_us));
+// The same with received payload on its way into a buffer of the host.
+TEST_P(function_level_reset, in_the_middle_of_received_payload_leaves_the_rest_of_the_buffer_alone) {
+  const auto [after, rtl] = GetParam();
+  adapter_config config;
+  config.dma.rtl = config.checksum_rtl = rtl;
+  adapter_rig g(config, 64, 64, slow_link());
+  constexpr std::uint32_t pieces = 8, piece = 1400;
+  const auto connect = [&](std::uint16_t peer_port) {
+    seq32 iss;
+    g.post_address();
+    g.post_listen(80);
+    g.post_pool(16);
+    g.ring(100_us);
+    g.introduce_peer();
+    EXPECT_TRUE(g.establish(80, peer_port, seq32{1000}, &iss));
+    return iss;
+  };
+  const auto send = [&](std::uint16_t peer_port, seq32 iss) {
+    for (std::uint32_t i = 0; i < pieces; ++i)
+      g.wire.send(
+          g.segment_from_peer(80, peer_port, seq32{1001 + i * piece}, iss + 1, tcp_ack | tcp_psh, piece));
+  };
+  // Bytes of the stream that are in `b`, from its beginning.
+  const auto there = [](const host_memory::region& b) {
+    std::uint32_t n = 0;
+    while (n < pieces * piece && b.cpu[n] == static_cast<std::uint8_t>(1001 + n)) ++n;
+    return n;
+  };
+  g.bring_up();
+  send(1000, connect(1000));
+  const host_memory::region first = g.buffers.back();
+  while (there(first) < 2 * piece) g.run(100_ns);
+  g.run(after);
+  picos reset_at = never;
+  g.port.cfg_write(config_space::device_control, config_space::initiate_flr, 0,
+                   [&](std::uint32_t) { reset_at = now_ps(); });
+  g.run(100_us);
+  ASSERT_NE(reset_at, never);
+  const std::vector<std::uint8_t> at_reset(first.cpu, first.cpu + 16 * 1024);
+  EXPECT_LT(there(first), pieces * piece) << "the reset came in the middle";
+  EXPECT_GT(g.dev.dma.counters().write_bytes_aborted, 0u);
+  g.run(20_ms);
+  for (const event& e : g.events.of(event_kind::write_visible)) EXPECT_LE(e.at, reset_at);
+  EXPECT_TRUE(std::equal(at_reset.begin(), at_reset.end(), first.cpu));
+  EXPECT_TRUE(g.port.quiet());
+  // And again from the start, into another buffer.
+  std::fill_n(g.odt.cpu, 64 * US_ENTRY_BYTES, std::uint8_t{0});
+  g.tail = g.head = 0;
+  g.bring_up();
+  send(1001, connect(1001));
+  g.run(500_us);
+  EXPECT_EQ(there(g.buffers.back()), pieces * piece);
+  EXPECT_TRUE(std::equal(at_reset.begin(), at_reset.end(), first.cpu));
+  EXPECT_EQ(g.dev.rtl_cycles().dma_engine > 0, rtl);
+  g.expect_no_report();
+}
+
+INSTANTIATE_TEST_SUITE_P(after, function_level_reset,
+                         testing::Combine(testing::Values(1_ns, 500_ns, 1_us), testing::Bool()),
+                         [](const auto& p) {
+                           return std::to_string(std::get<0>(p.param) / 1_ns) +
+                                  (std::get<1>(p.param) ? "_ns_rtl" : "_ns_twin");
+                         });
 
 TEST(function_level_reset_of, configuration_space_keeps_mps_and_what_aer_has_reported) {
   adapter_rig g;
-  g.read(US_BAR0_SIZE);
+  g.write(US_BAR0_SIZE, 1);
   g.cfg_write(config_space::device_control, 0);
   g.port.retrain(2, 4);
   g.run(20_us);

@@ -238,10 +238,10 @@ TEST_P(slot, shows_in_configuration_space) {
   EXPECT_EQ(g.cfg_read(config_space::device_control_2), p.device_control_2);
 }
 INSTANTIATE_TEST_SUITE_P(of, slot,
-                         testing::Values(slot_case{3, 8, 256, 512, 64, 1 | 1 << 5, 0x2130, 0, 0},
-                                         slot_case{1, 1, 128, 128, 32, 0, 0x0010, 0, 0},
-                                         slot_case{5, 16, 512, 4096, 256, 2 | 1 << 5, 0x5150, 0, 0},
-                                         slot_case{4, 4, 4096, 1024, 768, 5 | 1 << 5, 0x31b0, 1 << 17,
+                         testing::Values(slot_case{3, 8, 256, 512, 64, 1 | 1 << 5, 0x213f, 0, 0},
+                                         slot_case{1, 1, 128, 128, 32, 0, 0x001f, 0, 0},
+                                         slot_case{5, 16, 512, 4096, 256, 2 | 1 << 5, 0x515f, 0, 0},
+                                         slot_case{4, 4, 4096, 1024, 768, 5 | 1 << 5, 0x31bf, 1 << 17,
                                                    1 << 12}));
 
 TEST(link_status, of_both_ends_shows_a_downgrade_and_a_retrain_by_the_port) {

@@ -59,6 +59,11 @@ class fake_adapter {
   std::function<void(const us_idt_entry&)> on_descriptor;
   std::function<void()> before_arming;  // between an ODT_HEAD doorbell and its effect
 
+  // Of both tables; before the driver starts.
+  void count_from(std::uint32_t first) {
+    consumed = number_next_ = regs[US_REG_IDT_TAIL] = regs[US_REG_ODT_HEAD] = first;
+  }
+
   // ---- what a test looks at
   std::vector<us_idt_entry> seen;  // descriptors consumed
   std::uint32_t bad_descriptors = 0;

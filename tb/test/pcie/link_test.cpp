@@ -464,6 +464,71 @@ std::pair<picos, picos> slow_then_fast(bench& b, const host_memory::region& m, b
   return {at[0], at[1]};
 }
 
+// PCIe 2.2.8.3: a header of 4 DW without data, posted.
+TEST(link, an_error_message_takes_its_time_on_the_link_and_arrives_behind_earlier_writes) {
+  const pcie_config c;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(1_us);
+  const picos begin = now_ps();
+  const pcie_counters& n = b.port.counters();
+  b.device.fill(m.iova, 1, 256);
+  b.port.send_error_message(error_message::correctable);
+  b.device.fill(m.iova + 256, 1, 256);
+  b.port.send_error_message(error_message::non_fatal);
+  const auto arrives = [&](const std::uint64_t& count) {
+    while (count == 0 && now_ps() < begin + 10_us) b.run(1_ns);
+    return now_ps() - begin;
+  };
+  // The write on the wire, its way, and what memory takes to show it.
+  const picos first = b.wire(280) + c.propagation + c.write_latency;
+  EXPECT_NEAR(static_cast<double>(arrives(n.err_cor)), static_cast<double>(first), 2000);
+  EXPECT_NEAR(static_cast<double>(arrives(n.err_nonfatal)),
+              static_cast<double>(first + b.wire(24) + b.wire(280)), 2000);
+  const auto up = b.record.of(event_kind::tlp_up);
+  ASSERT_EQ(up.size(), 4u);
+  EXPECT_EQ(up[1].b >> 32, static_cast<std::uint64_t>(tlp_type::message));
+  EXPECT_EQ(up[1].at - begin, b.wire(280));
+  EXPECT_EQ(up[2].at - up[1].at, b.wire(24));
+  EXPECT_EQ(n.bytes_up, 2 * 280 + 2 * 24);
+  EXPECT_EQ(n.writes, 2u) << "a message is no write";
+  EXPECT_TRUE(b.port.quiet());
+}
+
+TEST(link, an_error_message_waits_for_a_posted_header_credit) {
+  pcie_config c;
+  c.credits.posted_headers = 1;
+  bench b(c);
+  b.run(0);
+  b.port.send_error_message(error_message::non_fatal);
+  EXPECT_EQ(b.port.counters().credit_stalls, 0u);
+  b.port.send_error_message(error_message::non_fatal);
+  EXPECT_EQ(b.port.counters().credit_stalls, 1u);
+  b.run(10_us);
+  EXPECT_EQ(b.port.counters().err_nonfatal, 2u);
+  const auto up = b.record.of(event_kind::tlp_up);
+  ASSERT_EQ(up.size(), 2u);
+  EXPECT_EQ(up[1].at - up[0].at, b.wire(24) + 2 * c.propagation);
+}
+
+TEST(link, an_error_message_shows_to_whoever_watches) {
+  struct watcher : tlp_observer {
+    std::vector<tlp_on_link> all;
+    void on_tlp(std::uint16_t, const tlp_on_link& t) override { all.push_back(t); }
+  } seen;
+  bench b;
+  b.port.watch(&seen);
+  b.run(0);
+  b.port.send_error_message(error_message::none);
+  b.port.send_error_message(error_message::correctable);
+  b.run(1_us);
+  ASSERT_EQ(seen.all.size(), 1u);
+  EXPECT_EQ(seen.all[0].type, tlp_type::message);
+  EXPECT_EQ(seen.all[0].message, error_message::correctable);
+  EXPECT_TRUE(seen.all[0].up);
+  EXPECT_EQ(seen.all[0].length, 0u);
+}
+
 TEST(link, a_relaxed_write_passes_an_earlier_one_that_waits) {
   pcie_config c = with_iommu();
   bench b(c);

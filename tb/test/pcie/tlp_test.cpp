@@ -161,6 +161,7 @@ TEST(tlp, wire_bytes_are_framing_header_payload_and_padding) {
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::memory_write, 256, false), 276u);
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::memory_read, 0, true), 24u);
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::memory_read, 0, false), 20u);
+  EXPECT_EQ(tlp_wire_bytes(p, tlp_type::message, 0, false), 24u) << "its header always has 4 DW";
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::completion_data, 64, true), 84u);
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::completion, 0, true), 20u);
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::config_write, 4, false), 24u);

@@ -110,6 +110,21 @@ TEST(bus_capture, shows_each_completion_of_a_read_with_its_tag) {
   }
 }
 
+TEST(bus_capture, names_the_message_by_which_an_adapter_signals_an_error) {
+  if (shell("tshark --version").status != 0) GTEST_SKIP() << "tshark is not installed";
+  const program_run sound = run_program(scenario_file("hello.toml"), {}, "--captures all");
+  EXPECT_EQ(packets(sound.out, "understudy_tlp.message", "-e frame.number").size(), 0u);
+  const program_run r = run_program(scenario_file("hello.toml"),
+                                    {fault_at_fraction(0.5, "poisoned_doorbell")}, "--captures all");
+  ASSERT_EQ(r.status, 0) << r.output;
+  const auto messages = packets(r.out, "understudy_tlp.type == \"Msg\" && understudy_tlp.direction == 0",
+                                "-e understudy_tlp.message -e understudy_tlp.words -e _ws.col.Info");
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_NE(messages[0].find("0x31"), std::string::npos) << messages[0];
+  EXPECT_NE(messages[0].find("ERR_NONFATAL"), std::string::npos) << messages[0];
+  EXPECT_EQ(packets(r.out, "_ws.malformed && understudy_tlp", "-e frame.number").size(), 0u);
+}
+
 TEST(bus_capture, does_not_change_the_run) {
   const program_run with = run_program(scenario_file("hello.toml"), {}, "--captures all");
   const program_run without = run_program(scenario_file("hello.toml"), {}, "--captures off");

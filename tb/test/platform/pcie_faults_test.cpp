@@ -41,6 +41,7 @@ TEST(link_fault, a_downgrade_is_no_failover) {
       run_program(scenario_file("failover.toml"), {fault_at_fraction(0.5, "link_downgrade")});
   expect_held(r, 0);
   EXPECT_EQ(r.result["pcie"]["retrains"], 1);
+  EXPECT_EQ(r.result["pcie"]["err_nonfatal"], 0) << "nothing is wrong with the adapter";
 }
 
 // PCIe 2.7.2.2: what is behind a poisoned write never lands, so that no record names bytes that are not
@@ -78,6 +79,9 @@ TEST(poisoned, doorbell_is_rung_again_and_nothing_else_happens) {
         run_program(scenario_file("failover.toml"), {fault_at_fraction(at, "poisoned_doorbell")});
     expect_held(r, 0);
     EXPECT_EQ(r.result["pcie"]["poisoned_writes"], 1);
+    EXPECT_EQ(r.result["pcie"]["err_nonfatal"], 1) << "the adapter tells the root port";
+    EXPECT_EQ(r.result["pcie"]["err_cor"], 0);
+    EXPECT_EQ(r.result["pcie"]["err_fatal"], 0);
     EXPECT_EQ(r.result["faults"][0]["outcome"], "recovered");
     again += r.result["host_interface"]["lost_doorbells"].get<std::uint64_t>();
   }
