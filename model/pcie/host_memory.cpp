@@ -10,13 +10,26 @@
 
 namespace understudy {
 
-host_memory::host_memory(std::uint64_t bytes) : bytes_(bytes) {
+namespace {
+// Null: refused.
+std::uint8_t* reserve(std::uint64_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED)
-    throw std::system_error(
-        errno, std::generic_category(),
-        "host memory: cannot reserve " + std::to_string(bytes) + " bytes of address space");
-  memory_ = static_cast<std::uint8_t*>(p);
+  return p == MAP_FAILED ? nullptr : static_cast<std::uint8_t*>(p);
+}
+
+std::system_error refused(std::uint64_t bytes) {
+  return {errno, std::generic_category(),
+          "host memory: cannot reserve " + std::to_string(bytes) + " bytes of address space"};
+}
+}  // namespace
+
+host_memory::host_memory(std::uint64_t bytes) : memory_(reserve(bytes)), bytes_(bytes) {
+  if (!memory_) throw refused(bytes);
+}
+
+host_memory::host_memory() : memory_(reserve(default_bytes)), bytes_(default_bytes) {
+  while (!memory_ && bytes_ > least_bytes) memory_ = reserve(bytes_ /= 2);
+  if (!memory_) throw refused(bytes_);
 }
 
 host_memory::~host_memory() {

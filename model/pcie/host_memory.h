@@ -12,10 +12,13 @@ namespace understudy {
 class host_memory {
  public:
   static constexpr std::uint64_t base_address = 0x1'0000'0000;
-  static constexpr std::uint64_t default_bytes = 64ull << 30;
+  static constexpr std::uint64_t default_bytes = 64ull << 30, least_bytes = 1ull << 30;
 
   // Reserves `bytes` of address space. std::system_error if the operating system refuses.
-  explicit host_memory(std::uint64_t bytes = default_bytes);
+  explicit host_memory(std::uint64_t bytes);
+  // The same with `default_bytes`, halved until the operating system gives them (`ulimit -v`, valgrind), to
+  // `least_bytes` at least.
+  host_memory();
   ~host_memory();
   host_memory(const host_memory&) = delete;
   host_memory& operator=(const host_memory&) = delete;

@@ -1,10 +1,12 @@
 #include "model/pcie/host_memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <string>
 #include <system_error>
+#include <utility>
 
 using understudy::host_memory;
 
@@ -83,4 +85,23 @@ TEST(host_memory, a_refusal_of_the_operating_system_names_the_cause) {
     EXPECT_EQ(e.code().value(), ENOMEM);
     EXPECT_NE(std::string(e.what()).find("host memory"), std::string::npos);
   }
+}
+
+// As under `ulimit -v` and valgrind.
+TEST(host_memory, takes_what_address_space_there_is) {
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  for (const auto& [limit, given] :
+       {std::pair{40ull << 30, 32ull << 30}, std::pair{3ull << 30, 2ull << 30}}) {
+    const rlimit less{limit, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_AS, &less), 0);
+    host_memory m;
+    EXPECT_NE(m.allocate(given).cpu, nullptr) << limit;
+    EXPECT_EQ(m.allocate(1).cpu, nullptr) << limit;
+    ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  }
+  const rlimit too_little{host_memory::least_bytes, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &too_little), 0);
+  EXPECT_THROW(host_memory(), std::system_error);
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
 }
