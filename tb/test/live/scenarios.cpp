@@ -90,6 +90,7 @@ void live_program::an_upload_survives_deaths(const std::string& options, bool st
 void live_program::connections_leave_nothing_behind() {
   make_file("a.bin", 1'000);
   start({"--set", "adapter.msl=\"5 ms\""});
+  const std::size_t files = open_files(program);
   const char* many = std::getenv("US_LIVE_CONNECTIONS");
   const std::string n = many ? many : "1500";
   const auto connect = [this](const std::string& times) {
@@ -99,15 +100,18 @@ void live_program::connections_leave_nothing_behind() {
     std::this_thread::sleep_for(1s);
   };
   connect("200");  // what it keeps for the next ones is there
-  const std::size_t memory = resident_kib(program), files = open_files(program);
+  const std::size_t memory = resident_kib(program);
   connect(n);
+  // libslirp keeps sockets for a while after their end.
+  for (unsigned i = 0; i < 1000 && open_files(program) > files; ++i) std::this_thread::sleep_for(10ms);
   std::printf("%zu KiB and %zu files before, %zu and %zu after\n", memory, files, resident_kib(program),
               open_files(program));
   EXPECT_GT(files, 0u);
   EXPECT_EQ(open_files(program), files);
   EXPECT_GT(memory, 0u);
-  // Each has touched a page of a receive buffer that none had used before, and monitors know it by its ports.
-  EXPECT_LT(resident_kib(program), memory + 8192 + 8 * std::stoul(n));
+  // Each has touched a page of a receive buffer that none had used before, and monitors know it by its ports;
+  // what many at once need comes on top.
+  EXPECT_LT(resident_kib(program), memory + 16384 + 5 * std::stoul(n));
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_GE(result["connections"]["completed"], std::stoi(n));
   EXPECT_EQ(result["connections"]["reset"], 0);
@@ -219,13 +223,13 @@ void live_program::held_up_it_says_so() {
 
 void live_program::keeps_the_pace(const std::string& factor) {
   make_file("a.bin", 300'000);
-  start({"--factor", factor, "--duration", "3s"});
+  start({"--factor", factor, "--duration", "2s"});
   EXPECT_EQ(shell("curl -sS -m 20 -o " + in_folder("got") + " " + site() + "a.bin").output, "");
   EXPECT_TRUE(same("got", "www/a.bin"));
   EXPECT_EQ(wait_for_end(), 0) << said();
   const double f = std::stod(factor);
   EXPECT_EQ(result["live"]["factor"], f);
-  EXPECT_GE(paced_seconds(result), 2.0) << "the machine was too busy to judge";
+  EXPECT_GE(paced_seconds(result), 1.0) << "the machine was too busy to judge";
   EXPECT_NEAR(simulated_seconds(result), paced_seconds(result) * f, 0.3);
 }
 
