@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <cerrno>
@@ -61,6 +62,27 @@ class file {
   int fd_ = -1;
 };
 
+// What tells the client why a file could not be put where it wanted it: the folder is missing, or is none, or
+// there is a folder where the file should be (409, as RFC 4918 9.7.1 has it), no room, or no right.
+http::status why_not_put(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+      return http::status::conflict;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return http::status::insufficient_storage;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return http::status::forbidden;
+    default:
+      return http::status::internal_server_error;
+  }
+}
+
 class http_session : public session {
  public:
   http_session(const std::string& root, http_counters& count) : root_(root), count_(count) {}
@@ -71,14 +93,16 @@ class http_session : public session {
   using parser = http::request_parser<http::buffer_body>;
 
   enum class sent : std::uint8_t { all, blocked, turn_over };
+  enum class expectation : std::uint8_t { none, go_on, unknown };
   sent send_waiting(sockets& net, int fd);
   bool feed();
   void header_done();
+  expectation expected() const;
   bool body_part(const char* data, std::size_t bytes);
   void request_done();
   void get();
   void list(const fs::path& folder, const std::string& path);
-  void open_upload(const std::string& path);
+  int open_upload(const std::string& path);
   void forget_upload();
   void answer(http::status s, std::string_view type, std::string_view body, std::uint64_t body_length,
               std::string_view more = {});
@@ -205,14 +229,25 @@ bool http_session::feed() {
 void http_session::header_done() {
   ++count_.requests;
   const auto& m = request_->get();
+  const expectation wanted = expected();
+  if (wanted == expectation::unknown) return refuse(http::status::expectation_failed, true);
   if (m.method() == http::verb::put) {
     const auto path = path_of_target({m.target().data(), m.target().size()});
     if (!path || path->empty() || path->back() == '/') return refuse(http::status::bad_request, true);
     if (root_.empty()) return refuse(http::status::forbidden, true);
-    open_upload(*path);
-    if (!upload_) return refuse(http::status::forbidden, true);
+    if (const int error = open_upload(*path)) return refuse(why_not_put(error), true);
   }
-  if (m[http::field::expect] == "100-continue") out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+  if (wanted == expectation::go_on) out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+}
+
+// RFC 9110 10.1.1. A client of HTTP/1.0 expects nothing, and one that sends no body does not wait.
+http_session::expectation http_session::expected() const {
+  const auto& m = request_->get();
+  if (m.version() < 11) return expectation::none;
+  const auto [first, last] = m.equal_range(http::field::expect);
+  for (auto it = first; it != last; ++it)
+    if (!boost::beast::iequals(it->value(), "100-continue")) return expectation::unknown;
+  return first == last || request_->is_done() ? expectation::none : expectation::go_on;
 }
 
 // False: the request was refused.
@@ -221,7 +256,7 @@ bool http_session::body_part(const char* data, std::size_t bytes) {
   while (upload_ && bytes > 0) {
     const auto n = ::write(upload_.fd(), data, bytes);
     if (n <= 0) {
-      refuse(http::status::insufficient_storage, true);
+      refuse(why_not_put(n < 0 ? errno : ENOSPC), true);
       return false;
     }
     data += n;
@@ -240,13 +275,13 @@ void http_session::request_done() {
       break;
     case http::verb::put: {
       upload_ = file();
-      const bool placed = ::rename(upload_part_.c_str(), upload_path_.c_str()) == 0;
-      if (placed) upload_part_.clear();
+      const int error = ::rename(upload_part_.c_str(), upload_path_.c_str()) == 0 ? 0 : errno;
+      if (error == 0) upload_part_.clear();
       forget_upload();
-      if (placed)
+      if (error == 0)
         answer(http::status::created, "text/plain", "", 0);
       else
-        refuse(http::status::internal_server_error, close_);
+        refuse(why_not_put(error), close_);
       break;
     }
     case http::verb::post: {
@@ -329,12 +364,16 @@ void http_session::list(const fs::path& folder, const std::string& path) {
   answer(http::status::ok, "text/html; charset=utf-8", text, length);
 }
 
-void http_session::open_upload(const std::string& path) {
+// 0, or why there can be none (errno).
+int http_session::open_upload(const std::string& path) {
   const fs::path full = fs::path(root_) / path;
   upload_path_ = full.string();
   upload_part_ = (full.parent_path() / ".put-XXXXXX").string();
   upload_ = file::temporary(upload_part_);
-  if (!upload_) upload_part_.clear();
+  if (upload_) return 0;
+  const int error = errno;
+  upload_part_.clear();
+  return error;
 }
 
 void http_session::forget_upload() {

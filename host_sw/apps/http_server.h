@@ -1,5 +1,5 @@
 // An HTTP/1.1 file server (RFC 9110, 9112): GET and HEAD with ranges, PUT into files, POST to nowhere,
-// keep-alive and pipelining. Without a clock it sends no Date (RFC 9110 6.6.1).
+// keep-alive, pipelining and `Expect: 100-continue`. Without a clock it sends no Date (RFC 9110 6.6.1).
 #pragma once
 #include <memory>
 #include <string>

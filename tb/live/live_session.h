@@ -28,6 +28,7 @@ class live_session {
   void start();
   void loop();
   void finish();
+  void let_resets_leave();
   // Simulate up to `t`, but not more than a slice with something in it at once. No frame waits afterwards.
   void advance(picos t);
   void take_in(far_end::arrival a);

@@ -88,7 +88,7 @@ TEST_F(live_device, one_that_is_up_before_the_run_hears_the_adapter_say_where_it
   EXPECT_EQ(stop(), 0) << said();
   EXPECT_EQ(result["live"]["while_down"], 0);
   EXPECT_EQ(result["live"]["refused_out"], 0);
-  EXPECT_GE(result["live"]["frames_out"], before_it_was_up);
+  EXPECT_GE(result["live"]["frames_out"], before_it_was_up());
 }
 
 TEST_F(live_device, one_that_the_run_made_is_gone_afterwards) {
@@ -135,7 +135,7 @@ TEST_F(live_device, a_download_goes_on_when_the_device_was_down_for_a_while) {
   EXPECT_TRUE(same("got", "www/big"));
   EXPECT_EQ(counter("TcpEstabResets"), 0);
   EXPECT_EQ(stop(), 0) << said();
-  EXPECT_GT(result["live"]["while_down"], before_it_was_up) << "nothing was sent while it was down";
+  EXPECT_GT(result["live"]["while_down"], before_it_was_up()) << "nothing was sent while it was down";
   EXPECT_EQ(result["live"]["refused_out"], 0);
   EXPECT_EQ(result["connections"]["reset"], 0);
 }

@@ -74,7 +74,7 @@ class live_hostile : public live_network {
     std::this_thread::sleep_for(2s);
     serves();
     std::this_thread::sleep_for(300ms);
-    lost_by_device_ = lost_so_far();
+    lost_by_device_ = lost_by_device();
     EXPECT_EQ(stop(), 0) << said();
     EXPECT_EQ(result["live"]["open_at_end"], 0);
     EXPECT_EQ(result["live"]["driver_connections"], 0);
@@ -92,10 +92,6 @@ class live_hostile : public live_network {
     EXPECT_LE(counted, sent + few);
     EXPECT_LT(lost_by_device_, sent / 2);
   }
-  // Frames that found the device's queue full.
-  static std::uint64_t lost_so_far() {
-    return std::stoull(shell("grep us0: /proc/net/dev | tr -s ' ' | sed 's/^ //' | cut -d' ' -f13").output);
-  }
   // After the end: frames that the adapters heard and dropped.
   std::uint64_t dropped() const {
     std::uint64_t n = 0;
@@ -104,17 +100,7 @@ class live_hostile : public live_network {
       n += result["dropped_frames"][cause].get<std::uint64_t>();
     return n;
   }
-  // Memory that the program has, in KiB; 0: the kernel does not say.
-  std::size_t resident_kib() const {
-    const std::string status = text_of("/proc/" + std::to_string(program) + "/status");
-    const std::size_t at = status.find("VmRSS:");
-    return at == std::string::npos ? 0 : std::stoul(status.substr(at + 6));
-  }
-  std::size_t open_files() const {
-    const std::filesystem::directory_iterator all("/proc/" + std::to_string(program) + "/fd");
-    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
-  }
-  std::uint64_t lost_by_device() const { return lost_by_device_; }
+  std::uint64_t lost_by_then() const { return lost_by_device_; }
 
  private:
   std::future<std::string> download_;
@@ -176,9 +162,9 @@ TEST_F(live_hostile, a_scan_that_never_connects_leaves_nothing_behind) {
     send(raw, syn_frame(peer, 50'000, static_cast<std::uint16_t>(port), port));
   serves();
   nothing_is_left();
-  EXPECT_GE(result["announce"]["refused_syns"].get<std::uint64_t>() + lost_by_device(),
+  EXPECT_GE(result["announce"]["refused_syns"].get<std::uint64_t>() + lost_by_then(),
             nightly ? 65'531 : 9'000);
-  EXPECT_LT(lost_by_device(), 4'000u);
+  EXPECT_LT(lost_by_then(), 4'000u);
 }
 
 TEST_F(live_hostile, a_station_that_is_there_is_served_behind_many_that_are_not) {
@@ -236,7 +222,7 @@ TEST_F(live_hostile, broken_frames_are_dropped) {
     send(raw, f);
   }
   serves();
-  const std::uint64_t lost = lost_so_far();
+  const std::uint64_t lost = lost_by_device();
   EXPECT_EQ(stop(), 0) << said();
   // A byte that is replaced by itself leaves the SYN whole: one of 256 of the first kind.
   const std::uint64_t whole_ones = 2 * 5'000 / 256;
@@ -258,7 +244,7 @@ TEST_F(live_hostile, a_broken_frame_is_counted_by_its_cause) {
       ++sent[b.cause];
     }
   serves();
-  EXPECT_EQ(lost_so_far(), 0u);
+  EXPECT_EQ(lost_by_device(), 0u);
   EXPECT_EQ(stop(), 0) << said();
   const auto& counted = result["dropped_frames"];
   for (const char* cause : {"length", "header", "ip_checksum", "l4_checksum", "fragment"}) {
@@ -278,31 +264,7 @@ TEST_F(live_hostile, a_broken_frame_is_counted_by_its_cause) {
 
 // 10,000 in the nightly run.
 TEST_F(live_hostile, connections_opened_and_closed_leave_nothing_behind) {
-  make_file("a.bin", 1'000);
-  start({"--set", "adapter.msl=\"5 ms\""});
-  const char* many = std::getenv("US_LIVE_CONNECTIONS");
-  const std::string n = many ? many : "1500";
-  const auto connect = [](const std::string& times) {
-    const auto ab = shell("ab -q -s 60 -n " + times + " -c 32 " + base + "a.bin");
-    EXPECT_NE(ab.output.find("Failed requests:        0"), std::string::npos) << ab.output;
-    std::this_thread::sleep_for(1s);
-  };
-  connect("200");  // what it keeps for the next ones is there
-  const std::size_t memory = resident_kib(), files = open_files();
-  connect(n);
-  std::printf("%zu KiB and %zu files before, %zu and %zu after\n", memory, files, resident_kib(),
-              open_files());
-  EXPECT_GT(files, 0u);
-  EXPECT_EQ(open_files(), files);
-  EXPECT_GT(memory, 0u);
-  // Each has touched a page of a receive buffer that none had used before, and monitors know it by its ports.
-  EXPECT_LT(resident_kib(), memory + 8192 + 8 * std::stoul(n));
-  EXPECT_EQ(stop(), 0) << said();
-  EXPECT_GE(result["connections"]["completed"], std::stoi(n));
-  EXPECT_EQ(result["connections"]["reset"], 0);
-  EXPECT_EQ(result["live"]["open_at_end"], 0);
-  EXPECT_EQ(result["live"]["driver_connections"], 0);
-  EXPECT_EQ(result["live"]["adapter_connections"], 0);
+  connections_leave_nothing_behind();
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The HTTP server behind the adapter, asked as curl does not ask.
 #include <arpa/inet.h>
+#include <sys/resource.h>
 
 #include "tb/test/live/live_rig.h"
 
@@ -12,6 +13,7 @@ class live_http : public live_slirp {
     live_slirp::SetUp();
     make_file("a.bin", 1'000);
     make_file("b.bin", 200'000);  // begins as the other does
+    ::signal(SIGXFSZ, SIG_IGN);   // the program inherits it: beyond RLIMIT_FSIZE write() fails
     start();
   }
   // Everything that comes back to `text` until the server closes, or for two seconds if it does not. With
@@ -38,6 +40,12 @@ class live_http : public live_slirp {
       if (n <= 0) break;  // refused before it was all said
       at += static_cast<std::size_t>(n);
     }
+  }
+  // What comes next, at most two seconds; empty: nothing did.
+  static std::string hear_next(int fd) {
+    char part[4096];
+    const ssize_t n = ::recv(fd, part, sizeof part, 0);
+    return n > 0 ? std::string(part, static_cast<std::size_t>(n)) : "";
   }
   static std::string hear(int fd) {
     std::string all;
@@ -147,6 +155,120 @@ TEST_F(live_http, two_uploads_to_one_path_do_not_mix) {
   EXPECT_EQ(text_of(folder / "www/copy"), other) << "the later one";
   EXPECT_EQ(in_root(), 3u);
   EXPECT_EQ(stop(), 0) << said();
+}
+
+// RFC 9110 10.1.1.
+TEST_F(live_http, a_client_that_expects_to_be_told_is_told_before_its_body_is_read) {
+  for (const char* word : {"100-continue", "100-Continue"}) {
+    const int fd = dial();
+    put(fd, request("PUT /copy", std::string("Content-Length: 5\r\nExpect: ") + word + "\r\n" + last));
+    EXPECT_EQ(hear_next(fd), "HTTP/1.1 100 Continue\r\n\r\n") << word;
+    put(fd, "hello");
+    EXPECT_EQ(status_of(hear(fd)), "HTTP/1.1 201 Created") << word;
+    EXPECT_EQ(text_of(folder / "www/copy"), "hello");
+  }
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_errors"], 0);
+}
+
+TEST_F(live_http, who_expects_nothing_or_sends_no_body_is_not_told_to_go_on) {
+  const std::string length = "Content-Length: 5\r\n", expect = "Expect: 100-continue\r\n";
+  const std::string none = say(request("GET /a.bin", expect + last));
+  EXPECT_EQ(status_of(none), "HTTP/1.1 200 OK");
+  const int fd = dial();
+  put(fd, "PUT /copy HTTP/1.0\r\n" + length + expect + "\r\n");
+  const int silent = dial();
+  put(silent, request("PUT /copy2", length + last));
+  std::this_thread::sleep_for(200ms);
+  put(fd, "hello");
+  put(silent, "hello");
+  EXPECT_EQ(status_of(hear(fd)), "HTTP/1.1 201 Created") << "HTTP/1.0 knows no 100";
+  EXPECT_EQ(status_of(hear(silent)), "HTTP/1.1 201 Created");
+  EXPECT_EQ(stop(), 0) << said();
+}
+
+TEST_F(live_http, what_is_expected_and_unknown_is_417_without_a_word_of_the_body) {
+  for (const char* fields : {"Expect: 200-ok\r\n", "Expect: 100-continue, 200-ok\r\n",
+                             "Expect: 100-continue\r\nExpect: 200-ok\r\n"}) {
+    const std::string r =
+        say(request("PUT /copy", std::string("Content-Length: 5\r\n") + fields));  // waits for a word
+    EXPECT_EQ(status_of(r), "HTTP/1.1 417 Expectation Failed") << fields;
+    EXPECT_NE(r.find("Connection: close\r\n"), std::string::npos) << r;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "www/copy"));
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_errors"], 3);
+}
+
+// A client that waits for an answer which it expects waits a second in vain, if it gets none.
+TEST_F(live_http, curl_need_not_wait_to_upload_what_is_large) {
+  make_file("large", (3 << 20) + 7);
+  const auto r = shell("curl -v -m 30 -o /dev/null --expect100-timeout 20 -H 'Expect: 100-continue' -T " +
+                       in_folder("www/large") + " " + base() + "copy -w 'took %{time_total}\n'");
+  EXPECT_NE(r.output.find("> Expect: 100-continue"), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("< HTTP/1.1 100 Continue"), std::string::npos) << r.output;
+  EXPECT_NE(r.output.find("< HTTP/1.1 201 Created"), std::string::npos) << r.output;
+  EXPECT_LT(std::stod(r.output.substr(r.output.find("took ") + 5)), 15.0);
+  EXPECT_EQ(stop(), 0) << said();
+}
+
+// Bodies are read and written in pieces of 64 KiB.
+TEST_F(live_http, an_upload_of_many_pieces_and_a_bit_is_stored_whole) {
+  const std::string sum_of = "sha256sum < " + in_folder("www/");
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{65'536}, std::size_t{(3 << 20) + 7}}) {
+    make_file("large", bytes);
+    for (const std::string& how :
+         {"-T " + in_folder("www/large"),
+          "-X PUT -H 'Transfer-Encoding: chunked' -T - < " + in_folder("www/large")}) {
+      std::filesystem::remove(folder / "www/copy");
+      EXPECT_EQ(shell("curl -sS -m 30 -o /dev/null -w '%{http_code}' " + base() + "copy " + how).output,
+                "201")
+          << bytes << how;
+      EXPECT_EQ(shell(sum_of + "copy").output, shell(sum_of + "large").output) << bytes << how;
+      EXPECT_EQ(std::filesystem::file_size(folder / "www/copy"), bytes) << how;
+    }
+  }
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_errors"], 0);
+}
+
+TEST_F(live_http, an_upload_to_where_nothing_can_be_put_says_why) {
+  std::filesystem::create_directories(folder / "www/sub");
+  std::filesystem::create_symlink("/sys/kernel", folder / "www/system");  // where root, too, makes no file
+  const auto put_to = [this](const std::string& path) {
+    return shell("curl -sS -m 30 -o /dev/null -w '%{http_code}' -T " + in_folder("www/b.bin") + " " + base() +
+                 path)
+        .output;
+  };
+  EXPECT_EQ(put_to("none/copy"), "409") << "no such folder";
+  EXPECT_EQ(put_to("a.bin/copy"), "409") << "no folder";
+  EXPECT_EQ(put_to("sub"), "409") << "is a folder";
+  EXPECT_EQ(put_to("system/copy"), "403");
+  EXPECT_EQ(put_to("sub/copy"), "201");
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_errors"], 4);
+}
+
+// As on a full disk: a file may not grow beyond a limit, and write() says so.
+TEST_F(live_http, an_upload_that_finds_no_room_is_507_and_leaves_nothing) {
+  make_file("large", (3 << 20) + 7);
+  const rlimit megabyte{1 << 20, RLIM_INFINITY};
+  ASSERT_EQ(prlimit(program, RLIMIT_FSIZE, &megabyte, nullptr), 0) << std::strerror(errno);
+  const auto upload = [this] {
+    return shell("curl -sS -m 30 -o /dev/null -w '%{http_code}' -T " + in_folder("www/large") + " " + base() +
+                 "copy");
+  };
+  EXPECT_EQ(upload().output.substr(0, 3), "507");
+  EXPECT_FALSE(std::filesystem::exists(folder / "www/copy"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "www"))
+    EXPECT_EQ(entry.path().filename().string().find(".put-"), std::string::npos) << entry.path();
+  EXPECT_EQ(status_of(say(request("GET /a.bin", last))), "HTTP/1.1 200 OK") << "it serves";
+  const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+  ASSERT_EQ(prlimit(program, RLIMIT_FSIZE, &none, nullptr), 0);
+  EXPECT_EQ(upload().output, "201");
+  EXPECT_TRUE(same("www/large", "www/copy"));
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_EQ(result["live"]["http_errors"], 1);
 }
 
 TEST_F(live_http, garbage_is_refused_once_and_the_connection_closed) {

@@ -5,8 +5,6 @@ namespace understudy::tb {
 namespace {
 
 const std::string base = "http://10.77.0.2:8080/";
-const std::string twelve_megabytes_a_second = "wire.rate=\"100 Mb/s\"";
-const std::string one_percent_lost = "wire.impair=loss 1%";
 
 TEST_F(live_network, curl_and_wget_get_files_lists_and_ranges) {
   make_file("a.bin", 300'000);
@@ -111,34 +109,19 @@ TEST_F(live_network, a_download_over_a_wire_that_loses_frames_survives_the_death
   EXPECT_GT(result["wire"]["lost"], 0);
 }
 
-class live_upload : public live_network {
- protected:
-  void survives_deaths(const std::string& options, const std::string& url,
-                       const std::vector<std::string>& more = {}) {
-    make_file("big", big);
-    std::vector<std::string> arguments{"--set", twelve_megabytes_a_second};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    start(arguments);
-    EXPECT_EQ(
-        through_deaths("curl -sS -m 100 " + options + " -o /dev/null -w '%{http_code} %{num_connects}' -T " +
-                           in_folder("www/big") + " " + url,
-                       big),
-        "201 1");
-    // A death that follows a loss may meet a sender that waits: nothing is under way then.
-    expect_survived("www/big", "www/copy", deaths, more.empty());
-  }
-};
+class live_upload : public live_network {};
 
 TEST_F(live_upload, survives_the_deaths_of_adapters) {
-  survives_deaths("", base + "copy");
+  an_upload_survives_deaths("", true, {"--set", twelve_megabytes_a_second});
 }
 
 TEST_F(live_upload, over_ipv6_survives_the_deaths_of_adapters) {
-  survives_deaths("-g -6", "'http://[fd77::2]:8080/copy'");
+  an_upload_survives_deaths("-g", true, {"--set", twelve_megabytes_a_second}, "http://[fd77::2]:8080/");
 }
 
+// A death that follows a loss may meet a sender that waits: nothing is under way then.
 TEST_F(live_upload, over_a_wire_that_loses_frames_survives_the_deaths_of_adapters) {
-  survives_deaths("", base + "copy", {"--set", one_percent_lost});
+  an_upload_survives_deaths("", false, {"--set", twelve_megabytes_a_second, "--set", one_percent_lost});
   EXPECT_GT(result["wire"]["lost"], 0);
 }
 
@@ -164,46 +147,15 @@ TEST_F(live_network, a_death_is_mended_before_the_kernel_probes_for_the_end_of_a
   }
 }
 
-class live_many : public live_network {
- protected:
-  static constexpr std::size_t files = 64;
-
-  // As many connections at once, one for each file, through deaths; every byte is compared.
-  void all_survive(const std::vector<std::string>& arguments) {
-    const std::size_t each = big / files;
-    std::ofstream list(folder / "list");
-    for (std::size_t i = 1; i <= files; ++i) {
-      const std::string n = std::to_string(i);
-      make_file("file" + n, each + i);  // no two of a length
-      list << "url = " << base << "file" << n << "\noutput = " << in_folder("got" + n) << "\n";
-    }
-    list.close();
-    start(arguments);
-    EXPECT_EQ(through_deaths_of_many("curl -sS -m 100 -Z --parallel-immediate --parallel-max 64 -K " +
-                                         in_folder("list") + " 2>" + in_folder("progress") + "; echo $?",
-                                     files, files * each),
-              "0\n")
-        << text_of(folder / "progress");
-    const auto sums = [this](const std::string& of) {
-      return shell("cd " + in_folder("") + " && for i in $(seq 64); do sha256sum < " + of + "$i; done")
-          .output;
-    };
-    EXPECT_EQ(sums("got"), sums("www/file"));
-    EXPECT_EQ(counter("TcpEstabResets"), 0);
-    EXPECT_EQ(counter("TcpExtPAWSEstab"), 0);
-    EXPECT_EQ(stop(), 0) << said();
-    EXPECT_EQ(result["connections"]["opened"], files);
-    expect_carried(deaths, files / 2, false);
-  }
-};
+class live_many : public live_network {};
 
 TEST_F(live_many, connections_survive_deaths) {
-  all_survive({"--set", twelve_megabytes_a_second});
+  many_survive_deaths({"--set", twelve_megabytes_a_second});
   EXPECT_EQ(result["wire"]["lost"], 0);
 }
 
 TEST_F(live_many, connections_survive_deaths_on_a_wire_that_loses_frames) {
-  all_survive({"--set", twelve_megabytes_a_second, "--set", one_percent_lost});
+  many_survive_deaths({"--set", twelve_megabytes_a_second, "--set", one_percent_lost});
   EXPECT_GT(result["wire"]["lost"], 0);
 }
 
@@ -229,16 +181,7 @@ TEST_F(live_network, many_connections_survive_on_a_wire_that_loses_frames) {
 }
 
 TEST_F(live_network, orders_come_by_standard_input) {
-  start();
-  order("kill A");
-  EXPECT_TRUE(says("B serves")) << said();
-  order("kill A");
-  EXPECT_TRUE(says("dead already")) << said();
-  order("dance");
-  EXPECT_TRUE(says("\"dance\" is unknown")) << said();
-  order("stop");
-  EXPECT_EQ(wait_for_end(), 1);  // a kill that struck nobody
-  EXPECT_EQ(result["faults"].size(), 2u);
+  orders_kill_and_stop();
 }
 
 TEST_F(live_network, the_last_death_without_a_substitute_fails_the_run) {

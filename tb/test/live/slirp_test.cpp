@@ -34,15 +34,68 @@ TEST_F(live_slirp, a_download_survives_the_deaths_of_adapters) {
 }
 
 TEST_F(live_slirp, an_upload_survives_the_deaths_of_adapters) {
-  make_file("big", big);
-  start({"--set", "wire.rate=\"100 Mb/s\""});
-  EXPECT_EQ(through_deaths("curl -sS -m 90 -o /dev/null -w '%{http_code} %{num_connects}' -T " +
-                               in_folder("www/big") + " " + base() + "copy",
-                           big, deaths, ports[8080]),
-            "201 1");
-  EXPECT_TRUE(same("www/big", "www/copy"));
-  EXPECT_EQ(stop(), 0) << said();
-  expect_carried(deaths, 1, true);
+  an_upload_survives_deaths("", true, {"--set", twelve_megabytes_a_second});
+}
+
+TEST_F(live_slirp, an_upload_over_a_wire_that_loses_frames_survives_the_deaths_of_adapters) {
+  // It has no SACK.
+  an_upload_survives_deaths("", false,
+                            {"--set", twelve_megabytes_a_second, "--set", "wire.impair=loss 0.1%"});
+  EXPECT_GT(result["wire"]["lost"], 0);
+}
+
+TEST_F(live_slirp, each_of_64_downloads_survives_deaths) {
+  many_survive_deaths({"--set", twelve_megabytes_a_second});
+}
+
+TEST_F(live_slirp, each_of_64_downloads_survives_deaths_on_a_wire_that_loses_frames) {
+  many_survive_deaths({"--set", twelve_megabytes_a_second, "--set", one_percent_lost});
+  EXPECT_GT(result["wire"]["lost"], 0);
+}
+
+// 10,000 in the nightly run.
+TEST_F(live_slirp, connections_opened_and_closed_leave_nothing_behind) {
+  connections_leave_nothing_behind();
+}
+
+TEST_F(live_slirp, socat_gets_its_echo_through_a_death) {
+  socat_gets_its_echo();
+}
+
+TEST_F(live_slirp, nc_pumps_the_known_bytes_through_a_death) {
+  nc_pumps_the_known_bytes();
+}
+
+TEST_F(live_slirp, orders_come_by_standard_input_and_signal) {
+  orders_kill_and_stop();
+}
+
+TEST_F(live_slirp, three_deaths_on_time_below_a_download) {
+  three_deaths_on_time_below_a_download();
+}
+
+TEST_F(live_slirp, a_program_that_is_held_up_says_so_and_loses_nothing) {
+  held_up_it_says_so();
+}
+
+TEST_F(live_slirp, at_half_the_pace_half_the_time_passes) {
+  keeps_the_pace("0.5");
+}
+
+TEST_F(live_slirp, at_twice_the_pace_twice_the_time_passes) {
+  keeps_the_pace("2");
+}
+
+TEST_F(live_slirp, a_model_that_cannot_keep_the_pace_says_by_how_much_and_loses_nothing) {
+  overloaded_it_says_by_how_much();
+}
+
+TEST_F(live_slirp, sigint_ends_it_in_order) {
+  ends_in_order_at(SIGINT);
+}
+
+TEST_F(live_slirp, sigterm_ends_it_in_order) {
+  ends_in_order_at(SIGTERM);
 }
 
 TEST_F(live_slirp, many_connections_survive_on_a_wire_that_loses_frames) {
