@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -24,6 +23,7 @@
 #include "model/cosim/dma_pins.h"
 #include "model/cosim/rtl_harness.h"
 #include "tb/platform/simulation.h"
+#include "tb/report/percentile.h"
 #include "tb/scenario/load.h"
 
 namespace understudy::tb {
@@ -155,11 +155,6 @@ cost bare(const std::vector<std::vector<std::uint8_t>>& inputs, std::uint32_t mp
   return sum;
 }
 
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-
 int measure(const std::string& file, const std::vector<std::string>& set) {
   const scenario s = load_scenario(file, set);
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> tape(std::tmpfile(), &std::fclose);
@@ -184,8 +179,8 @@ int measure(const std::string& file, const std::vector<std::string>& set) {
   }
   std::printf(
       "%s: %llu cycles; in the loop %.0f cycles/s, bare %.0f cycles/s: %.0f %%; of CPU time %.0f %%\n",
-      file.c_str(), static_cast<unsigned long long>(cycles), median(loop_rate), median(bare_rate),
-      100 * median(wall), 100 * median(cpu));
+      file.c_str(), static_cast<unsigned long long>(cycles), percentile(loop_rate, 500),
+      percentile(bare_rate, 500), 100 * percentile(wall, 500), 100 * percentile(cpu, 500));
   return 0;
 }
 

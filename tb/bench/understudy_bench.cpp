@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
@@ -21,6 +20,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "tb/report/percentile.h"
 
 namespace {
 
@@ -96,8 +97,7 @@ measurement measure(const row& r) {
 double median(const std::vector<measurement>& runs, double (*of)(const measurement&)) {
   std::vector<double> v;
   for (const measurement& m : runs) v.push_back(of(m));
-  std::sort(v.begin(), v.end());
-  return v.size() % 2 ? v[v.size() / 2] : (v[v.size() / 2 - 1] + v[v.size() / 2]) / 2;
+  return understudy::tb::percentile(v, 500);
 }
 
 double per_wall_second(const measurement& m) {

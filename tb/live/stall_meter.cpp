@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tb/report/percentile.h"
+
 namespace understudy::tb {
 
 void stall_meter::on_frame(const frame_ref& f, bool inward, picos at) {
@@ -76,10 +78,8 @@ void stall_meter::mark(picos at) {
 }
 
 stall_times stall_meter::stalls(std::size_t i) const {
-  std::vector<picos> all = stalls_[i];
-  if (all.empty()) return {};
-  std::sort(all.begin(), all.end());
-  return {all[all.size() / 2], all[std::min(all.size() - 1, all.size() * 99 / 100)], all.back()};
+  const std::vector<picos>& all = stalls_[i];
+  return {percentile(all, 500), percentile(all, 990), percentile(all, 1000)};
 }
 
 }  // namespace understudy::tb

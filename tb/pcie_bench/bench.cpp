@@ -6,6 +6,7 @@
 
 #include "model/core/event_log.h"
 #include "model/pcie/host_memory.h"
+#include "tb/report/percentile.h"
 
 namespace understudy::tb {
 
@@ -27,15 +28,11 @@ struct silent_registers : sc_core::sc_module {
   }
 };
 
-double quantile_ns(std::vector<picos>& sorted, double share) {
-  const auto n = static_cast<double>(sorted.size());
-  const auto i = static_cast<std::size_t>(std::min(n - 1, share * n));
-  return static_cast<double>(sorted[i]) / 1000;
-}
-
-latency_row summary(const std::string& test, std::uint32_t size, std::vector<picos> samples) {
-  std::sort(samples.begin(), samples.end());
-  return {test, size, quantile_ns(samples, 0.5), quantile_ns(samples, 0.95), quantile_ns(samples, 0.999)};
+latency_row summary(const std::string& test, std::uint32_t size, const std::vector<picos>& samples) {
+  const auto ns = [&](std::size_t per_mille) {
+    return static_cast<double>(percentile(samples, per_mille)) / 1000;
+  };
+  return {test, size, ns(500), ns(950), ns(999)};
 }
 
 // Transfers of an analytic figure begin at pages, those of a measurement at lines.
@@ -138,12 +135,12 @@ void bench::next() {
   if (at_ == steps_.size()) return;
   const card_job job = steps_[at_].job;
   parts_->port.cache().core_holds(job.base, job.window);
-  parts_->device.run(job, [this](card_result r) {
+  parts_->device.run(job, [this](const card_result& r) {
     const step& s = steps_[at_++];
     if (r.latency.empty())
       results_.bandwidth.push_back({s.name, s.job.size, s.job.window, r.bits_per_second / 1e9});
     else
-      results_.latency.push_back(summary(s.name, s.job.size, std::move(r.latency)));
+      results_.latency.push_back(summary(s.name, s.job.size, r.latency));
     parts_->later.in(1_us, [this] { next(); });
   });
 }

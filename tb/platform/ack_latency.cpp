@@ -1,6 +1,6 @@
 #include "tb/platform/ack_latency.h"
 
-#include <algorithm>
+#include "tb/report/percentile.h"
 
 namespace understudy::tb {
 
@@ -27,12 +27,7 @@ void ack_latency::on_event(const event& e) {
 }
 
 ack_latency_times ack_latency::times() const {
-  if (samples_.empty()) return {};
-  std::sort(samples_.begin(), samples_.end());
-  const auto at = [&](std::size_t percent) {
-    return samples_[std::min(samples_.size() - 1, samples_.size() * percent / 100)];
-  };
-  return {samples_.size(), at(50), at(99)};
+  return {samples_.size(), percentile(samples_, 500), percentile(samples_, 990)};
 }
 
 }  // namespace understudy::tb

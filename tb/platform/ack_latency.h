@@ -29,7 +29,7 @@ class ack_latency : public event_observer {
   using by_connection = std::unordered_map<wire_connection, fifo<arrival>, wire_connection_hash>;
   segment_reader& segments_;
   std::vector<by_connection> waiting_;  // by adapter; never walked
-  mutable std::vector<picos> samples_;
+  std::vector<picos> samples_;
 };
 
 }  // namespace understudy::tb

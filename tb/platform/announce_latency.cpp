@@ -1,8 +1,7 @@
 #include "tb/platform/announce_latency.h"
 
-#include <algorithm>
-
 #include "tb/platform/host_machine.h"
+#include "tb/report/percentile.h"
 
 namespace understudy::tb {
 
@@ -32,13 +31,7 @@ void announce_latency::on_record(unsigned adapter, const us_record& r) {
 }
 
 announce_times announce_latency::times() const {
-  if (samples_.empty()) return {};
-  std::vector<picos> sorted = samples_;
-  std::sort(sorted.begin(), sorted.end());
-  const auto at = [&](std::size_t percent) {
-    return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
-  };
-  return {at(50), at(99), sorted.back()};
+  return {percentile(samples_, 500), percentile(samples_, 990), percentile(samples_, 1000)};
 }
 
 }  // namespace understudy::tb

@@ -1,7 +1,8 @@
 #include "tb/platform/delivery_latency.h"
 
-#include <algorithm>
 #include <cstring>
+
+#include "tb/report/percentile.h"
 
 namespace understudy::tb {
 
@@ -43,22 +44,17 @@ void delivery_latency::on_event(const event& e) {
 }
 
 namespace {
-delivery_times percentiles(std::vector<picos> sorted) {
-  if (sorted.empty()) return {};
-  std::sort(sorted.begin(), sorted.end());
-  const auto at = [&](std::size_t percent) {
-    return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
-  };
-  return {at(50), at(99)};
+delivery_times times_of(const std::vector<picos>& samples) {
+  return {percentile(samples, 500), percentile(samples, 990)};
 }
 }  // namespace
 
 delivery_times delivery_latency::times() const {
-  return percentiles(samples_);
+  return times_of(samples_);
 }
 
 delivery_times delivery_latency::commit_times() const {
-  return percentiles(commits_);
+  return times_of(commits_);
 }
 
 }  // namespace understudy::tb

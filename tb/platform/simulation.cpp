@@ -11,6 +11,7 @@
 #include "tb/platform/configure.h"
 #include "tb/platform/host_counts.h"
 #include "tb/report/files.h"
+#include "tb/report/percentile.h"
 #include "tb/workload/capture.h"
 
 namespace understudy::tb {
@@ -508,13 +509,8 @@ void simulation::count() {
     f.outcome = !f.activated ? "not activated" : intact ? "recovered" : "fatal";
   for (std::size_t m = 0; m < stalls_.marks() && m < result_.failovers.size(); ++m) {
     failover_result& f = result_.failovers[m];
-    std::vector<picos> pauses = stalls_.stalls(m);
-    std::sort(pauses.begin(), pauses.end());
-    if (!pauses.empty()) {
-      f.stall.p50 = pauses[pauses.size() / 2];
-      f.stall.p99 = pauses[std::min(pauses.size() - 1, pauses.size() * 99 / 100)];
-      f.stall.max = pauses.back();
-    }
+    const std::vector<picos> pauses = stalls_.stalls(m);
+    f.stall = {percentile(pauses, 500), percentile(pauses, 990), percentile(pauses, 1000)};
     if (lwip)
       f.retransmitted_bytes = platform_.lwip->count().retransmitted_bytes - marks_[m].retransmitted_bytes;
     if (timeouts_) f.peer_timeouts = timeouts_->counts() - marks_[m].timeouts;

@@ -6,6 +6,7 @@
 #include "host_sw/driver/raw_send.h"
 #include "tb/platform/configure.h"
 #include "tb/platform/raw_forecast.h"
+#include "tb/report/percentile.h"
 
 namespace understudy::tb {
 
@@ -55,12 +56,6 @@ class window final : public event_observer {
   std::vector<picos> left_;
 };
 
-template <class T>
-T median(std::vector<T> v) {
-  std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
-  return v[v.size() / 2];
-}
-
 struct samples {
   std::vector<picos> latency;
   std::vector<std::uint64_t> tlps, link_bytes;
@@ -78,11 +73,11 @@ single_dma_row row_of(std::uint32_t bytes, bool gathered, const samples& s) {
   r.operations = static_cast<double>(s.operations) / n;
   r.maps = static_cast<double>(s.maps) / n;
   r.unmaps = static_cast<double>(s.unmaps) / n;
-  r.tlps = median(s.tlps);
+  r.tlps = percentile(s.tlps, 500);
   r.tlps_analytic = s.expected.tlps;
-  r.link_bytes = median(s.link_bytes);
+  r.link_bytes = percentile(s.link_bytes, 500);
   r.link_bytes_analytic = s.expected.link_bytes;
-  r.latency = median(s.latency);
+  r.latency = percentile(s.latency, 500);
   r.latency_analytic = static_cast<picos>(s.expected.latency_ns * 1e3);
   r.packets_per_s = s.rate;
   r.packets_per_s_analytic = s.expected_rate;

@@ -13,6 +13,7 @@
 #include "model/core/rng.h"
 #include "model/pcie/pcie_port.h"
 #include "model/pcie/protocol_checker.h"
+#include "tb/report/percentile.h"
 
 namespace understudy::tb {
 namespace {
@@ -93,10 +94,6 @@ measured measure(lane& l, const std::vector<transfer>& all, std::uint32_t bytes)
     ns.push_back(run_until(told, ns.size() + 1));
     sc_core::sc_start(to_sc(1_us));
   }
-  std::sort(ns.begin(), ns.end());
-  const auto at = [&ns](double p) {
-    return ns[static_cast<std::size_t>(std::lround(p * static_cast<double>(ns.size() - 1)))];
-  };
   told = 0;
   for (const transfer& t : all) {
     const iova to{l.host.iova + t.from};
@@ -109,7 +106,8 @@ measured measure(lane& l, const std::vector<transfer>& all, std::uint32_t bytes)
   }
   l.engine.flush(iova{l.host.iova}, [&told](bool ok) { told += ok; });
   const double time = run_until(told, all.size() + 1);
-  return {at(.5), at(.99), 8.0 * bytes * static_cast<double>(all.size()) / time};
+  return {tb::percentile(ns, 500), tb::percentile(ns, 990),
+          8.0 * bytes * static_cast<double>(all.size()) / time};
 }
 
 class dma_timing : public testing::TestWithParam<unsigned> {};

@@ -9,6 +9,7 @@
 #include "model/core/rng.h"
 #include "model/cosim/dma_compare.h"
 #include "model/cosim/dma_unit.h"
+#include "tb/report/percentile.h"
 
 namespace understudy {
 namespace {
@@ -202,11 +203,6 @@ TEST_P(dma_block_cosim_test, corrupted_output_is_caught_wherever_it_is_bad) {
     }
 }
 
-double percentile(std::vector<double> v, double p) {
-  std::sort(v.begin(), v.end());
-  return v[static_cast<std::size_t>(std::lround(p * static_cast<double>(v.size() - 1)))];
-}
-
 // Throughput with descriptors as fast as they are taken; latency with them apart, so that it is not the time
 // in a queue.
 TEST_P(dma_block_cosim_test, cycles_of_the_twin_are_those_of_the_rtl) {
@@ -245,13 +241,13 @@ TEST_P(dma_block_cosim_test, cycles_of_the_twin_are_those_of_the_rtl) {
       rtl.push_back(static_cast<double>(t.rtl.outcomes[i].reported - t.rtl.outcomes[i].accepted));
       twin.push_back(static_cast<double>(t.twin.outcomes[i].reported - t.twin.outcomes[i].accepted));
     }
-    const double e50 = percentile(twin, .5) / percentile(rtl, .5) - 1,
-                 e99 = percentile(twin, .99) / percentile(rtl, .99) - 1;
+    const double e50 = tb::percentile(twin, 500) / tb::percentile(rtl, 500) - 1,
+                 e99 = tb::percentile(twin, 990) / tb::percentile(rtl, 990) - 1;
     std::printf("%-6s %5u %-9s %-10s %-9s | %9llu %9llu %6.2f%% | %8.0f %8.0f %8.0f %8.0f\n", name, bytes,
                 aligned ? "yes" : "no", p.name, orders[static_cast<int>(order)],
                 static_cast<unsigned long long>(cycles[0]), static_cast<unsigned long long>(cycles[1]),
-                100 * error, percentile(rtl, .5), percentile(twin, .5), percentile(rtl, .99),
-                percentile(twin, .99));
+                100 * error, tb::percentile(rtl, 500), tb::percentile(twin, 500), tb::percentile(rtl, 990),
+                tb::percentile(twin, 990));
     EXPECT_LE(std::abs(error), 0.02);
     EXPECT_LE(std::abs(e50), 0.05);
     EXPECT_LE(std::abs(e99), 0.05);
