@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "model/core/wire_bytes.h"
+
 namespace understudy {
 namespace {
 
@@ -148,10 +150,6 @@ class parser {
   std::string error_;
 };
 
-std::uint32_t be16(const std::uint8_t* p) {
-  return static_cast<std::uint32_t>(p[0]) << 8 | p[1];
-}
-
 }  // namespace
 
 std::variant<impairment_config, impairment_error> parse_impairment(std::string_view text) {
@@ -162,18 +160,19 @@ byte_range corruptible(const frame_ref& f) {
   const std::uint8_t* d = f.data();
   std::uint32_t at = 14;
   if (f.size() < at) return {};
-  std::uint32_t type = be16(d + 12);
+  std::uint32_t type = get16(d + 12);
   if (type == 0x8100 && f.size() >= 18) {
-    type = be16(d + 16);
+    type = get16(d + 16);
     at = 18;
   }
   const std::uint32_t room = f.size() - at;
-  if (type == 0x0800 && room >= 20) return {at, std::min(room, std::max(be16(d + at + 2), 20u))};
+  if (type == 0x0800 && room >= 20)
+    return {at, std::min(room, std::max<std::uint32_t>(get16(d + at + 2), 20))};
   if (type != 0x86dd || room < 40) return {};
   const bool discovery =
       d[at + 6] == 58 && room > 40 && d[at + 40] >= 133 && d[at + 40] <= 137;  // RFC 4861 4
   if (discovery) return {};
-  return {at, std::min(room, 40 + be16(d + at + 4))};
+  return {at, std::min(room, 40u + get16(d + at + 4))};
 }
 
 frame_ref flip_bit(const frame_ref& f, std::int32_t bit) {

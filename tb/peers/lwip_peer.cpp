@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "model/core/fifo.h"
+#include "model/core/wire_bytes.h"
 #include "model/net/frame_ring.h"
 #include "model/sim/agenda.h"
 #include "tb/peers/lwip_time.h"
@@ -28,13 +29,6 @@ namespace {
 
 constexpr const char* report_id = "/understudy/peers/lwip";
 constexpr picos millisecond = 1_ms;
-
-std::uint32_t be16(const std::uint8_t* p) {
-  return static_cast<std::uint32_t>(p[0]) << 8 | p[1];
-}
-std::uint32_t be32(const std::uint8_t* p) {
-  return be16(p) << 16 | be16(p + 2);
-}
 
 // The fields of a TCP segment that the counters need.
 struct segment_view {
@@ -51,11 +45,11 @@ constexpr std::uint32_t type_v4 = 0x0800, type_arp = 0x0806, type_v6 = 0x86dd;
 bool view_segment(const frame_ref& f, segment_view& v) {
   const std::uint8_t* d = f.data();
   if (f.size() < 54) return false;
-  const bool v6 = be16(d + 12) == type_v6 && d[20] == 6;
-  const bool v4 = be16(d + 12) == type_v4 && d[23] == 6 && !(be16(d + 20) & 0x3fff);
+  const bool v6 = get16(d + 12) == type_v6 && d[20] == 6;
+  const bool v4 = get16(d + 12) == type_v4 && d[23] == 6 && !(get16(d + 20) & 0x3fff);
   if (!v4 && !v6) return false;
   const std::uint32_t ip_header = v6 ? 40 : (d[14] & 15u) * 4;
-  const std::uint32_t ip_total = v6 ? 40 + be16(d + 18) : be16(d + 16);
+  const std::uint32_t ip_total = v6 ? 40u + get16(d + 18) : get16(d + 16);
   if (ip_total + 14 > f.size() || ip_total < ip_header + 20) return false;
   const std::uint8_t* t = d + 14 + ip_header;
   const std::uint32_t headers = ip_header + (t[12] >> 4) * 4u;
@@ -63,10 +57,10 @@ bool view_segment(const frame_ref& f, segment_view& v) {
   if (v6)
     std::copy_n(d + 38, 16, v.destination_ip.bytes.begin());
   else
-    v.destination_ip = ip_address::v4(be32(d + 30));
-  v.source_port = static_cast<std::uint16_t>(be16(t));
-  v.destination_port = static_cast<std::uint16_t>(be16(t + 2));
-  v.seq = be32(t + 4);
+    v.destination_ip = ip_address::v4(get32(d + 30));
+  v.source_port = get16(t);
+  v.destination_port = get16(t + 2);
+  v.seq = get32(t + 4);
   v.payload = ip_total - headers;
   v.fin = t[13] & 1;
   v.syn = t[13] & 2;
@@ -122,7 +116,7 @@ struct lwip_peer::impl : eth_if {
   };
 
   impl(const lwip_peer_config& c, std::uint64_t seed, const std::string& name);
-  ~impl();
+  ~impl() override;
 
   picos take(frame_ref f) override;
   void start();
@@ -446,13 +440,13 @@ bool lwip_peer::impl::passes(const frame_ref& f) const {
   const std::uint8_t* d = f.data();
   const bool group = d[0] & 1;
   if (!group && !std::equal(config.mac.begin(), config.mac.end(), d)) return false;
-  const std::uint32_t type = be16(d + 12);
+  const std::uint32_t type = get16(d + 12);
   if (type == type_arp) return true;
   // lwIP as packaged forwards what is for another station.
   if (type == type_v6)
     return config.ip6 && f.size() >= 54 &&
            (group || std::equal(config.ip6->bytes.begin(), config.ip6->bytes.end(), d + 38));
-  return type == type_v4 && f.size() >= 34 && (group || be32(d + 30) == config.ip.v4_value());
+  return type == type_v4 && f.size() >= 34 && (group || get32(d + 30) == config.ip.v4_value());
 }
 
 picos lwip_peer::impl::take(frame_ref f) {

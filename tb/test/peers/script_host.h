@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/core/checksum.h"
+#include "model/core/wire_bytes.h"
 #include "tb/test/net/station.h"
 
 namespace understudy::tb {
@@ -106,18 +107,6 @@ class script_host : public test_station {
   unsigned bad_sums = 0;
 
  private:
-  static void put16(std::uint8_t* p, std::uint32_t v) {
-    p[0] = static_cast<std::uint8_t>(v >> 8);
-    p[1] = static_cast<std::uint8_t>(v);
-  }
-  static void put32(std::uint8_t* p, std::uint32_t v) {
-    put16(p, v >> 16);
-    put16(p + 2, v & 0xffff);
-  }
-  static std::uint16_t get16(const std::uint8_t* p) { return static_cast<std::uint16_t>(p[0] << 8 | p[1]); }
-  static std::uint32_t get32(const std::uint8_t* p) {
-    return static_cast<std::uint32_t>(get16(p)) << 16 | get16(p + 2);
-  }
   static void ethernet(std::uint8_t* d, const mac_address& to, std::uint16_t type) {
     std::memcpy(d, to.data(), 6);
     std::memcpy(d + 6, mac_of(1).data(), 6);
