@@ -13,6 +13,7 @@
 #include "tb/monitors/monitor_set.h"
 #include "tb/scenario/parameters.h"
 #include "tb/scenario/quantity.h"
+#include "tb/scenario/refuse.h"
 
 namespace understudy::tb {
 
@@ -26,11 +27,6 @@ constexpr const char* keys =
     "deadline, [[mutant]]";
 constexpr const char* train_keys[] = {"faults", "kinds", "gap", "deadline"};
 constexpr double shortest_guard = 0.001;
-
-[[noreturn]] void refuse(const std::string& file, const toml::node& at, const std::string& key,
-                         const std::string& what) {
-  throw scenario_error(fmt::format("{}:{}: {}: {}", file, at.source().begin.line, key, what));
-}
 
 std::string text_of(const std::string& file, const toml::node& n, const std::string& key) {
   if (const auto v = n.value<std::string>()) return *v;

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "tb/scenario/parameters.h"
+#include "tb/scenario/refuse.h"
 
 namespace understudy::tb {
 
@@ -19,11 +20,6 @@ namespace {
 
 constexpr std::size_t most_cells = 100'000;
 constexpr const char* keys = "scenario, set, against, [[axis]], [[column]]";
-
-[[noreturn]] void refuse(const std::string& file, const toml::node& at, const std::string& key,
-                         const std::string& what) {
-  throw scenario_error(fmt::format("{}:{}: {}: {}", file, at.source().begin.line, key, what));
-}
 
 std::string text_of(const std::string& file, const toml::node& n, const std::string& key) {
   if (const auto* v = n.as_string()) return v->get();

@@ -10,7 +10,7 @@
 
 #include "devices.h"
 #include "tb/scenario/quantity.h"
-#include "tb/scenario/scenario.h"
+#include "tb/scenario/refuse.h"
 
 namespace understudy::tb {
 namespace {
@@ -52,12 +52,11 @@ card_parameters load_card(const std::string& name_or_path) {
   const std::map<std::string_view, std::uint32_t*> numbers = {{"chunk", &c.chunk},
                                                               {"read_slots", &c.read_slots}};
   const auto fail = [&](const toml::node& n, std::string_view key, std::string_view what) {
-    throw scenario_error(fmt::format("{}:{}: card.{}: {}", name_or_path, n.source().begin.line, key, what));
+    refuse(name_or_path, n, fmt::format("card.{}", key), what);
   };
   for (const auto& [key, node] : file)
     if (key != "card" || !node.is_table())
-      throw scenario_error(fmt::format("{}:{}: {}: unknown key, allowed: a table [card]", name_or_path,
-                                       node.source().begin.line, key.str()));
+      refuse(name_or_path, node, key.str(), "unknown key, allowed: a table [card]");
   std::size_t given = 0;
   if (const toml::table* card = file["card"].as_table()) {
     for (const auto& [key, node] : *card) {
