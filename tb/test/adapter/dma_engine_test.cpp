@@ -13,7 +13,7 @@
 #include "model/core/rng.h"
 #include "model/pcie/pcie_port.h"
 #include "model/pcie/protocol_checker.h"
-#include "tb/test/pcie/allocations.h"
+#include "tb/test/allocations.h"
 
 namespace understudy::tb {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "model/core/buffer_allocator.h"
 #include "model/core/record_coalescer.h"
-#include "tb/test/pcie/allocations.h"
+#include "tb/test/allocations.h"
 
 namespace understudy {
 namespace {

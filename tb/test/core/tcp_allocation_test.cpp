@@ -4,26 +4,9 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <new>
 
 #include "model/core/tcp_engine.h"
-
-namespace {
-std::uint64_t allocations = 0;
-}
-
-void* operator new(std::size_t n) {
-  ++allocations;
-  if (void* p = std::malloc(n)) return p;
-  throw std::bad_alloc();
-}
-void operator delete(void* p) noexcept {
-  std::free(p);
-}
-void operator delete(void* p, std::size_t) noexcept {
-  std::free(p);
-}
+#include "tb/test/allocations.h"
 
 namespace understudy {
 namespace {
@@ -107,12 +90,12 @@ TEST(TcpAllocation, ARunningTransferAllocatesNothing) {
     }
   };
   transfer(3'000'000);  // warm
-  const std::uint64_t before = allocations, frames = detail::frame_pool::instance().allocated();
+  const std::uint64_t before = tb::allocations, frames = detail::frame_pool::instance().allocated();
   const std::uint64_t segments = b.engine.counters().segments_in;
   const auto start = std::chrono::steady_clock::now();
   transfer(100'000'000);
   const double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(tb::allocations, before);
   EXPECT_EQ(detail::frame_pool::instance().allocated(), frames);
   EXPECT_GT(b.engine.counters().out_of_order, 100u) << "reassembly was used";
   std::printf("%.0f data segments a second through both engines\n",

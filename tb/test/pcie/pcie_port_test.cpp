@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "tb/test/pcie/allocations.h"
+#include "tb/test/allocations.h"
 #include "tb/test/pcie/card.h"
 #include "tb/test/pcie/port_word.h"
 

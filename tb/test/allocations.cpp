@@ -1,4 +1,4 @@
-#include "tb/test/pcie/allocations.h"
+#include "tb/test/allocations.h"
 
 #include <cstdlib>
 #include <new>

@@ -1,7 +1,0 @@
-// How often the program has called operator new: linking allocations.cpp replaces the global operators.
-#pragma once
-#include <cstdint>
-
-namespace understudy::tb {
-extern std::uint64_t allocations;
-}
