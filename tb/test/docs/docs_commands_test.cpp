@@ -137,6 +137,16 @@ std::vector<std::string> dead_links(const std::string& text, const fs::path& fil
   return dead;
 }
 
+// Commands outside of fenced blocks, which nobody would run.
+std::vector<std::string> loose_commands(const std::string& text) {
+  static const std::regex command(
+      "(    +|\\t)(\\$ )?(ctest|cmake|ninja|build/|understudy |\\./|sh |sudo |mkdir ).*");
+  std::vector<std::string> loose;
+  for (const std::string& l : lines_of(parse(text).prose))
+    if (std::regex_match(l, command)) loose.push_back(l);
+  return loose;
+}
+
 std::vector<fs::path> pages() {
   const fs::path root = US_SOURCE_DIR;
   std::vector<fs::path> all{root / "README.md", root / "CONTRIBUTING.md", root / "CHANGELOG.md"};
@@ -179,6 +189,11 @@ TEST_F(docs, every_command_that_is_shown_does_what_is_said) {
   EXPECT_GE(ran, 8);
 }
 
+TEST_F(docs, every_command_is_in_a_fenced_block) {
+  for (const fs::path& file : pages())
+    for (const std::string& l : loose_commands(content(file))) ADD_FAILURE() << file << ": " << l;
+}
+
 TEST_F(docs, every_link_leads_somewhere) {
   int seen = 0;
   for (const fs::path& file : pages()) {
@@ -203,6 +218,11 @@ TEST_F(docs, a_command_that_fails_is_noticed) {
   EXPECT_FALSE(carry_out(p.blocks[3], folder_).marked);
   EXPECT_TRUE(carry_out(p.blocks[4], folder_).marked);
   EXPECT_FALSE(carry_out(p.blocks[4], folder_).ran);
+}
+
+TEST_F(docs, a_command_without_a_fence_is_noticed) {
+  EXPECT_EQ(loose_commands("Run\n\n    ctest -R x\n\n```sh run\n    cmake .\n```\n    a formula + 4\n"),
+            std::vector<std::string>{"    ctest -R x"});
 }
 
 TEST_F(docs, a_dead_link_is_noticed) {
