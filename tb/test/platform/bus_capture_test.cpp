@@ -2,71 +2,66 @@
 #include <map>
 #include <sstream>
 
-#include "tb/test/platform/program.h"
+#include "tb/test/platform/tshark.h"
 
 namespace understudy::tb {
 namespace {
 
-std::vector<std::string> packets(const std::filesystem::path& out, const std::string& filter,
-                                 const std::string& fields) {
+// Fields of those packets of a run's capture that match `filter`.
+std::vector<std::string> dissected(const program_run& r, const std::string& filter,
+                                   const std::string& fields) {
   const std::string script = std::string(US_SOURCE_DIR) + "/traces/wireshark/understudy.lua";
-  const program_run r =
-      shell("tshark -n -X lua_script:" + quoted(script) + " -r " + quoted((out / "capture.pcapng").string()) +
-            " -Y " + quoted(filter) + " -T fields " + fields);
-  EXPECT_EQ(r.status, 0) << filter;
-  std::vector<std::string> lines;
-  std::istringstream in(r.output);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
+  return packets(r.out / "capture.pcapng", filter,
+                 "-X lua_script:" + quoted(script) + " -T fields " + fields);
 }
 
 TEST(bus_capture, shows_every_tlp_descriptor_and_record_to_tshark) {
-  if (shell("tshark --version").status != 0) GTEST_SKIP() << "tshark is not installed";
+  if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
   const program_run r = run_program(scenario_file("hello.toml"), {}, "--captures all");
   ASSERT_EQ(r.status, 0) << r.output;
-  const auto up = packets(r.out, "understudy_tlp.direction == 0", "-e understudy_tlp.type");
+  const auto up = dissected(r, "understudy_tlp.direction == 0", "-e understudy_tlp.type");
   EXPECT_EQ(up.size(), r.result["pcie"]["tlps_up"].get<std::size_t>());
-  EXPECT_EQ(packets(r.out, "understudy_tlp.direction == 1", "-e understudy_tlp.type").size(),
+  EXPECT_EQ(dissected(r, "understudy_tlp.direction == 1", "-e understudy_tlp.type").size(),
             r.result["pcie"]["tlps_down"].get<std::size_t>());
   std::map<std::string, unsigned> kinds;
   for (const std::string& k : up) ++kinds[k];
   EXPECT_GT(kinds["MWr64"], 0u);
   EXPECT_GT(kinds["MRd64"], 0u);
-  EXPECT_EQ(packets(r.out, "understudy_tlp.interrupt", "-e frame.number").size(), kinds["MWr"]);
-  EXPECT_EQ(packets(r.out, "understudy_tlp.type contains \"unknown\"", "-e frame.number").size(), 0u);
-  EXPECT_GT(packets(r.out, "understudy_tlp.direction == 1 && understudy_tlp.type == \"CplD\"",
-                    "-e understudy_tlp.byte_count")
+  EXPECT_EQ(dissected(r, "understudy_tlp.interrupt", "-e frame.number").size(), kinds["MWr"]);
+  EXPECT_EQ(dissected(r, "understudy_tlp.type contains \"unknown\"", "-e frame.number").size(), 0u);
+  EXPECT_GT(dissected(r, "understudy_tlp.direction == 1 && understudy_tlp.type == \"CplD\"",
+                      "-e understudy_tlp.byte_count")
                 .size(),
             0u);
 
   const auto records =
-      packets(r.out, "understudy_descriptor.ring == \"output\" && frame.interface_name == \"descriptors_A\"",
-              "-e understudy_descriptor.number");
+      dissected(r, "understudy_descriptor.ring == \"output\" && frame.interface_name == \"descriptors_A\"",
+                "-e understudy_descriptor.number");
   ASSERT_GE(records.size(), r.result["host_interface"]["records"].get<std::size_t>());
   for (std::size_t i = 0; i < records.size(); ++i) EXPECT_EQ(records[i], std::to_string(i));
   const auto posted =
-      packets(r.out, "understudy_descriptor.ring == \"input\"", "-e understudy_descriptor.opcode");
+      dissected(r, "understudy_descriptor.ring == \"input\"", "-e understudy_descriptor.opcode");
   EXPECT_EQ(posted.size(), r.result["host_interface"]["descriptors"].get<std::size_t>());
   EXPECT_EQ(
-      packets(r.out, "_ws.malformed && (understudy_tlp || understudy_descriptor)", "-e frame.number").size(),
+      dissected(r, "_ws.malformed && (understudy_tlp || understudy_descriptor)", "-e frame.number").size(),
       0u);
 }
 
 // Each completion is there by itself, with the tag of a read that is under way; together they carry what was
 // asked for.
-void expect_answered(const std::filesystem::path& out) {
+void expect_answered(const program_run& run) {
   struct open_read {
     unsigned words = 0, answered = 0, completions = 0;
   };
   std::map<unsigned, open_read> open;
   unsigned reads = 0, split = 0, high_tags = 0;
   double last_time = 0;
-  for (const std::string& line :
-       packets(out,
-               "frame.interface_name == \"tlp_A\" && (understudy_tlp.type == \"MRd64\" || "
-               "(understudy_tlp.direction == 1 && understudy_tlp.type == \"CplD\"))",
-               "-e frame.time_epoch -e understudy_tlp.type -e understudy_tlp.tag -e understudy_tlp.words -e "
-               "understudy_tlp.byte_count")) {
+  for (const std::string& line : dissected(
+           run,
+           "frame.interface_name == \"tlp_A\" && (understudy_tlp.type == \"MRd64\" || "
+           "(understudy_tlp.direction == 1 && understudy_tlp.type == \"CplD\"))",
+           "-e frame.time_epoch -e understudy_tlp.type -e understudy_tlp.tag -e understudy_tlp.words -e "
+           "understudy_tlp.byte_count")) {
     std::istringstream in(line);
     double time = 0;
     std::string type;
@@ -99,30 +94,30 @@ void expect_answered(const std::filesystem::path& out) {
 }
 
 TEST(bus_capture, shows_each_completion_of_a_read_with_its_tag) {
-  if (shell("tshark --version").status != 0) GTEST_SKIP() << "tshark is not installed";
+  if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
   for (const char* rtl : {"[]", "[\"dma_engine\"]"}) {
     const program_run r =
         run_program(scenario_file("hello.toml"), {std::string("adapter.rtl=") + rtl}, "--captures all");
     ASSERT_EQ(r.status, 0) << r.output;
-    expect_answered(r.out);
-    EXPECT_EQ(packets(r.out, "understudy_tlp.direction == 1", "-e understudy_tlp.type").size(),
+    expect_answered(r);
+    EXPECT_EQ(dissected(r, "understudy_tlp.direction == 1", "-e understudy_tlp.type").size(),
               r.result["pcie"]["tlps_down"].get<std::size_t>());
   }
 }
 
 TEST(bus_capture, names_the_message_by_which_an_adapter_signals_an_error) {
-  if (shell("tshark --version").status != 0) GTEST_SKIP() << "tshark is not installed";
+  if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
   const program_run sound = run_program(scenario_file("hello.toml"), {}, "--captures all");
-  EXPECT_EQ(packets(sound.out, "understudy_tlp.message", "-e frame.number").size(), 0u);
+  EXPECT_EQ(dissected(sound, "understudy_tlp.message", "-e frame.number").size(), 0u);
   const program_run r = run_program(scenario_file("hello.toml"),
                                     {fault_at_fraction(0.5, "poisoned_doorbell")}, "--captures all");
   ASSERT_EQ(r.status, 0) << r.output;
-  const auto messages = packets(r.out, "understudy_tlp.type == \"Msg\" && understudy_tlp.direction == 0",
-                                "-e understudy_tlp.message -e understudy_tlp.words -e _ws.col.Info");
+  const auto messages = dissected(r, "understudy_tlp.type == \"Msg\" && understudy_tlp.direction == 0",
+                                  "-e understudy_tlp.message -e understudy_tlp.words -e _ws.col.Info");
   ASSERT_EQ(messages.size(), 1u);
   EXPECT_NE(messages[0].find("0x31"), std::string::npos) << messages[0];
   EXPECT_NE(messages[0].find("ERR_NONFATAL"), std::string::npos) << messages[0];
-  EXPECT_EQ(packets(r.out, "_ws.malformed && understudy_tlp", "-e frame.number").size(), 0u);
+  EXPECT_EQ(dissected(r, "_ws.malformed && understudy_tlp", "-e frame.number").size(), 0u);
 }
 
 TEST(bus_capture, does_not_change_the_run) {

@@ -1,8 +1,7 @@
 // VLANs from end to end: peers on access ports of two VLANs, adapters on trunks.
 #include <map>
-#include <sstream>
 
-#include "tb/test/platform/program.h"
+#include "tb/test/platform/tshark.h"
 
 namespace understudy::tb {
 namespace {
@@ -26,16 +25,13 @@ TEST(vlan_scenario, connections_of_two_vlans_survive_their_adapter_over_both_ip_
 }
 
 TEST(vlan_scenario, every_frame_of_an_adapter_carries_its_peers_tag_and_no_peer_sees_one) {
-  if (shell("tshark --version").status != 0) GTEST_SKIP() << "tshark is not installed";
+  if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
   const program_run r = run_program(scenario_file("failover.toml"), two_vlans, "");
   ASSERT_EQ(r.status, 0) << r.reasons();
-  const program_run t = shell("tshark -n -r " + quoted((r.out / "capture.pcapng").string()) +
-                              " -o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE -T fields "
-                              "-e frame.interface_name -e vlan.id");
-  ASSERT_EQ(t.status, 0);
   std::map<std::string, unsigned> frames;
-  std::istringstream in(t.output);
-  for (std::string line; std::getline(in, line);) ++frames[line];
+  for (const std::string& line :
+       packets(r.out / "capture.pcapng", "frame", "-T fields -e frame.interface_name -e vlan.id"))
+    ++frames[line];
   for (const char* adapter : {"adapter_A", "adapter_B"}) {
     EXPECT_GT(frames[std::string(adapter) + "\t10"], 100u);
     EXPECT_GT(frames[std::string(adapter) + "\t20"], 10u);
