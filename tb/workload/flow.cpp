@@ -102,19 +102,6 @@ flow in_three_phases(flow f) {
   return f;
 }
 
-flow make_echo_flow(std::uint64_t rounds, std::uint64_t request, std::uint64_t answer,
-                    const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
-                    std::uint32_t connection) {
-  flow f;
-  std::array<std::uint64_t, 2> said{};
-  f.turns.reserve(rounds * 2);
-  for (std::uint64_t i = 0; i < rounds; ++i) {
-    say(f, said, flow_direction::client_to_server, request);
-    say(f, said, flow_direction::server_to_client, answer);
-  }
-  return finish(std::move(f), said, pattern, connection);
-}
-
 flow make_reference_flow(std::uint32_t phases,
                          const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
                          std::uint32_t connection) {

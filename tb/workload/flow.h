@@ -109,12 +109,6 @@ flow make_bulk_flow(std::uint64_t to_server, std::uint64_t to_client, std::uint6
                     const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
                     std::uint32_t connection);
 
-// `rounds` (> 0) times: the client sends `request` bytes (> 0), the server answers `answer` bytes (> 0). The
-// client closes first.
-flow make_echo_flow(std::uint64_t rounds, std::uint64_t request, std::uint64_t answer,
-                    const std::shared_ptr<const std::vector<std::uint8_t>>& pattern,
-                    std::uint32_t connection);
-
 // `speaker` says `bytes` (> 0) in turns of at most `chunk` bytes (> 0); each turn comes back as it was before
 // the next is said. The speaker closes first.
 flow make_mirror_flow(flow_direction speaker, std::uint64_t bytes, std::uint64_t chunk,

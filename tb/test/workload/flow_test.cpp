@@ -38,9 +38,10 @@ TEST(flow, patterns_follow_their_seed) {
 
 TEST(flow, turns_of_made_up_flows_cover_their_streams_exactly) {
   const auto pattern = make_pattern(1);
-  const flow made[] = {
-      make_bulk_flow(200'000, 0, 1000, pattern, 0), make_bulk_flow(0, 200'000, 1000, pattern, 1),
-      make_bulk_flow(100'001, 3000, 1000, pattern, 2), make_echo_flow(5, 64, 1000, pattern, 3)};
+  const flow made[] = {make_bulk_flow(200'000, 0, 1000, pattern, 0),
+                       make_bulk_flow(0, 200'000, 1000, pattern, 1),
+                       make_bulk_flow(100'001, 3000, 1000, pattern, 2),
+                       make_mirror_flow(flow_direction::client_to_server, 320, 64, pattern, 3)};
   const std::size_t turns[] = {1, 1, 104, 10};
   for (std::size_t i = 0; i < std::size(made); ++i) {
     const flow& f = made[i];
@@ -59,8 +60,8 @@ TEST(flow, turns_of_made_up_flows_cover_their_streams_exactly) {
 
 TEST(flow, connections_and_directions_carry_different_bytes) {
   const auto pattern = make_pattern(1);
-  const flow a = make_echo_flow(1, 64, 64, pattern, 0);
-  const flow b = make_echo_flow(1, 64, 64, pattern, 1);
+  const flow a = make_bulk_flow(64, 64, 64, pattern, 0);
+  const flow b = make_bulk_flow(64, 64, 64, pattern, 1);
   EXPECT_NE(all_of(a.streams[0]), all_of(b.streams[0]));
   EXPECT_NE(all_of(a.streams[0]), all_of(a.streams[1]));
 }

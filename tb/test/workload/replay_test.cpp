@@ -86,9 +86,10 @@ TEST(replay, every_recorded_flow_is_delivered_exactly) {
 
 TEST(replay, made_up_flows_are_delivered_exactly_whatever_the_window) {
   const auto pattern = make_pattern(7);
-  const flow made[] = {
-      make_bulk_flow(300'000, 0, 1000, pattern, 0), make_bulk_flow(0, 300'000, 1000, pattern, 1),
-      make_bulk_flow(200'000, 100'000, 7777, pattern, 2), make_echo_flow(50, 64, 1000, pattern, 3)};
+  const flow made[] = {make_bulk_flow(300'000, 0, 1000, pattern, 0),
+                       make_bulk_flow(0, 300'000, 1000, pattern, 1),
+                       make_bulk_flow(200'000, 100'000, 7777, pattern, 2),
+                       make_mirror_flow(flow_direction::client_to_server, 3200, 64, pattern, 3)};
   for (const flow& f : made) {
     for (const std::size_t window : {1u, 100u, 65536u}) {
       fake_clock clock;
@@ -103,7 +104,7 @@ TEST(replay, made_up_flows_are_delivered_exactly_whatever_the_window) {
 }
 
 TEST(replay, a_turn_waits_for_the_turns_before_it) {
-  const flow f = make_echo_flow(10, 8, 8, make_pattern(1), 0);
+  const flow f = make_bulk_flow(80, 80, 8, make_pattern(1), 0);
   fake_clock clock;
   pair_of_ends p(f, clock, 5_us);
   p.open();
@@ -177,7 +178,7 @@ TEST(replay, another_connections_bytes_are_not_taken_for_ones_own) {
 }
 
 TEST(replay, an_end_that_is_stuck_says_what_it_waits_for) {
-  const flow f = make_echo_flow(10, 8, 8, make_pattern(1), 0);
+  const flow f = make_bulk_flow(80, 80, 8, make_pattern(1), 0);
   fake_clock clock;
   pair_of_ends p(f, clock, 5_us, 4096, {kind::stop, 5}, {}, {}, nullptr, 3);
   EXPECT_EQ(p.server.describe(), "connection 3 (server): waits for its handshake");
@@ -205,7 +206,7 @@ TEST(replay, a_reset_breaks_both_ends_with_its_reason) {
 }
 
 TEST(replay, capture_pace_never_speaks_before_the_captured_time) {
-  flow f = make_echo_flow(3, 100, 100, make_pattern(1), 0);
+  flow f = make_bulk_flow(300, 300, 100, make_pattern(1), 0);
   f.start = 1_ms;
   for (std::size_t i = 0; i < f.turns.size(); ++i) f.turns[i].at = (i + 1) * 10_ms;
   fake_clock clock;
@@ -219,7 +220,7 @@ TEST(replay, capture_pace_never_speaks_before_the_captured_time) {
 }
 
 TEST(replay, capture_pace_catches_up_when_late) {
-  flow f = make_echo_flow(2, 10, 10, make_pattern(1), 0);
+  flow f = make_bulk_flow(20, 20, 10, make_pattern(1), 0);
   for (turn& t : f.turns) t.at = 1_us;
   fake_clock clock;
   pair_of_ends p(f, clock, 5_us, 4096, {}, {}, {replay_pace::capture, 0});
@@ -230,7 +231,7 @@ TEST(replay, capture_pace_catches_up_when_late) {
 
 TEST(replay, the_side_that_closed_first_in_the_capture_closes_first) {
   for (const auto first : {c2s, s2c}) {
-    flow f = make_echo_flow(1, 10, 10, make_pattern(1), 0);
+    flow f = make_bulk_flow(10, 10, 10, make_pattern(1), 0);
     f.closing.first = first;
     fake_clock clock;
     pair_of_ends p(f, clock);
@@ -252,7 +253,7 @@ TEST(replay, the_side_that_closed_first_in_the_capture_closes_first) {
 }
 
 TEST(replay, without_fin_both_sides_close_after_the_last_byte) {
-  flow f = make_echo_flow(3, 10, 10, make_pattern(1), 0);
+  flow f = make_bulk_flow(30, 30, 10, make_pattern(1), 0);
   f.closing = {};
   fake_clock clock;
   pair_of_ends p(f, clock);
@@ -263,7 +264,7 @@ TEST(replay, without_fin_both_sides_close_after_the_last_byte) {
 }
 
 TEST(replay, what_followed_a_half_close_follows_it_again) {
-  flow f = make_echo_flow(1, 10, 10, make_pattern(1), 0);
+  flow f = make_bulk_flow(10, 10, 10, make_pattern(1), 0);
   f.closing = {true, c2s, 1};
   fake_clock clock;
   pair_of_ends p(f, clock);

@@ -8,7 +8,7 @@ namespace understudy::tb::test {
 namespace {
 
 TEST(stall_log, measures_from_the_last_byte_before_to_the_first_after) {
-  const flow f = make_echo_flow(1, 10, 10, make_pattern(1), 0);
+  const flow f = make_bulk_flow(10, 10, 10, make_pattern(1), 0);
   fake_clock clock;
   const replay_end a(f, flow_role::client, 0, clock, {}, nullptr);
   const replay_end b(f, flow_role::client, 1, clock, {}, nullptr);
