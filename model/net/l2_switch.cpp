@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "model/core/fifo.h"
 #include "model/core/vlan.h"
-#include "model/net/frame_ring.h"
 
 namespace understudy {
 namespace {
@@ -39,7 +39,7 @@ struct l2_switch::port_state : eth_if {
   l2_switch& owner;
   unsigned number;
   eth_socket socket;
-  frame_ring<queued_frame> queue;
+  fifo<queued_frame> queue;
   std::uint64_t queued_bytes = 0;
   picos free_at = 0;
   bool waiting = false;  // pump() is on the agenda

@@ -2,8 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "model/core/fifo.h"
 #include "model/net/capture.h"
-#include "model/net/frame_ring.h"
 
 namespace understudy::tb {
 
@@ -37,7 +37,7 @@ class emitted_frames : public capture_sink {
   }
 
  private:
-  frame_ring<emitted_frame> waiting_;
+  fifo<emitted_frame> waiting_;
   std::uint64_t lost_ = 0;
 };
 

@@ -20,7 +20,6 @@
 
 #include "model/core/fifo.h"
 #include "model/core/wire_bytes.h"
-#include "model/net/frame_ring.h"
 #include "model/sim/agenda.h"
 #include "tb/peers/lwip_time.h"
 
@@ -147,7 +146,7 @@ struct lwip_peer::impl : eth_if {
   void on_timer(picos due);
   void observe(const frame_ref& f);
 
-  frame_ring<frame_ref> queue_;
+  fifo<frame_ref> queue_;
   picos free_at_ = 0;
   bool waiting_ = false;  // pump() is on the agenda
   bool started_ = false;

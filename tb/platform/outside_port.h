@@ -5,8 +5,8 @@
 #include <map>
 #include <systemc>
 
+#include "model/core/fifo.h"
 #include "model/net/eth_if.h"
-#include "model/net/frame_ring.h"
 #include "model/sim/agenda.h"
 
 namespace understudy::tb {
@@ -34,7 +34,7 @@ class outside_port : public sc_core::sc_module, private eth_if {
   eth_socket ethernet_;
   watcher watcher_;
   std::multimap<picos, frame_ref> later_;
-  frame_ring<frame_ref> waiting_;
+  fifo<frame_ref> waiting_;
   bool busy_ = false;
   agenda agenda_;
 };

@@ -7,11 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "model/core/fifo.h"
 #include "model/core/inet.h"
 #include "model/core/packet.h"
 #include "model/core/rng.h"
 #include "model/net/eth_if.h"
-#include "model/net/frame_ring.h"
 #include "model/sim/agenda.h"
 
 namespace understudy::tb {
@@ -76,7 +76,7 @@ class responder_peer : public sc_core::sc_module, private eth_if {
   std::unordered_map<std::uint64_t, std::uint32_t> opened_;  // looked up, never walked; shift() of each
   std::unordered_map<std::uint32_t, mac_address> neighbours_;
   std::vector<segment> waiting_;  // SYNs whose neighbour has been asked for
-  frame_ring<frame_ref> queue_;
+  fifo<frame_ref> queue_;
   bool pumping_ = false;  // pump() is on the agenda
   picos free_at_ = 0;
   std::uint16_t ip_id_ = 0;
