@@ -39,6 +39,7 @@ struct answer {
 // Run a program to its end and take its standard output.
 answer run(const std::vector<std::string>& words) {
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (const std::string& w : words) argv.push_back(const_cast<char*>(w.c_str()));
   argv.push_back(nullptr);
   int out[2];
@@ -96,6 +97,7 @@ measurement measure(const row& r) {
 
 double median(const std::vector<measurement>& runs, double (*of)(const measurement&)) {
   std::vector<double> v;
+  v.reserve(runs.size());
   for (const measurement& m : runs) v.push_back(of(m));
   return understudy::tb::percentile(v, 500);
 }
