@@ -38,10 +38,13 @@ live_control::live_control() {
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGTTIN, &ignore, &terminal_input_before_);
+  // So is writing to a program that has gone: libslirp sends without MSG_NOSIGNAL.
+  sigaction(SIGPIPE, &ignore, &broken_pipe_before_);
 }
 
 live_control::~live_control() {
   ::close(signals_);
+  sigaction(SIGPIPE, &broken_pipe_before_, nullptr);
   sigaction(SIGTTIN, &terminal_input_before_, nullptr);
   sigprocmask(SIG_SETMASK, &before_, nullptr);
 }

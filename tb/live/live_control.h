@@ -19,7 +19,7 @@ struct live_order {
 live_order parse_order(std::string_view line);
 
 // While it lives, SIGINT, SIGTERM (stop; a second one ends the program) and SIGUSR1 (kill the active adapter)
-// arrive as orders, as do lines of standard input until its end.
+// arrive as orders, as do lines of standard input until its end; SIGTTIN and SIGPIPE are ignored.
 class live_control {
  public:
   live_control();
@@ -39,7 +39,7 @@ class live_control {
   bool input_open_ = true;
   std::string line_;
   sigset_t before_;
-  struct sigaction terminal_input_before_;
+  struct sigaction terminal_input_before_, broken_pipe_before_;
 };
 
 }  // namespace understudy::tb
