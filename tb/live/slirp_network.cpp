@@ -247,9 +247,10 @@ slirp_network::~slirp_network() {
 
 void slirp_network::before_wait(std::vector<pollfd>& all, wall_nanos& longest) {
   polled_.clear();
-  auto timeout = static_cast<std::uint32_t>(longest / nanos_a_millisecond);
+  const auto offered = static_cast<std::uint32_t>(longest / nanos_a_millisecond + 1);
+  std::uint32_t timeout = offered;
   slirp_pollfds_fill(slirp_, &timeout, callbacks::add_poll, this);
-  longest = std::min(longest, static_cast<wall_nanos>(timeout) * nanos_a_millisecond);
+  if (timeout < offered) longest = std::min(longest, static_cast<wall_nanos>(timeout) * nanos_a_millisecond);
   if (next_ < waiting_.size()) longest = 0;
   all.insert(all.end(), polled_.begin(), polled_.end());
 }

@@ -238,6 +238,7 @@ class live_program : public ::testing::Test {
                                  const std::vector<std::string>& arguments, const std::string& url = {});
   // 1500, or US_LIVE_CONNECTIONS.
   void connections_leave_nothing_behind();
+  void one_connection_serves_many_requests();
   void socat_gets_its_echo();
   void nc_pumps_the_known_bytes();
   void orders_kill_and_stop();
@@ -246,6 +247,8 @@ class live_program : public ::testing::Test {
   void keeps_the_pace(const std::string& factor);
   void overloaded_it_says_by_how_much();
   void ends_in_order_at(int signal);
+  void the_last_death_fails_the_run();
+  void idle_it_sleeps();
   // A wire that holds back who sends, so that a death finds bytes under way.
   static constexpr const char* twelve_megabytes_a_second = "wire.rate=\"100 Mb/s\"";
   static constexpr const char* one_percent_lost = "wire.impair=loss 1%";

@@ -42,16 +42,7 @@ TEST_F(live_network, a_download_over_ipv6_survives_deaths_and_neighbours_find_ea
 }
 
 TEST_F(live_network, one_connection_serves_many_requests) {
-  make_file("a.bin", 10'000);
-  start();
-  const auto r = shell("curl -sS -m 20 -o /dev/null -o /dev/null -o /dev/null -w '%{num_connects} ' " + base +
-                       "a.bin " + base + "a.bin " + base + "a.bin");
-  EXPECT_EQ(r.output, "1 0 0 ");
-  const auto ab = shell("ab -q -k -n 2000 -c 16 " + base + "a.bin");
-  EXPECT_NE(ab.output.find("Complete requests:      2000"), std::string::npos) << ab.output;
-  EXPECT_NE(ab.output.find("Failed requests:        0"), std::string::npos) << ab.output;
-  EXPECT_EQ(stop(), 0) << said();
-  EXPECT_LE(result["connections"]["opened"], 1 + 16 + 21);  // the server never closes, ab may
+  one_connection_serves_many_requests();
 }
 
 TEST_F(live_network, put_stores_what_curl_sends) {
@@ -185,17 +176,11 @@ TEST_F(live_network, orders_come_by_standard_input) {
 }
 
 TEST_F(live_network, the_last_death_without_a_substitute_fails_the_run) {
-  start({"--set", "topology.adapters=1", "--kill-after", "0.1", "--duration", "500ms"});
-  EXPECT_EQ(wait_for_end(), 1);
-  EXPECT_NE(result["reasons"].dump().find("no substitute"), std::string::npos) << result["reasons"];
+  the_last_death_fails_the_run();
 }
 
 TEST_F(live_network, an_idle_model_sleeps) {
-  start({"--duration", "2s"});
-  EXPECT_EQ(wait_for_end(), 0) << said();
-  EXPECT_LT(result["live"]["cpu_s"], 0.5);
-  EXPECT_LT(result["live"]["put_off_s"], 0.5);
-  EXPECT_NEAR(result["sim_time_ps"].get<double>() / 1e12, 2.0, 0.6);
+  idle_it_sleeps();
 }
 
 TEST_F(live_network, a_device_that_vanishes_ends_the_run_with_one_line) {

@@ -295,4 +295,31 @@ void live_program::ends_in_order_at(int signal) {
   }
 }
 
+void live_program::one_connection_serves_many_requests() {
+  make_file("a.bin", 10'000);
+  start();
+  const auto r = shell("curl -sS -m 20 -o /dev/null -o /dev/null -o /dev/null -w '%{num_connects} ' " +
+                       site() + "a.bin " + site() + "a.bin " + site() + "a.bin");
+  EXPECT_EQ(r.output, "1 0 0 ");
+  const auto ab = shell("ab -q -k -n 2000 -c 16 " + site() + "a.bin");
+  EXPECT_NE(ab.output.find("Complete requests:      2000"), std::string::npos) << ab.output;
+  EXPECT_NE(ab.output.find("Failed requests:        0"), std::string::npos) << ab.output;
+  EXPECT_EQ(stop(), 0) << said();
+  EXPECT_LE(result["connections"]["opened"], 1 + 16 + 21);  // the server never closes, ab may
+}
+
+void live_program::the_last_death_fails_the_run() {
+  start({"--set", "topology.adapters=1", "--kill-after", "0.1", "--duration", "500ms"});
+  EXPECT_EQ(wait_for_end(), 1);
+  EXPECT_NE(result["reasons"].dump().find("no substitute"), std::string::npos) << result["reasons"];
+}
+
+void live_program::idle_it_sleeps() {
+  start({"--duration", "2s"});
+  EXPECT_EQ(wait_for_end(), 0) << said();
+  EXPECT_LT(result["live"]["cpu_s"], 0.5);
+  EXPECT_LT(result["live"]["put_off_s"], 0.5);
+  EXPECT_NEAR(result["sim_time_ps"].get<double>() / 1e12, 2.0, 0.6);
+}
+
 }  // namespace understudy::tb

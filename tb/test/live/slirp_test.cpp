@@ -84,6 +84,18 @@ TEST_F(live_slirp, programs_that_break_off_end_nobody_else) {
   EXPECT_EQ(stop(), 0) << said();
 }
 
+TEST_F(live_slirp, one_connection_serves_many_requests) {
+  one_connection_serves_many_requests();
+}
+
+TEST_F(live_slirp, the_last_death_without_a_substitute_fails_the_run) {
+  the_last_death_fails_the_run();
+}
+
+TEST_F(live_slirp, an_idle_model_sleeps) {
+  idle_it_sleeps();
+}
+
 TEST_F(live_slirp, orders_come_by_standard_input_and_signal) {
   orders_kill_and_stop();
 }
