@@ -131,25 +131,34 @@ void live_session::sleep_until_needed() {
   if (options_.duration) until = std::min(until, ready_at_ + options_.duration);
   if (far_.next() != never) until = std::min(until, pacer_.wall_of(far_.next()));
   wall_nanos left = std::max<wall_nanos>(0, until - wall_now());
-  std::vector<pollfd> all = control_.descriptors();
-  const std::ptrdiff_t orders = static_cast<std::ptrdiff_t>(all.size());
-  far_.before_wait(all, left);
-  const timespec t{left / 1'000'000'000, left % 1'000'000'000};
+  std::vector<pollfd> orders = control_.descriptors();
+  wait(orders, left);
+  if (std::any_of(orders.begin(), orders.end(), [](const pollfd& p) { return p.revents != 0; }))
+    for (const live_order& o : control_.take()) obey(o);
+}
+
+void live_session::wait(std::span<pollfd> others, wall_nanos longest) {
+  std::vector<pollfd> all(others.begin(), others.end());
+  far_.before_wait(all, longest);
+  const timespec t{longest / 1'000'000'000, longest % 1'000'000'000};
   if (::ppoll(all.data(), all.size(), &t, nullptr) < 0)
     for (pollfd& p : all) p.revents = 0;  // a signal
-  far_.after_wait(std::span(all).subspan(static_cast<std::size_t>(orders)));
-  if (std::any_of(all.begin(), all.begin() + orders, [](const pollfd& p) { return p.revents != 0; }))
-    for (const live_order& o : control_.take()) obey(o);
+  std::copy_n(all.begin(), others.size(), others.begin());
+  far_.after_wait(std::span(all).subspan(others.size()));
+}
+
+void live_session::take_arrivals() {
+  for (unsigned i = 0; i < frames_at_once; ++i) {
+    far_end::arrival a = far_.read(now_ps());
+    if (!a.f) return;
+    take_in(std::move(a));
+  }
 }
 
 void live_session::loop() {
   while (!stop_) {
     advance(pacer_.target(wall_now()));
-    for (unsigned i = 0; i < frames_at_once; ++i) {
-      far_end::arrival a = far_.read(now_ps());
-      if (!a.f) break;
-      take_in(std::move(a));
-    }
+    take_arrivals();
     advance(pacer_.target(wall_now()) + lead);
     const wall_nanos now = wall_now();
     pacer_.reached(now, now_ps());
@@ -308,20 +317,10 @@ void live_session::let_resets_leave() {
   const picos quiet = farewell + 2 * s_.wire.delay, end = now_ps() + longest_farewell + quiet;
   std::uint64_t frames = 0;
   for (picos until = now_ps() + quiet; now_ps() < std::min(until, end);) {
-    for (unsigned i = 0; answers && i < frames_at_once; ++i) {
-      far_end::arrival a = far_.read(now_ps());
-      if (!a.f) break;
-      take_in(std::move(a));
-    }
+    if (answers) take_arrivals();
     sc_core::sc_start(to_sc(1_ms));
     far_.flush();
-    std::vector<pollfd> all;
-    wall_nanos left = 1'000'000;
-    far_.before_wait(all, left);
-    const timespec t{0, left};
-    if (::ppoll(all.data(), all.size(), &t, nullptr) < 0)
-      for (pollfd& p : all) p.revents = 0;  // a signal
-    far_.after_wait(all);
+    wait({}, 1'000'000);
     const std::uint64_t now = far_.count().frames_in + far_.count().frames_out;
     if (std::exchange(frames, now) != now) until = now_ps() + quiet;
   }

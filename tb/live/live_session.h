@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "model/net/pcapng.h"
@@ -32,7 +33,11 @@ class live_session {
   // Simulate up to `t`, but not more than a slice with something in it at once. No frame waits afterwards.
   void advance(picos t);
   void take_in(far_end::arrival a);
+  // What the far end has sent, so many frames at most.
+  void take_arrivals();
   void sleep_until_needed();
+  // Wait for the far end or for `others`, `longest` at most; their revents say what came.
+  void wait(std::span<pollfd> others, wall_nanos longest);
   void obey(const live_order& o);
   void kill(const std::string& target);
   void kill_when_due(wall_nanos now);
