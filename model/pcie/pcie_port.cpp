@@ -305,13 +305,13 @@ void pcie_port::set_link_up(bool up) {
   lose_traffic();
 }
 
-// What is in front of the error lands, all else is lost.
-void pcie_port::contain(std::uint32_t reason) {
-  if (!link_up() || !dpc_on_) return;
+bool pcie_port::contain(std::uint32_t reason) {
+  if (!link_up() || !dpc_on_) return false;
   contained_ = true;
   dpc_reason_ = reason;
   ++counters_.contained;
   lose_traffic();
+  return true;
 }
 
 void pcie_port::power_off_device() {
@@ -673,7 +673,6 @@ void pcie_port::land_write(const up_tlp& t) {
 }
 
 void pcie_port::send_error_message(error_message m) {
-  if (m == error_message::none) return;
   up_tlp t;
   t.type = tlp_type::message;
   t.message = m;
@@ -692,10 +691,7 @@ void pcie_port::land_message(error_message m) {
   }
   const bool fatal = m == error_message::fatal;
   ++(fatal ? counters_.err_fatal : counters_.err_nonfatal);
-  if (fatal && dpc_on_ && link_up()) {
-    contain(port_dpc_by_fatal | id << 16);
-    return;  // the message goes no further
-  }
+  if (fatal && contain(port_dpc_by_fatal | id << 16)) return;  // the message goes no further
   const bool first = !(aer_root_status_ & root_uncor);
   if (first) aer_source_ = (aer_source_ & 0xffff) | id << 16;
   aer_root_status_ |= first ? root_uncor | (fatal ? root_first_fatal : 0) : root_more_uncor;

@@ -237,9 +237,9 @@ class pcie_port : public sc_core::sc_module {
 
   // Null: nobody. Watching changes nothing.
   void watch(tlp_observer* o) { observer_ = o; }
-  // The adapter signals an error to the root port, by a posted message behind its earlier writes (PCIe
-  // 2.2.8.3). The port logs it in Root Error Status; ERR_FATAL takes the link down instead if Downstream Port
-  // Containment is on (PCIe 6.2.10).
+  // The adapter signals an error (not `none`) to the root port, by a posted message behind its earlier writes
+  // (PCIe 2.2.8.3). The port logs it in Root Error Status; ERR_FATAL takes the link down instead if
+  // Downstream Port Containment is on (PCIe 6.2.10).
   void send_error_message(error_message m);
 
   void on_interrupt(interrupt_handler h) { interrupt_ = std::move(h); }
@@ -434,7 +434,9 @@ class pcie_port : public sc_core::sc_module {
   void log_access(event_kind kind, const host_request& r);
   void lose(dma_read& r);
   void lose_traffic();
-  void contain(std::uint32_t reason);
+  // Downstream Port Containment: what is in front of the error lands, all else is lost. False: it is off, or
+  // the link is down. `reason`: bits of DPC Status.
+  bool contain(std::uint32_t reason);
 
   const pcie_config config_;
   host_memory& memory_;
