@@ -6,7 +6,6 @@
 #include <cstring>
 #include <limits>
 
-#include "host_sw/driver/idt_ring.h"
 #include "host_sw/driver/odt_ring.h"
 #include "host_sw/driver/siphash.h"
 #include "host_sw/hal/pci_config.h"
@@ -82,64 +81,6 @@ TEST(bring_up, lets_only_the_active_adapter_receive_and_gives_each_its_own_table
 }
 
 // ---------------------------------------------------------------- rings
-
-TEST(idt_ring, keeps_order_through_a_full_table_and_many_wraps) {
-  fake_machine m(0);
-  host::idt_ring r;
-  ASSERT_TRUE(r.create(m, 16));
-  std::uint32_t pushed = 0, read = 0, tail = 0;
-  for (int round = 0; round < 100; ++round) {
-    for (int i = 0; i < 23; ++i) {
-      us_idt_entry e{};
-      e.opcode = US_OP_SEND;
-      e.cid = pushed;
-      EXPECT_EQ(r.push(e), pushed);
-      ++pushed;
-    }
-    while (read != pushed) {
-      ASSERT_TRUE(r.take_doorbell(&tail));
-      EXPECT_FALSE(r.take_doorbell(&tail)) << "one doorbell a burst";
-      EXPECT_LE(tail - read, 16u);
-      for (; read != tail; ++read) {
-        us_idt_entry e;
-        std::memcpy(&e, m.memory(r.iova() + (read & 15) * 64, 64), 64);
-        ASSERT_EQ(e.cid, read);
-        ASSERT_EQ(e.index16, static_cast<std::uint16_t>(read));
-        ASSERT_EQ(e.crc, crc32c(&e, 60));
-      }
-      ASSERT_TRUE(r.consumed_to(read));
-    }
-  }
-  EXPECT_EQ(pushed, 2300u);
-}
-
-TEST(idt_ring, refuses_a_head_that_was_never_announced) {
-  fake_machine m(0);
-  host::idt_ring r;
-  ASSERT_TRUE(r.create(m, 16));
-  std::uint32_t tail;
-  for (int i = 0; i < 4; ++i) r.push({});
-  EXPECT_FALSE(r.consumed_to(1)) << "not announced yet";
-  r.take_doorbell(&tail);
-  EXPECT_TRUE(r.consumed_to(3));
-  EXPECT_FALSE(r.consumed_to(5));
-  EXPECT_FALSE(r.consumed_to(3u - 17)) << "further back than the table is long";
-  EXPECT_EQ(r.consumed(), 3u);
-}
-
-// The register is read while a record that was written before is still on its way.
-TEST(idt_ring, takes_a_head_behind_the_newest_for_old_news) {
-  fake_machine m(0);
-  host::idt_ring r;
-  ASSERT_TRUE(r.create(m, 16));
-  std::uint32_t tail;
-  for (int i = 0; i < 4; ++i) r.push({});
-  r.take_doorbell(&tail);
-  EXPECT_TRUE(r.consumed_to(3));
-  EXPECT_TRUE(r.consumed_to(2));
-  EXPECT_TRUE(r.consumed_to(0));
-  EXPECT_EQ(r.consumed(), 3u);
-}
 
 TEST(odt_ring, reads_only_what_has_the_right_number_and_crc) {
   fake_machine m(0);
