@@ -61,7 +61,7 @@ class instant_queue {
   };
   struct bucket {
     std::uint32_t head = none, tail = none;
-    picos least = never;  // of bucket 0: not kept, all are due at `taken_`
+    picos least = never;
   };
   unsigned bucket_of(picos t) const { return static_cast<unsigned>(std::bit_width(t ^ taken_)); }
   unsigned lowest() const { return static_cast<unsigned>(std::countr_zero(filled_)) + 1; }
