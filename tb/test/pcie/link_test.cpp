@@ -519,7 +519,6 @@ TEST(link, an_error_message_shows_to_whoever_watches) {
   bench b;
   b.port.watch(&seen);
   b.run(0);
-  b.port.send_error_message(error_message::none);
   b.port.send_error_message(error_message::correctable);
   b.run(1_us);
   ASSERT_EQ(seen.all.size(), 1u);
