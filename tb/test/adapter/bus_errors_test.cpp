@@ -249,6 +249,7 @@ TEST_P(function_level_reset, in_the_middle_of_received_payload_leaves_the_rest_o
   EXPECT_EQ(there(g.buffers.back()), pieces * piece);
   EXPECT_TRUE(std::equal(at_reset.begin(), at_reset.end(), first.cpu));
   EXPECT_EQ(g.dev.rtl_cycles().dma_engine > 0, rtl);
+  EXPECT_EQ(g.dev.rtl_cycles().checksum > 0, rtl);
   g.expect_no_report();
 }
 

@@ -14,8 +14,8 @@ namespace {
 
 TEST(live_permission, root_can_make_the_networks_that_tests_need) {
   if (!is_network_root())
-    GTEST_SKIP() << "not root, or without CAP_NET_ADMIN: the cases in network namespaces are skipped, those "
-                    "named live_slirp stand for them";
+    GTEST_SKIP() << "not root, or without CAP_NET_ADMIN: the cases in network namespaces are skipped; those "
+                    "named live_slirp run what needs no kernel at the far end (docs/live.md)";
   EXPECT_EQ(enter_own_network(), "") << "every case in a network namespace was skipped";
 }
 

@@ -82,8 +82,6 @@ void live_program::an_upload_survives_deaths(const std::string& options, bool st
                          in_folder("www/big") + " '" + (url.empty() ? site() : url) + "copy'",
                      big, deaths, port_of(8080)),
       "201 1");
-  EXPECT_EQ(shell("sha256sum < " + in_folder("www/copy")).output,
-            shell("sha256sum < " + in_folder("www/big")).output);
   expect_survived("www/big", "www/copy", deaths, stood_still);
 }
 
@@ -129,8 +127,7 @@ void live_program::socat_gets_its_echo() {
                                in_folder("www/big") + " > " + in_folder("got"),
                            2 * bytes, 1, port_of(7)),
             "");
-  EXPECT_EQ(shell("sha256sum < " + in_folder("got")).output,
-            shell("sha256sum < " + in_folder("www/big")).output);
+  EXPECT_TRUE(same("got", "www/big"));
   EXPECT_EQ(stop(), 0) << said();
   expect_carried(1, 1, true);
 }
