@@ -73,6 +73,13 @@ struct adapter_rig {
   }
 
   void run(picos t) { sc_core::sc_start(to_sc(t)); }
+  // Run until `condition` holds, looked at every `step`. False: not within 100 ms.
+  template <typename F>
+  bool run_until(F condition, picos step) {
+    for (const picos end = now_ps() + 100_ms; now_ps() < end; run(step))
+      if (condition()) return true;
+    return condition();
+  }
 
   // ---- registers
   void write(std::uint32_t offset, std::uint32_t value) {

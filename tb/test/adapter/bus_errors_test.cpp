@@ -148,7 +148,7 @@ TEST_P(function_level_reset, in_the_middle_of_dma_lets_nothing_land_after_it_and
     for (int k = 0; k < 10; ++k) post_refused(g);
   }
   g.ring(100_ns);
-  while (g.dev.dma.queued_write_bytes() == 0) g.run(100_ns);
+  ASSERT_TRUE(g.run_until([&] { return g.dev.dma.queued_write_bytes() > 0; }, 100_ns));
   g.run(after);
   const dma_counters& c = g.dev.dma.counters();
   picos reset_at = never;
@@ -226,7 +226,7 @@ TEST_P(function_level_reset, in_the_middle_of_received_payload_leaves_the_rest_o
   g.bring_up();
   send(1000, connect(1000));
   const host_memory::region first = g.buffers.back();
-  while (there(first) < 2 * piece) g.run(100_ns);
+  ASSERT_TRUE(g.run_until([&] { return there(first) >= 2 * piece; }, 100_ns));
   g.run(after);
   picos reset_at = never;
   g.port.cfg_write(config_space::device_control, config_space::initiate_flr, 0,

@@ -20,6 +20,10 @@ constexpr received nothing{0, 0, 0};
 void write_outside(adapter_rig& g) {
   g.write(US_BAR0_SIZE, 1);
 }
+void write_poisoned(adapter_rig& g) {
+  g.port.poison_next_mmio_write();
+  g.write(US_REG_HEARTBEAT_US, 9);
+}
 void clear_bits(adapter_rig& g, std::uint32_t offset, std::uint32_t bits) {
   g.cfg_write(offset, g.cfg_read(offset) & 0xffff & ~bits);
 }
@@ -51,8 +55,7 @@ TEST(error_message, of_an_error_that_is_masked_is_not_sent) {
   EXPECT_EQ(port_word(g.port, port_aer_root_status), 0u);
   EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_unsupported_request)
       << "status registers say so all the same";
-  g.port.poison_next_mmio_write();
-  g.write(US_REG_HEARTBEAT_US, 9);
+  write_poisoned(g);
   EXPECT_EQ(of(g), (received{0, 1, 0})) << "another error is not masked";
 }
 
@@ -65,8 +68,7 @@ TEST(error_message, that_device_control_does_not_enable_is_not_sent) {
     write_outside(g);
     EXPECT_EQ(of(g), before) << off;
     // Unsupported Requests have an enable of their own; a poisoned write needs the first alone.
-    g.port.poison_next_mmio_write();
-    g.write(US_REG_HEARTBEAT_US, 9);
+    write_poisoned(g);
     EXPECT_EQ(of(g) == before, off == config_space::signal_non_fatal);
     g.cfg_write(config_space::device_control, control);
     const std::uint64_t enabled = g.port.counters().err_nonfatal;
@@ -97,8 +99,7 @@ TEST(error_message, that_is_fatal_is_contained) {
   set_bits(g, config_space::aer_severity, config_space::aer_poisoned);
   write_outside(g);
   EXPECT_EQ(g.port.counters().contained, 0u) << "not the one that is fatal";
-  g.port.poison_next_mmio_write();
-  g.write(US_REG_HEARTBEAT_US, 9);
+  write_poisoned(g);
   EXPECT_EQ(of(g), (received{0, 1, 1}));
   EXPECT_EQ(g.port.counters().contained, 1u);
   EXPECT_EQ(port_word(g.port, port_dpc_status),
@@ -145,8 +146,7 @@ TEST(root_error_status, tells_the_first_error_from_more_and_is_cleared_by_ones) 
   g.read(US_BAR0_SIZE);
   EXPECT_EQ(port_word(g.port, port_aer_root_status), root_cor | root_more_cor);
   write_outside(g);
-  g.port.poison_next_mmio_write();
-  g.write(US_REG_HEARTBEAT_US, 9);
+  write_poisoned(g);
   EXPECT_EQ(of(g), (received{2, 1, 1}));
   constexpr std::uint32_t all =
       root_cor | root_more_cor | root_uncor | root_more_uncor | root_nonfatal | root_fatal;
@@ -154,8 +154,7 @@ TEST(root_error_status, tells_the_first_error_from_more_and_is_cleared_by_ones) 
   g.port.port_cfg_write(port_aer_root_status, root_more_cor | root_uncor | root_more_uncor | root_fatal);
   g.run(2_us);
   EXPECT_EQ(port_word(g.port, port_aer_root_status), root_cor | root_nonfatal);
-  g.port.poison_next_mmio_write();
-  g.write(US_REG_HEARTBEAT_US, 9);
+  write_poisoned(g);
   EXPECT_EQ(port_word(g.port, port_aer_root_status),
             root_cor | root_nonfatal | root_uncor | root_first_fatal | root_fatal);
 }
@@ -186,7 +185,7 @@ TEST(error_message, is_sent_for_a_read_that_came_poisoned_and_for_one_that_nobod
   again();
   const std::uint64_t before = g.dev.dma.counters().requests;
   g.ring(0);
-  while (g.dev.dma.counters().requests == before) g.run(10_ns);
+  ASSERT_TRUE(g.run_until([&] { return g.dev.dma.counters().requests != before; }, 10_ns));
   g.port.set_link_up(false);
   g.port.set_link_up(true);
   g.run(50_us);

@@ -23,17 +23,6 @@ class live_http : public live_slirp {
     put(fd, text, byte_by_byte);
     return hear(fd);
   }
-  int dial() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in a = {};
-    a.sin_family = AF_INET;
-    a.sin_port = htons(ports[8080]);
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a), 0) << std::strerror(errno);
-    const timeval patience{2, 0};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return fd;
-  }
   static void put(int fd, const std::string& text, bool byte_by_byte = false) {
     for (std::size_t at = 0; at < text.size();) {
       const auto n = ::send(fd, text.data() + at, byte_by_byte ? 1 : text.size() - at, MSG_NOSIGNAL);

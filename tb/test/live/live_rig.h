@@ -251,6 +251,9 @@ class live_program : public ::testing::Test {
   void idle_it_sleeps();
   // A wire that holds back who sends, so that a death finds bytes under way.
   static constexpr const char* twelve_megabytes_a_second = "wire.rate=\"100 Mb/s\"";
+  static constexpr const char* time_was_put_off =
+      "the machine was busy and simulated time fell behind, which makes a death longer than it is: time-outs "
+      "are not judged";
   static constexpr const char* one_percent_lost = "wire.impair=loss 1%";
 
   bool same(const std::string& a, const std::string& b) const {
@@ -358,6 +361,18 @@ class live_slirp : public live_program {
   std::string host() const override { return "127.0.0.1"; }
   unsigned port_of(unsigned port) const override { return ports.at(port); }
   std::string base() const { return site(); }
+  // A connection to `port` behind the adapter; reading from it gives up after two seconds.
+  int dial(unsigned port = 8080) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in a = {};
+    a.sin_family = AF_INET;
+    a.sin_port = htons(static_cast<std::uint16_t>(port_of(port)));
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a), 0) << std::strerror(errno);
+    const timeval patience{2, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return fd;
+  }
   // A port of loopback that nobody has now.
   static std::uint16_t free_port(int family = AF_INET) {
     const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -132,10 +132,8 @@ TEST_F(live_network, a_death_is_mended_before_the_kernel_probes_for_the_end_of_a
   EXPECT_EQ(stop(), 0) << said();
   expect_carried(times, 1, true);
   for (const auto& f : result["failovers"]) EXPECT_LT(f["blackout_ps"].get<double>(), 8e9);
-  // Simulated time that is behind makes a death longer than it is.
-  if (result["live"]["put_off_s"] == 0) {
-    EXPECT_EQ(time_outs, 0);
-  }
+  if (result["live"]["put_off_s"] > 0) GTEST_SKIP() << time_was_put_off;
+  EXPECT_EQ(time_outs, 0);
 }
 
 class live_many : public live_network {};

@@ -70,12 +70,7 @@ TEST_F(live_slirp, nc_pumps_the_known_bytes_through_a_death) {
 TEST_F(live_slirp, programs_that_break_off_end_nobody_else) {
   start();
   for (int n = 0; n < 200; ++n) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in a = {};
-    a.sin_family = AF_INET;
-    a.sin_port = htons(static_cast<std::uint16_t>(port_of(5001)));
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a), 0) << std::strerror(errno);
+    const int fd = dial(5001);
     char some[20000];
     EXPECT_GT(recv(fd, some, sizeof some, 0), 0);
     ::close(fd);
