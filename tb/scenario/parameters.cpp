@@ -392,10 +392,9 @@ constexpr parameter table[] = {
     {"pcie.aborted_reads", integer, AT(pcie.aborted_reads), "0", "500000", "",
      "Of a million DMA reads, so many are answered by Completer Abort (PCIe 2.3.1)."},
     {"pcie.dpc", boolean, AT(pcie.dpc), "", "", "",
-     "Downstream Port Containment (PCIe 6.2.10): a poisoned write of the adapter takes its link down, and "
-     "the "
-     "substitute goes on. Without, what is behind it lands, and a commit record names bytes that never "
-     "came."},
+     "Downstream Port Containment (PCIe 6.2.10): a poisoned write of the adapter, or its ERR_FATAL, takes "
+     "its link down, and the substitute goes on. Without, what is behind a poisoned write lands, and a "
+     "commit record names bytes that never came."},
     {"pcie.retrain_time", time, AT(pcie.retrain_time), "0 ps", "1 s", "",
      "How long a link that retrains is silent: after four replays in a row, or a downgrade; an estimate."},
 
