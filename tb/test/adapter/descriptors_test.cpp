@@ -132,37 +132,6 @@ TEST(descriptor, of_every_kind_with_any_content_is_executed_or_refused) {
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), g.tail);
 }
 
-TEST(doorbell, beyond_the_ring_or_backwards_is_ignored_and_counted) {
-  adapter_rig g;
-  g.bring_up();
-  for (int i = 0; i < 4; ++i) g.post(descriptor(US_OP_NOP));
-  g.ring();
-  EXPECT_EQ(g.read(US_REG_IDT_HEAD), 4u);
-  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), 0u) << "good ones do not count";
-  std::uint32_t counted = 0;
-  for (const std::uint32_t bad : {4u + 65u, 3u, 0u, 0xffffffffu}) {
-    g.write(US_REG_IDT_TAIL, bad);
-    g.run(50_us);
-    EXPECT_EQ(g.read(US_REG_IDT_HEAD), 4u) << bad;
-    EXPECT_EQ(g.read(US_REG_IDT_TAIL), 4u) << bad;
-    EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << bad;
-  }
-  for (const std::uint32_t bad : {1u, 64u, 0xffffffffu}) {
-    g.write(US_REG_ODT_HEAD, bad);  // nothing was written yet
-    EXPECT_EQ(g.read(US_REG_ODT_HEAD), 0u) << bad;
-    EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << bad;
-  }
-  g.write(US_REG_IDT_TAIL, 4);
-  g.write(US_REG_ODT_HEAD, 0);
-  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), counted) << "saying the same again is no error";
-  expect_refused(g, descriptor(static_cast<us_opcode>(77)), US_ERR_BAD_OPCODE, "still serving");
-  EXPECT_EQ(g.read(US_REG_IDT_HEAD), 5u);
-  g.write(US_REG_ODT_HEAD, 0);
-  EXPECT_EQ(g.read(US_REG_BAD_DOORBELLS), ++counted) << "back";
-  EXPECT_EQ(g.dev.counters().bad_doorbells, counted);
-  g.expect_no_report();
-}
-
 // TLPs of a type that left the adapter since `begin` of the events.
 std::size_t sent(const adapter_rig& g, tlp_type type, std::size_t begin) {
   std::size_t n = 0;
@@ -250,25 +219,6 @@ TEST_P(raw_completions, are_reported_in_batches_and_the_last_ones_after_a_time) 
   EXPECT_EQ(reported(), (std::vector<std::uint32_t>{16 + batch - 2}));
 }
 INSTANTIATE_TEST_SUITE_P(of, raw_completions, testing::Values(1u, 4u, 8u));
-
-TEST(output_ring, that_is_full_stalls_records_and_goes_on_in_order) {
-  adapter_rig g(adapter_config{}, 64, 16);
-  g.bring_up();
-  for (int i = 0; i < 40; ++i) g.post(descriptor(static_cast<us_opcode>(99)));
-  g.ring(200_us);
-  EXPECT_GT(g.dev.record_counters().stalled, 0u);
-  EXPECT_EQ(g.dev.record_counters().records, 16u);
-  std::vector<std::uint32_t> refused;
-  for (int round = 0; round < 10; ++round) {
-    for (const us_record& r : g.take_records())
-      if (r.type == US_REC_REFUSED) refused.push_back(r.u.end.index);
-    g.ring_odt();
-    g.run(50_us);
-  }
-  ASSERT_EQ(refused.size(), 40u);
-  for (std::uint32_t i = 0; i < 40; ++i) EXPECT_EQ(refused[i], i);
-  g.expect_no_report();
-}
 
 TEST(interrupt, is_raised_for_records_and_moderated) {
   adapter_config c;

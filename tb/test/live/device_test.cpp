@@ -79,10 +79,7 @@ TEST_F(live_device, somebody_without_rights_serves_over_a_device_made_for_them_w
 }
 
 TEST_F(live_device, one_that_is_up_before_the_run_hears_the_adapter_say_where_it_is) {
-  ASSERT_EQ(shell("ip tuntap add dev us0 mode tap && ip addr add 10.77.0.1/24 dev us0 && "
-                  "ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up")
-                .status,
-            0);
+  make_device();
   spawn({"--tap", device});
   ASSERT_TRUE(says("ready")) << said();
   EXPECT_EQ(stop(), 0) << said();

@@ -295,9 +295,17 @@ class live_network : public live_program {
     all.insert(all.end(), arguments.begin(), arguments.end());
     spawn(all);
     ASSERT_TRUE(says("ready")) << said();
-    const auto up = shell(
-        "ip addr add 10.77.0.1/24 dev us0 && ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up");
-    ASSERT_EQ(up.status, 0) << up.output;
+    run_in_shell(bring_device_up);
+  }
+  static constexpr const char* bring_device_up =
+      "ip addr add 10.77.0.1/24 dev us0 && ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up";
+  static void run_in_shell(const std::string& command) {
+    const auto ran = shell(command);
+    ASSERT_EQ(ran.status, 0) << ran.output;
+  }
+  // A device that is ready before the adapter is.
+  static void make_device() {
+    run_in_shell(std::string("ip tuntap add dev us0 mode tap && ") + bring_device_up);
   }
   // A setting of the kernel's TCP in this namespace; false: the kernel refuses it.
   static bool set_kernel(const std::string& name, const std::string& value) {

@@ -36,19 +36,17 @@ class live_options : public live_network, public ::testing::WithParamInterface<o
     hold_back_little();
     make_file("big", file_bytes);
   }
-  // A device that is ready before the adapter is, whose first frame is a SYN.
-  void make_device() {
+  // The device of the case, there before the adapter: its first frame is a SYN.
+  void make_device_for_case() {
+    make_device();
     const std::string control = GetParam().congestion;
-    const auto made = shell(
-        "ip tuntap add dev us0 mode tap && ip addr add 10.77.0.1/24 dev us0 && "
-        "ip addr add fd77::1/64 dev us0 nodad && ip link set us0 up && "
+    run_in_shell(
         // By the route: a namespace of ours may not set the default to every one.
-        "ip route replace 10.77.0.0/24 dev us0 src 10.77.0.1 congctl " +
-        control + " && ip -6 route replace fd77::/64 dev us0 metric 256 congctl " + control +
+        "ip route replace 10.77.0.0/24 dev us0 src 10.77.0.1 congctl " + control +
+        " && ip -6 route replace fd77::/64 dev us0 metric 256 congctl " + control +
         // GRO waits so long for what follows; the file is in the view of a namespace of its own.
         " && unshare -m sh -c 'mount -t sysfs none /sys && echo 500000 "
         ">/sys/class/net/us0/gro_flush_timeout'");
-    ASSERT_EQ(made.status, 0) << made.output;
   }
   void start_adapter() {
     const option_case& c = GetParam();
@@ -139,7 +137,7 @@ class live_options : public live_network, public ::testing::WithParamInterface<o
 };
 
 TEST_P(live_options, are_those_that_both_ends_want_through_deaths) {
-  make_device();
+  make_device_for_case();
   if (HasFatalFailure()) return;
   tcp_watch watch(device);
   file_server server(text_of(folder / "www/big"), server_port);

@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <cstring>
-#include <sstream>
 #include <string>
 
 #include "tb/test/live/shell.h"

@@ -1,6 +1,5 @@
 // Time as a script meets it: deaths on time, a program that is held up, a pace that is not the wall clock's;
 // and what stations believe of one that takes over.
-#include <future>
 
 #include "tb/test/live/live_rig.h"
 
