@@ -1,6 +1,7 @@
 // Addresses and the 4-tuple.
 #pragma once
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <cstring>
@@ -44,20 +45,16 @@ struct ip_address {
               static_cast<std::uint8_t>(host_order >> 8), static_cast<std::uint8_t>(host_order));
   }
   constexpr bool is_v4() const {
-    for (int i = 0; i < 10; ++i)
-      if (bytes[static_cast<std::size_t>(i)]) return false;
-    return bytes[10] == 0xff && bytes[11] == 0xff;
+    const auto word = std::bit_cast<std::array<std::uint32_t, 4>>(bytes);
+    return (word[0] | word[1]) == 0 &&
+           word[2] == std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{0, 0, 0xff, 0xff});
   }
   // The IPv4 address in host order; meaningful if is_v4().
   constexpr std::uint32_t v4_value() const {
     return static_cast<std::uint32_t>(bytes[12]) << 24 | static_cast<std::uint32_t>(bytes[13]) << 16 |
            static_cast<std::uint32_t>(bytes[14]) << 8 | bytes[15];
   }
-  constexpr bool is_zero() const {
-    for (auto b : bytes)
-      if (b) return false;
-    return true;
-  }
+  constexpr bool is_zero() const { return *this == ip_address{}; }
   // Of many stations: multicast (RFC 1112, RFC 4291 2.7) or the limited broadcast address (RFC 919). That of
   // one network only who knows its length can tell: is_broadcast_of().
   constexpr bool is_group() const {
@@ -67,6 +64,11 @@ struct ip_address {
   constexpr bool is_unspecified() const { return is_v4() ? v4_value() == 0 : is_zero(); }
   // One station may have it, so that it can be the other end of a connection (RFC 9293 MUST-46, 63).
   constexpr bool is_station() const { return !is_group() && !is_unspecified(); }
+  constexpr bool operator==(const ip_address& o) const {  // without a call of memcmp
+    using halves = std::array<std::uint64_t, 2>;
+    const auto a = std::bit_cast<halves>(bytes), b = std::bit_cast<halves>(o.bytes);
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+  }
   constexpr auto operator<=>(const ip_address&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 

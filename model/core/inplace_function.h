@@ -15,7 +15,7 @@ class inplace_function;
 template <typename R, typename... Args, std::size_t Capacity>
 class inplace_function<R(Args...), Capacity> {
  public:
-  inplace_function() = default;
+  inplace_function() noexcept {}  // NOLINT(modernize-use-equals-default): `= default` has {} clear the store
   template <typename F, typename = std::enable_if_t<!std::is_same_v<std::decay_t<F>, inplace_function>>>
   inplace_function(F&& f) {  // NOLINT(google-explicit-constructor): a lambda converts, as with std::function
     emplace(std::forward<F>(f));
@@ -50,6 +50,11 @@ class inplace_function<R(Args...), Capacity> {
   inplace_function& operator=(const inplace_function&) = delete;
   ~inplace_function() { reset(); }
 
+  // Hold nothing.
+  void reset() {
+    if (call_ && manage_) manage_(store_, nullptr);
+    call_ = nullptr;
+  }
   explicit operator bool() const { return call_ != nullptr; }
   R operator()(Args... a) { return call_(store_, std::forward<Args>(a)...); }
 
@@ -62,10 +67,6 @@ class inplace_function<R(Args...), Capacity> {
       std::memcpy(store_, o.store_, Capacity);
     call_ = std::exchange(o.call_, nullptr);
     manage_ = o.manage_;
-  }
-  void reset() {
-    if (call_ && manage_) manage_(store_, nullptr);
-    call_ = nullptr;
   }
   alignas(std::max_align_t) unsigned char store_[Capacity];
   R (*call_)(void*, Args...) = nullptr;

@@ -8,6 +8,7 @@
 
 #include "model/core/fifo.h"
 #include "model/core/vlan.h"
+#include "model/core/wire_bytes.h"
 
 namespace understudy {
 namespace {
@@ -16,6 +17,9 @@ mac_address mac_at(const std::uint8_t* p) {
   mac_address m;
   std::copy_n(p, m.size(), m.begin());
   return m;
+}
+std::uint64_t station_of(std::uint16_t vlan, const mac_address& mac) {
+  return std::uint64_t{vlan} << 48 | std::uint64_t{get16(mac.data())} << 32 | get32(mac.data() + 2);
 }
 bool is_group(const mac_address& m) {
   return m[0] & 1;
@@ -67,7 +71,7 @@ std::uint64_t l2_switch::held_frames() const {
 }
 
 int l2_switch::port_of(const mac_address& mac, std::uint16_t vlan) const {
-  const auto it = table_.find({vlan, mac});
+  const auto it = table_.find(station_of(vlan, mac));
   return it == table_.end() ? -1 : static_cast<int>(it->second);
 }
 
@@ -86,7 +90,7 @@ void l2_switch::arrived(unsigned p, frame_ref f) {
   }
   const mac_address source = mac_at(f.data() + 6);
   if (!is_group(source)) {
-    const auto [it, is_new] = table_.try_emplace({vlan, source}, p);
+    const auto [it, is_new] = table_.try_emplace(station_of(vlan, source), p);
     if (!is_new && it->second != p) {
       ++count_.moved;
       if (!ports_[it->second]->holding) it->second = p;

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <systemc>
-#include <tuple>
 #include <vector>
 
 #include "model/core/inet.h"
@@ -91,11 +90,7 @@ class l2_switch : public sc_core::sc_module {
     unsigned from;
     std::uint64_t order;  // of arrival in a hold
   };
-  struct station {
-    std::uint16_t vlan;
-    mac_address mac;
-    bool operator<(const station& o) const { return std::tie(vlan, mac) < std::tie(o.vlan, o.mac); }
-  };
+  using station = std::uint64_t;  // its VLAN above its 48-bit address
   struct port_state;
   void arrived(unsigned p, frame_ref f);
   void relay(unsigned from, std::uint16_t vlan, const frame_ref& f);
@@ -113,7 +108,7 @@ class l2_switch : public sc_core::sc_module {
   l2_switch_config config_;
   counters count_;
   std::vector<std::unique_ptr<port_state>> ports_;
-  std::map<station, unsigned> table_;
+  std::map<station, unsigned> table_;  // station -> port
   std::uint64_t held_bytes_ = 0;
   std::uint64_t order_ = 0;
   std::function<void(unsigned, bool)> on_port_;

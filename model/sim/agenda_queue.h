@@ -62,7 +62,7 @@ class agenda_queue : public sc_core::sc_module {
   }
   void grow();
   void forget(std::uint32_t slot) {
-    at(slot) = action{};
+    at(slot).reset();
     free_.push_back(slot);
   }
   void arm(picos t, picos now) {
