@@ -6,8 +6,8 @@
 /// between the two kinds the link is shared in turn, request by request. Addresses and lengths are any number of bytes.
 ///
 /// Requests out (tx_*), one or more beats each, tx_first_o to tx_last_o; address, length, op and tag hold during all of them. A
-/// request carries at most mps_i (write) or mrrs_i (read) bytes and never crosses 4 KiB (PCIe 2.2.7). A write's payload is packed
-/// from tx_data_o[7:0] on, tx_keep_o without a hole. A read or flush is one beat without data.
+/// request lies in whole DWs of at most mps_i (write) or mrrs_i (read) bytes and never crosses 4 KiB (PCIe 2.2.7). A write's
+/// payload is packed from tx_data_o[7:0] on, tx_keep_o without a hole. A read or flush is one beat without data.
 ///
 /// Completions in (cpl_*), packed likewise, of different tags in any order and mingled packet by packet, of one tag in order of
 /// address. cpl_length_i and the others are sampled with cpl_first_i. cpl_ok_i low ends the request in failure.
@@ -150,7 +150,7 @@ module dma_engine #(
   function automatic logic [12:0] first_piece(logic [11:0] address, logic [20:0] left, logic [12:0] limit);
     logic [12:0] n;
     n = 13'd4096 - {1'b0, address};
-    if (limit < n) n = limit;
+    if (limit - 13'(address[1:0]) < n) n = limit - 13'(address[1:0]);
     if (left < 21'(n)) n = left[12:0];
     return n;
   endfunction
@@ -586,7 +586,8 @@ module dma_engine #(
 
   request_obeys_the_bus :
   assert property (@(posedge clk_i) disable iff (!rst_ni)
-    tx_valid_o && tx_op_o != OpFlush |-> tx_length_o != '0 && tx_length_o <= (tx_op_o == OpRead ? mrrs_i : mps_i) &&
+    tx_valid_o && tx_op_o != OpFlush |-> tx_length_o != '0 &&
+    13'(tx_address_o[1:0]) + tx_length_o <= (tx_op_o == OpRead ? mrrs_i : mps_i) &&
     {1'b0, tx_address_o[11:0]} + tx_length_o <= 13'd4096)
   else $error("a request is longer than allowed or crosses 4 KiB");
 

@@ -33,10 +33,11 @@ constexpr bool dma_atomic(std::uint64_t address, std::uint64_t length) {
 dma_status dma_check(std::uint64_t address, std::uint64_t length, bool no_fragment);
 
 // Bytes of the first request of `left` > 0 bytes at `address`; `limit` is Max_Payload_Size of a write,
-// Max_Read_Request_Size of a read.
+// Max_Read_Request_Size of a read, which count the whole DWs that the bytes lie in (PCIe 2.2.7).
 constexpr std::uint32_t dma_first_request(std::uint64_t address, std::uint64_t left, std::uint32_t limit) {
   std::uint64_t n = dma_page - address % dma_page;
-  if (limit < n) n = limit;
+  const std::uint64_t in_words = limit - address % 4;
+  if (in_words < n) n = in_words;
   return static_cast<std::uint32_t>(left < n ? left : n);
 }
 

@@ -149,7 +149,7 @@ class surroundings {
       if (flips(dma_corruption::place::operation))
         request_.op = static_cast<dma_op>(static_cast<unsigned>(op) ^ 1u);
       if (flips(dma_corruption::place::address)) request_.address ^= 1;
-      if (flips(dma_corruption::place::length)) request_.length ^= 1;
+      if (flips(dma_corruption::place::length)) ++request_.length;
     }
     if (op == dma_op::write) {
       const auto* data = reinterpret_cast<const std::uint8_t*>(&top_.tx_data_o);

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "model/core/units.h"
-#include "model/pcie/fifo.h"
+#include "model/core/fifo.h"
 
 namespace understudy {
 
@@ -16,6 +16,7 @@ class flow_credits {
   // What the receiver advertises; both at least 1.
   flow_credits(std::uint32_t headers, std::uint32_t data) : headers_(headers), data_(data), all_data_(data) {}
 
+  // Of a TLP that carries `bytes`, in whole DWs.
   static std::uint32_t data_credits(std::uint32_t bytes) { return (bytes + 15) / 16; }
 
   // The earliest instant, `at` or later, when a TLP with so many data credits may go. More than were ever

@@ -274,8 +274,9 @@ void pcie_port::take_link() {
   ack_latency_ = wire_time(dllp_interval_, rate_);
 }
 
-std::uint32_t pcie_port::wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const {
-  return tlp_wire_bytes(config_.link, type, data, address >> 32 != 0, !config_.ideal);
+std::uint32_t pcie_port::wire_bytes(tlp_type type, std::uint64_t address, std::uint32_t bytes) const {
+  const std::uint32_t data = config_.ideal ? bytes : padded_bytes(address, bytes);
+  return tlp_wire_bytes(config_.link, type, data, address >> 32 != 0);
 }
 
 void pcie_port::log_tlp(event_kind kind, std::uint64_t a, tlp_type type, std::uint32_t length) {
@@ -503,7 +504,7 @@ picos pcie_port::send_write(picos earliest, std::uint64_t address, const std::ui
   t.type = tlp_type::memory_write;
   t.address = address;
   t.length = length;
-  t.wire = wire_bytes(t.type, length, address);
+  t.wire = wire_bytes(t.type, address, length);
   t.poisoned = link_up() && taken(poison_write_);
   if (link_up()) {
     t.frame = frame ? frame : frame_ref::copy_of(data, length);
@@ -517,7 +518,7 @@ picos pcie_port::send_read(picos earliest, dma_read r) {
   t.type = tlp_type::memory_read;
   t.address = r.address;
   t.length = r.length;
-  t.wire = wire_bytes(t.type, 0, r.address);
+  t.wire = wire_bytes(t.type, r.address, 0);
   t.read = r;
   return send_up(earliest, std::move(t), 0);
 }
@@ -545,7 +546,7 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
   if (!config_.ideal && t.type != tlp_type::completion && t.type != tlp_type::completion_data)
     credited = update_arrives(credited);
   if (!config_.ideal && is_posted(t.type))
-    posted_credits_.take(flow_credits::data_credits(t.length), credited);
+    posted_credits_.take(flow_credits::data_credits(padded_bytes(t.address, t.length)), credited);
   if (!config_.ideal && t.type == tlp_type::memory_read) nonposted_credits_.take(0, credited);
   agenda_.at(t.due, [this] { land(); });
   if (t.poisoned)
@@ -565,7 +566,7 @@ picos pcie_port::wait_for_credits(picos earliest, const up_tlp& t) {
   const picos wanted = std::max(earliest, up_link_.busy_until);
   picos free = wanted;
   if (is_posted(t.type))
-    free = posted_credits_.available(wanted, flow_credits::data_credits(t.length));
+    free = posted_credits_.available(wanted, flow_credits::data_credits(padded_bytes(t.address, t.length)));
   else if (t.type == tlp_type::memory_read)
     free = nonposted_credits_.available(wanted, 0);
   if (free > wanted) {
@@ -741,7 +742,7 @@ void pcie_port::return_reads() {
   while (!served_.empty() && served_.front().at <= now_ps()) {
     const dma_read r = served_.pop_front().read;
     std::uint64_t address = r.address;
-    std::uint32_t left = r.length ? r.length : register_bytes;
+    std::uint32_t left = r.length ? r.length : register_bytes - static_cast<std::uint32_t>(address % 4);
     tlp_on_link seen{0, false, tlp_type::completion, address, 0, r.tag, left, 0};
     if (r.status != tlm::TLM_OK_RESPONSE) {
       seen.status = completion_status(r.status);
@@ -751,7 +752,7 @@ void pcie_port::return_reads() {
     seen.type = tlp_type::completion_data;
     std::uint32_t n = first_completion(link_, address, left);
     for (; n < left; n = first_completion(link_, address, left)) {
-      const std::uint32_t wire = wire_bytes(tlp_type::completion_data, n, 0);
+      const std::uint32_t wire = wire_bytes(tlp_type::completion_data, address, n);
       const span s = occupy(down_link_, up_link_, now_ps(), wire);
       ++counters_.tlps_down;
       counters_.bytes_down += wire;
@@ -764,7 +765,7 @@ void pcie_port::return_reads() {
       seen.left = left;
     }
     seen.length = n;
-    send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion_data, n, 0));
+    send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion_data, address, n));
   }
 }
 
@@ -931,7 +932,7 @@ void pcie_port::send_requests() {
     send_down({0, true, r, {}},
               {0, false, request_type(r.kind), r.offset, register_bytes,
                static_cast<std::uint16_t>(r.ticket.slot), 0, 0},
-              wire_bytes(request_type(r.kind), write ? register_bytes : 0, 0));
+              wire_bytes(request_type(r.kind), r.offset, write ? register_bytes : 0));
   }
 }
 
@@ -990,7 +991,7 @@ void pcie_port::answer(host_request r) {
   t.type = data ? tlp_type::completion_data : tlp_type::completion;
   t.address = r.offset;
   t.length = data ? register_bytes : 0;
-  t.wire = wire_bytes(t.type, t.length, 0);
+  t.wire = wire_bytes(t.type, t.address, t.length);
   if (!data) r.value = r.refused ? nobody : 0;
   t.answered = r;
   send_up(now_ps(), std::move(t), 0);

@@ -38,7 +38,7 @@
 #include "model/core/frame.h"
 #include "model/core/inplace_function.h"
 #include "model/core/units.h"
-#include "model/pcie/fifo.h"
+#include "model/core/fifo.h"
 #include "model/pcie/flow_credits.h"
 #include "model/pcie/host_cache.h"
 #include "model/pcie/host_memory.h"
@@ -429,7 +429,8 @@ class pcie_port : public sc_core::sc_module {
   picos wait_for_credits(picos earliest, const up_tlp& t);
   picos time_on_wire(direction& d, bool follows, std::uint64_t bytes) const;
   span occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire);
-  std::uint32_t wire_bytes(tlp_type type, std::uint32_t data, std::uint64_t address) const;
+  // Of a TLP that carries `bytes` at `address`.
+  std::uint32_t wire_bytes(tlp_type type, std::uint64_t address, std::uint32_t bytes) const;
   void log_tlp(event_kind kind, std::uint64_t a, tlp_type type, std::uint32_t length);
   void log_access(event_kind kind, const host_request& r);
   void lose(dma_read& r);

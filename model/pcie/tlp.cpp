@@ -14,6 +14,11 @@ std::uint32_t to_boundary(std::uint64_t address, std::uint64_t boundary) {
   return static_cast<std::uint32_t>(boundary - address % boundary);
 }
 
+// What fits behind `address` into whole DWs of `most` bytes.
+std::uint32_t in_words(std::uint64_t address, std::uint32_t most) {
+  return most - static_cast<std::uint32_t>(address % 4);
+}
+
 std::uint32_t smallest(std::uint64_t bytes, std::uint32_t a, std::uint32_t b) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>({bytes, a, b}));
 }
@@ -31,7 +36,7 @@ std::uint64_t count(const link_parameters& p, std::uint64_t address, std::uint64
 
 // Wire bytes of an aligned transfer that `pieces` TLPs of one type make.
 double wire_total(const link_parameters& p, tlp_type type, double payload, std::uint64_t pieces) {
-  return payload + static_cast<double>(pieces) * tlp_wire_bytes(p, type, 0, p.address64, false);
+  return payload + static_cast<double>(pieces) * tlp_wire_bytes(p, type, 0, p.address64);
 }
 
 struct directions {
@@ -69,20 +74,18 @@ double tlp_bandwidth(const link_parameters& p) {
   return raw_rate(p) * (skp_share() - 2.0 * dllp_bytes / ack_limit(p));
 }
 
-std::uint32_t tlp_wire_bytes(const link_parameters& p, tlp_type type, std::uint32_t payload, bool address64,
-                             bool pad) {
+std::uint32_t tlp_wire_bytes(const link_parameters& p, tlp_type type, std::uint32_t data, bool address64) {
   const bool memory = type == tlp_type::memory_read || type == tlp_type::memory_write;
   const std::uint32_t header = (memory && address64) || type == tlp_type::message ? 16 : 12;
-  const std::uint32_t data = pad ? (payload + 3) / 4 * 4 : payload;
   return tlp_link_bytes + header + data + (p.ecrc ? 4 : 0);
 }
 
 std::uint32_t first_write(const link_parameters& p, std::uint64_t address, std::uint64_t bytes) {
-  return smallest(bytes, p.mps, to_boundary(address, page_bytes));
+  return smallest(bytes, in_words(address, p.mps), to_boundary(address, page_bytes));
 }
 
 std::uint32_t first_read(const link_parameters& p, std::uint64_t address, std::uint64_t bytes) {
-  return smallest(bytes, p.mrrs, to_boundary(address, page_bytes));
+  return smallest(bytes, in_words(address, p.mrrs), to_boundary(address, page_bytes));
 }
 
 std::uint32_t first_completion(const link_parameters& p, std::uint64_t address, std::uint64_t bytes) {

@@ -57,14 +57,19 @@ double skp_share();
 // whatever the traffic: the worst-case convention of published analytic models. Bit/s.
 double tlp_bandwidth(const link_parameters& p);
 
-// Bytes of a TLP on the wire: framing, sequence number and LCRC 8, header 12 or 16 (a message: 16), `payload`
-// (padded to whole DWs if `pad`), ECRC 4 if the link has it. `payload` is the data carried: 0 for reads,
+// Bytes of the whole DWs that `bytes` at `address` lie in: what a TLP carries of them (PCIe 2.2.5).
+constexpr std::uint32_t padded_bytes(std::uint64_t address, std::uint32_t bytes) {
+  return bytes ? (static_cast<std::uint32_t>(address % 4) + bytes + 3) / 4 * 4 : 0;
+}
+
+// Bytes of a TLP on the wire: framing, sequence number and LCRC 8, header 12 or 16 (a message: 16), ECRC 4 if
+// the link has it, and `data`: on a link padded_bytes(), in analytic figures the payload alone; 0 for reads,
 // messages, and completions without data.
-std::uint32_t tlp_wire_bytes(const link_parameters& p, tlp_type type, std::uint32_t payload, bool address64,
-                             bool pad = true);
+std::uint32_t tlp_wire_bytes(const link_parameters& p, tlp_type type, std::uint32_t data, bool address64);
 
 // Length of the first TLP of a transfer of `bytes` > 0 at `address`; the rest is split by asking again at the
-// following address. Writes end at MPS, reads at MRRS, both at a 4 KiB boundary (PCIe 2.2.7).
+// following address. Its Length, in whole DWs, is at most MPS of a write and MRRS of a read; neither crosses
+// 4 KiB (PCIe 2.2.7).
 std::uint32_t first_write(const link_parameters& p, std::uint64_t address, std::uint64_t bytes);
 std::uint32_t first_read(const link_parameters& p, std::uint64_t address, std::uint64_t bytes);
 // Completions end at naturally aligned RCB boundaries or at the end of the read, and carry at most MPS

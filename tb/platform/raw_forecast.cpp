@@ -31,7 +31,7 @@ fetch forecast_reads(const pcie_config& bus, const adapter_config& card, double 
       std::uint32_t wire = 0;
       for (std::uint32_t done = 0; done < n; ++f.tlps) {
         const std::uint32_t c = first_completion(bus.link, at + done, n - done);
-        wire += tlp_wire_bytes(bus.link, tlp_type::completion_data, c, true);
+        wire += tlp_wire_bytes(bus.link, tlp_type::completion_data, padded_bytes(at + done, c), true);
         done += c;
       }
       down = std::max(down, issue + request * ns_a_byte + ns(bus.propagation + bus.read_latency)) +

@@ -76,9 +76,22 @@ TEST_P(dma_block_cosim_test, every_alignment_of_both_ends_agrees) {
   EXPECT_EQ(compared, 2u * GetParam() * (22 * 7 + 16));
 }
 
+// Each request lies in whole DWs of at most `limit` bytes and in one page (PCIe 2.2.7). How many begin inside
+// a DW.
+std::size_t expect_legal(const std::vector<dma_request>& requests, std::uint32_t limit) {
+  std::size_t odd = 0;
+  for (const dma_request& r : requests) {
+    const std::uint64_t offset = r.address % 4;
+    EXPECT_LE((offset + r.length + 3) / 4 * 4, limit) << std::hex << r.address;
+    EXPECT_LE(r.address % 4096 + r.length, 4096u) << std::hex << r.address;
+    odd += offset != 0 && r.op != dma_op::flush;
+  }
+  return odd;
+}
+
 TEST_P(dma_block_cosim_test, random_mixtures_agree) {
   rng random(seed, "test/dma_cosim/mixtures");
-  std::size_t failed = 0, refused = 0, flushes = 0;
+  std::size_t failed = 0, refused = 0, flushes = 0, odd = 0;
   for (int round = 0; round < 60; ++round) {
     dma_workload w = surroundings(GetParam());
     w.seed = seed + static_cast<std::uint64_t>(round);
@@ -110,12 +123,14 @@ TEST_P(dma_block_cosim_test, random_mixtures_agree) {
     const traces t = both(w);
     const auto different = compare_dma(t.rtl, t.twin);
     ASSERT_FALSE(different) << "round " << round << ": " << *different;
+    odd += expect_legal(t.rtl.writes, w.mps) + expect_legal(t.rtl.reads, w.mrrs);
     for (const dma_outcome& o : t.rtl.outcomes) {
       failed += o.status == dma_status::failed;
       refused += o.status == dma_status::bad_descriptor || o.status == dma_status::not_atomic;
     }
   }
   std::printf("%zu failed, %zu refused, %zu flushes\n", failed, refused, flushes);
+  EXPECT_GT(odd, 500u) << "requests at addresses that are no multiple of 4";
   EXPECT_GT(failed, 50u);
   EXPECT_GT(refused, 100u);
   EXPECT_GT(flushes, 100u);

@@ -65,6 +65,26 @@ TEST(link, data_credits_are_counted_by_the_bytes_and_not_by_the_tlp) {
   EXPECT_EQ(b.port.counters().credit_stalls, 1u);
 }
 
+// 64 bytes from the middle of a DW on lie in 17 DWs: 68 bytes of 92, and five data credits (PCIe 2.6.1).
+TEST(link, bytes_at_an_odd_address_take_whole_words_on_the_wire_and_of_the_credits) {
+  pcie_config c;
+  c.credits.posted_data = 16 * 4;
+  c.propagation = 5_us;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.run(0);
+  for (int i = 0; i < 12; ++i) b.device.fill(m.iova + 128 * i + 2, 1, 64);
+  EXPECT_EQ(b.port.counters().credit_stalls, 0u);
+  b.device.fill(m.iova + 128 * 12 + 2, 1, 64);
+  EXPECT_EQ(b.port.counters().credit_stalls, 1u) << "64 credits are 12 times 5, and 4";
+  b.run(30_us);
+  EXPECT_EQ(b.port.counters().bytes_up, 13u * 92);
+  b.device.read(m.iova + 2, 64);
+  b.run(60_us);
+  EXPECT_EQ(b.device.answers, 1u);
+  EXPECT_EQ(b.port.counters().bytes_down, 88u) << "a completion of 17 DWs";
+}
+
 TEST(link, reads_wait_for_header_credits_of_their_own) {
   pcie_config c;
   c.credits.nonposted_headers = 1;

@@ -155,7 +155,7 @@ TEST(tlp, the_hand_check_of_the_ack_limit) {
   EXPECT_NEAR(tlp_bandwidth(link_of(3, 8)) / 1e9, 63.01538 * (1 - 16.0 / 203 - 4.0 / 1538), 1e-3);
 }
 
-TEST(tlp, wire_bytes_are_framing_header_payload_and_padding) {
+TEST(tlp, wire_bytes_are_framing_header_and_payload) {
   const link_parameters p;
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::memory_write, 256, true), 280u);
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::memory_write, 256, false), 276u);
@@ -165,11 +165,38 @@ TEST(tlp, wire_bytes_are_framing_header_payload_and_padding) {
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::completion_data, 64, true), 84u);
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::completion, 0, true), 20u);
   EXPECT_EQ(tlp_wire_bytes(p, tlp_type::config_write, 4, false), 24u);
-  EXPECT_EQ(tlp_wire_bytes(p, tlp_type::memory_write, 65, true), 92u);         // padded to 68
-  EXPECT_EQ(tlp_wire_bytes(p, tlp_type::memory_write, 65, true, false), 89u);  // analytic convention
+  EXPECT_EQ(tlp_wire_bytes(p, tlp_type::memory_write, 65, true), 89u);  // analytic convention
   link_parameters e;
   e.ecrc = true;
   EXPECT_EQ(tlp_wire_bytes(e, tlp_type::memory_read, 0, true), 28u);
+}
+
+TEST(tlp, a_payload_is_padded_to_the_whole_words_that_it_lies_in) {
+  EXPECT_EQ(padded_bytes(0, 64), 64u);
+  EXPECT_EQ(padded_bytes(0, 65), 68u);
+  EXPECT_EQ(padded_bytes(2, 64), 68u);
+  EXPECT_EQ(padded_bytes(3, 1), 4u);
+  EXPECT_EQ(padded_bytes(3, 2), 8u);
+  EXPECT_EQ(padded_bytes(0, 0), 0u);
+  EXPECT_EQ(padded_bytes(2, 0), 0u);
+}
+
+// PCIe 2.2.7: the Length of a request, which counts DWs, is what MPS and MRRS bound.
+TEST(tlp, a_request_at_an_odd_address_has_no_more_words_than_one_at_an_even_one) {
+  link_parameters p;
+  p.mps = 256;
+  p.mrrs = 512;
+  for (std::uint64_t at = 0x1000; at < 0x1004; ++at) {
+    SCOPED_TRACE(at);
+    EXPECT_EQ(padded_bytes(at, first_write(p, at, 1000)), p.mps);
+    EXPECT_EQ(padded_bytes(at, first_read(p, at, 1000)), p.mrrs);
+    EXPECT_EQ(first_write(p, at, 1000), p.mps - at % 4) << "and no fewer";
+    EXPECT_EQ(first_read(p, at, 1000), p.mrrs - at % 4);
+    EXPECT_EQ(write_count(p, at, 2 * p.mps), at % 4 ? 3u : 2u);
+    EXPECT_EQ(read_count(p, at, 2 * p.mrrs), at % 4 ? 3u : 2u);
+  }
+  EXPECT_EQ(first_write(p, 0x1ffe, 1000), 2u) << "4 KiB come first";
+  EXPECT_EQ(first_write(p, 0x1003, 2), 2u);
 }
 
 TEST(tlp, completions_split_at_the_read_completion_boundary) {

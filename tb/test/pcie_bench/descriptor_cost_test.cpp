@@ -34,7 +34,7 @@ traffic operator/(traffic a, double frames) {
 }
 
 double wire(tlp_type type, std::uint32_t bytes, std::uint64_t tlps) {
-  return bytes + static_cast<double>(tlps) * tlp_wire_bytes(x8, type, 0, true, false);
+  return bytes + static_cast<double>(tlps) * tlp_wire_bytes(x8, type, 0, true);
 }
 double written(std::uint32_t bytes) {
   return wire(tlp_type::memory_write, bytes, write_count(x8, 0, bytes));

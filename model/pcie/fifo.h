@@ -1,2 +1,0 @@
-#pragma once
-#include "model/core/fifo.h"
