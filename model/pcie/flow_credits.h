@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "model/core/units.h"
 #include "model/core/fifo.h"
+#include "model/core/units.h"
 
 namespace understudy {
 

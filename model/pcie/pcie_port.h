@@ -35,10 +35,10 @@
 #include <vector>
 
 #include "model/core/event_log.h"
+#include "model/core/fifo.h"
 #include "model/core/frame.h"
 #include "model/core/inplace_function.h"
 #include "model/core/units.h"
-#include "model/core/fifo.h"
 #include "model/pcie/flow_credits.h"
 #include "model/pcie/host_cache.h"
 #include "model/pcie/host_memory.h"
