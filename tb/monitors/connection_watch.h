@@ -2,6 +2,7 @@
 // I-RX-1, 2, 4, 5, 6, 7; I-TX-1 to 6; I-DMA-3, 5; I-LV-3, 5; I-OB-2.
 #pragma once
 #include <map>
+#include <memory_resource>
 #include <optional>
 #include <set>
 #include <string>
@@ -140,7 +141,8 @@ class connection_watch {
   using by_connection = std::unordered_map<wire_connection, T, wire_connection_hash>;
   by_connection<connection> connections_;
   std::unordered_map<std::uint32_t, wire_connection> key_of_;  // by cid
-  std::unordered_map<std::uint32_t, buffer> buffers_;          // by name, as their descriptors say
+  std::pmr::unsynchronized_pool_resource nodes_;
+  std::pmr::unordered_map<std::uint32_t, buffer> buffers_{&nodes_};  // by name, as their descriptors say
   by_connection<seq32> last_iss_;  // of each tuple, beyond the end of its connections
   std::set<std::uint16_t>
       unprotected_ports_;  // local ones, of listeners and openings that ask for no failover

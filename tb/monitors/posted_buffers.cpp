@@ -1,7 +1,6 @@
 #include "tb/monitors/posted_buffers.h"
 
 #include <iterator>
-#include <utility>
 
 namespace understudy::tb {
 
@@ -12,28 +11,16 @@ bool holds(const posted_buffers::entry& e, std::uint64_t at) {
 }  // namespace
 
 void posted_buffers::post(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
-  const posted_buffer posted{length, 0, adapter, b};
-  if (spare_buffers_.empty()) {
-    by_name_.emplace(b.raw, buffers_.emplace_hint(buffers_.end(), at.raw, posted));
-    return;
-  }
-  by_address::node_type buffer = std::move(spare_buffers_.back());
-  spare_buffers_.pop_back();
-  buffer.key() = at.raw;
-  buffer.mapped() = posted;
-  names::node_type name = std::move(spare_names_.back());
-  spare_names_.pop_back();
-  name.key() = b.raw;
-  name.mapped() = buffers_.insert(buffers_.end(), std::move(buffer));
-  by_name_.insert(std::move(name));
+  by_name_.emplace(b.raw,
+                   buffers_.emplace_hint(buffers_.end(), at.raw, posted_buffer{length, 0, adapter, b}));
 }
 
 void posted_buffers::take_back(buf_id b) {
   const auto it = by_name_.find(b.raw);
   if (it == by_name_.end()) return;
   if (last_held_ == &*it->second) last_held_ = nullptr;
-  spare_buffers_.push_back(buffers_.extract(it->second));
-  spare_names_.push_back(by_name_.extract(it));
+  buffers_.erase(it->second);
+  by_name_.erase(it);
 }
 
 void posted_buffers::take(buf_id b, std::uint32_t bytes) {

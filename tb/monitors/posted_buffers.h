@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory_resource>
 #include <unordered_map>
-#include <vector>
 
 #include "model/abi/ids.h"
 
@@ -21,7 +21,7 @@ struct posted_buffer {
 // Allocates only while more buffers are posted than ever before.
 class posted_buffers {
  public:
-  using by_address = std::multimap<std::uint64_t, posted_buffer>;
+  using by_address = std::pmr::multimap<std::uint64_t, posted_buffer>;
   using entry = by_address::value_type;  // address, buffer
 
   // No buffer of that name is posted.
@@ -37,13 +37,10 @@ class posted_buffers {
   std::size_t size() const { return by_name_.size(); }
 
  private:
-  using names = std::unordered_map<std::uint32_t, by_address::iterator>;
-
-  by_address buffers_;
-  names by_name_;  // looked up, never walked
+  std::pmr::unsynchronized_pool_resource nodes_;
+  by_address buffers_{&nodes_};
+  std::pmr::unordered_map<std::uint32_t, by_address::iterator> by_name_{&nodes_};  // looked up, never walked
   mutable const entry* last_held_ = nullptr;
-  std::vector<by_address::node_type> spare_buffers_;
-  std::vector<names::node_type> spare_names_;
 };
 
 }  // namespace understudy::tb
