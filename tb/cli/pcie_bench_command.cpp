@@ -76,8 +76,10 @@ setting setting_of(const pcie_bench_arguments& a, const cli_environment& env) {
   for (const std::uint64_t w : a.windows) {
     checked(w, "--window", largest_window);
     for (const std::uint32_t size : r.plan.bandwidth_sizes)
-      if (w < size)
-        throw scenario_error(fmt::format("--window: {} is smaller than a transfer of {} bytes", w, size));
+      if (const std::uint32_t place = place_bytes(size, a.ideal); w < place)
+        throw scenario_error(
+            fmt::format("--window: {} is smaller than the {} bytes that a transfer of {} bytes takes{}", w,
+                        place, size, a.ideal ? " with --ideal, whole pages" : ", whole lines"));
     if (w != bench_plan::default_window) r.plan.windows.push_back(w);
   }
   return r;
@@ -101,11 +103,7 @@ int pcie_bench_command(const pcie_bench_arguments& a, const cli_environment& env
 
   std::vector<bandwidth_row> by_size, by_window;
   for (const auto& r : b.results().bandwidth) {
-    const bool is_default = r.window <= std::max<std::uint64_t>(bench_plan::default_window, r.size + 4095);
-    if (is_default && by_size.size() < 3 * s.plan.bandwidth_sizes.size() &&
-        std::none_of(by_size.begin(), by_size.end(),
-                     [&](const bandwidth_row& o) { return o.test == r.test && o.size == r.size; }))
-      by_size.push_back(r);
+    if (r.window == bench_plan::default_window) by_size.push_back(r);
     if (std::find(a.windows.begin(), a.windows.end(), r.window) != a.windows.end()) by_window.push_back(r);
   }
   write_whole(folder + "/bandwidth.csv", bandwidth_csv(by_size));

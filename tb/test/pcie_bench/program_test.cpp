@@ -35,6 +35,18 @@ std::string text_of(const fs::path& p) {
   return s.str();
 }
 
+// The lines of a table without heading and last column.
+std::string keys_of(const fs::path& p) {
+  std::istringstream in(text_of(p));
+  std::string line, keys;
+  std::getline(in, line);
+  while (std::getline(in, line)) {
+    if (!keys.empty()) keys += ' ';
+    keys.append(line, 0, line.rfind(','));
+  }
+  return keys;
+}
+
 class pcie_bench_program : public testing::Test {
  protected:
   void SetUp() override {
@@ -64,6 +76,33 @@ TEST_F(pcie_bench_program, calibrates_a_host_and_writes_its_tables) {
   ASSERT_EQ(shell(bench + "--iommu 4k --window 4096,1048576 --out " + again.string()).status, 0);
   for (const char* file : {"bandwidth.csv", "latency.csv", "window.csv"})
     EXPECT_EQ(text_of(out / file), text_of(again / file)) << file;
+}
+
+TEST_F(pcie_bench_program, names_each_window_as_it_was_asked_for_or_refuses_it) {
+  ASSERT_EQ(shell("calibrate --latency " + latency + " -o " + host).status, 0);
+  const std::string on_host = "pcie-bench --device nfp6000 --host " + host, out = (folder / "out").string();
+  // A transfer of 65 or 100 bytes takes two lines.
+  ASSERT_EQ(shell(on_host + " --sizes 65,100,64 --window 128,4096 --out " + out).status, 0);
+  EXPECT_EQ(keys_of(out + "/window.csv"),
+            "BW_DMA_RD,65,128 BW_DMA_RD,100,128 BW_DMA_RD,64,128 BW_DMA_RD,65,4096 BW_DMA_RD,100,4096 "
+            "BW_DMA_RD,64,4096 BW_DMA_WR,65,128 BW_DMA_WR,100,128 BW_DMA_WR,64,128 BW_DMA_WR,65,4096 "
+            "BW_DMA_WR,100,4096 BW_DMA_WR,64,4096 BW_DMA_RW,65,128 BW_DMA_RW,100,128 BW_DMA_RW,64,128 "
+            "BW_DMA_RW,65,4096 BW_DMA_RW,100,4096 BW_DMA_RW,64,4096");
+  EXPECT_EQ(keys_of(out + "/bandwidth.csv"),
+            "BW_DMA_RD,65 BW_DMA_RD,100 BW_DMA_RD,64 BW_DMA_WR,65 BW_DMA_WR,100 BW_DMA_WR,64 BW_DMA_RW,65 "
+            "BW_DMA_RW,100 BW_DMA_RW,64");
+  const std::string none = (folder / "none").string();
+  EXPECT_EQ(shell("pcie-bench --ideal --sizes 64 --window 64,8192 --out " + none).error,
+            "--window: 64 is smaller than the 4096 bytes that a transfer of 64 bytes takes with --ideal, "
+            "whole pages\n");
+  EXPECT_EQ(shell(on_host + " --sizes 65 --window 100 --out " + none).error,
+            "--window: 100 is smaller than the 128 bytes that a transfer of 65 bytes takes, whole lines\n");
+  EXPECT_FALSE(fs::exists(none));
+  // A transfer that is larger than the usual window has one of its own.
+  ASSERT_EQ(shell("pcie-bench --ideal --sizes 16384 --window 65536 --out " + out).status, 0);
+  EXPECT_EQ(keys_of(out + "/bandwidth.csv"), "BW_DMA_RD,16384 BW_DMA_WR,16384 BW_DMA_RW,16384");
+  EXPECT_EQ(keys_of(out + "/window.csv"),
+            "BW_DMA_RD,16384,65536 BW_DMA_WR,16384,65536 BW_DMA_RW,16384,65536");
 }
 
 TEST_F(pcie_bench_program, refuses_bad_input_in_one_line_and_writes_nothing) {
