@@ -29,6 +29,12 @@ std::uint64_t checked(std::uint64_t v, const char* option, std::uint64_t most) {
   throw scenario_error(fmt::format("{}: {} is out of range, allowed: 1 to {}", option, v, most));
 }
 
+// Each value once, in the order of first mention.
+template <class T>
+void add_new(std::vector<T>& to, T v) {
+  if (std::find(to.begin(), to.end(), v) == to.end()) to.push_back(v);
+}
+
 void set(scenario& s, const char* option, const char* key, std::optional<std::int64_t> value) {
   if (!value) return;
   const std::string error = assign(*find_parameter(key), raw_value(*value), s);
@@ -40,6 +46,7 @@ struct setting {
   pcie_config bus;
   card_parameters card;
   bench_plan plan;
+  std::vector<std::uint64_t> windows;  // that were asked for
 };
 
 pcie_config device_bus(scenario host, const pcie_bench_arguments& a) {
@@ -69,7 +76,7 @@ setting setting_of(const pcie_bench_arguments& a, const cli_environment& env) {
   if (!a.ideal) r.card = load_card(a.device);
   std::vector<std::uint32_t> sizes;
   for (const std::uint64_t v : a.sizes)
-    sizes.push_back(static_cast<std::uint32_t>(checked(v, "--sizes", largest_size)));
+    add_new(sizes, static_cast<std::uint32_t>(checked(v, "--sizes", largest_size)));
   r.plan = sizes.empty() ? data_set_plan() : plan_of(sizes);
   if (a.ideal) r.plan.samples = 1;
   r.plan.windows = {bench_plan::default_window};
@@ -80,7 +87,8 @@ setting setting_of(const pcie_bench_arguments& a, const cli_environment& env) {
         throw scenario_error(
             fmt::format("--window: {} is smaller than the {} bytes that a transfer of {} bytes takes{}", w,
                         place, size, a.ideal ? " with --ideal, whole pages" : ", whole lines"));
-    if (w != bench_plan::default_window) r.plan.windows.push_back(w);
+    add_new(r.windows, w);
+    add_new(r.plan.windows, w);
   }
   return r;
 }
@@ -104,11 +112,11 @@ int pcie_bench_command(const pcie_bench_arguments& a, const cli_environment& env
   std::vector<bandwidth_row> by_size, by_window;
   for (const auto& r : b.results().bandwidth) {
     if (r.window == bench_plan::default_window) by_size.push_back(r);
-    if (std::find(a.windows.begin(), a.windows.end(), r.window) != a.windows.end()) by_window.push_back(r);
+    if (std::find(s.windows.begin(), s.windows.end(), r.window) != s.windows.end()) by_window.push_back(r);
   }
   write_whole(folder + "/bandwidth.csv", bandwidth_csv(by_size));
   write_whole(folder + "/latency.csv", latency_csv(b.results().latency));
-  if (!a.windows.empty()) write_whole(folder + "/window.csv", window_csv(by_window));
+  if (!s.windows.empty()) write_whole(folder + "/window.csv", window_csv(by_window));
 
   const link_parameters& link = s.bus.link;
   if (a.common.json) {
@@ -137,7 +145,7 @@ int pcie_bench_command(const pcie_bench_arguments& a, const cli_environment& env
     *env.out << fmt::format("{:7}   {:10.2f} {:10.2f} {:10.2f}\n", by_size[i].size, by_size[i].gbps,
                             by_size[n + i].gbps, by_size[2 * n + i].gbps);
   *env.out << fmt::format("files        {}: bandwidth.csv latency.csv{}\n", folder,
-                          a.windows.empty() ? "" : " window.csv");
+                          s.windows.empty() ? "" : " window.csv");
   return exit_held;
 }
 

@@ -16,15 +16,15 @@ namespace fs = std::filesystem;
 
 struct outcome {
   int status = -1;
-  std::string error;
+  std::string text;
 };
-outcome shell(const std::string& arguments) {
+// Run the program; `redirection` decides what `text` holds: standard error, unless it says otherwise.
+outcome shell(const std::string& arguments, const std::string& redirection = " 2>&1 >/dev/null") {
   outcome o;
-  std::FILE* pipe =
-      popen((std::string("\"") + US_PROGRAM + "\" " + arguments + " 2>&1 >/dev/null").c_str(), "r");
+  std::FILE* pipe = popen((std::string("\"") + US_PROGRAM + "\" " + arguments + redirection).c_str(), "r");
   if (!pipe) return o;
   char part[4096];
-  for (std::size_t n; (n = std::fread(part, 1, sizeof part, pipe)) > 0;) o.error.append(part, n);
+  for (std::size_t n; (n = std::fread(part, 1, sizeof part, pipe)) > 0;) o.text.append(part, n);
   const int status = pclose(pipe);
   if (WIFEXITED(status)) o.status = WEXITSTATUS(status);
   return o;
@@ -92,10 +92,10 @@ TEST_F(pcie_bench_program, names_each_window_as_it_was_asked_for_or_refuses_it) 
             "BW_DMA_RD,65 BW_DMA_RD,100 BW_DMA_RD,64 BW_DMA_WR,65 BW_DMA_WR,100 BW_DMA_WR,64 BW_DMA_RW,65 "
             "BW_DMA_RW,100 BW_DMA_RW,64");
   const std::string none = (folder / "none").string();
-  EXPECT_EQ(shell("pcie-bench --ideal --sizes 64 --window 64,8192 --out " + none).error,
+  EXPECT_EQ(shell("pcie-bench --ideal --sizes 64 --window 64,8192 --out " + none).text,
             "--window: 64 is smaller than the 4096 bytes that a transfer of 64 bytes takes with --ideal, "
             "whole pages\n");
-  EXPECT_EQ(shell(on_host + " --sizes 65 --window 100 --out " + none).error,
+  EXPECT_EQ(shell(on_host + " --sizes 65 --window 100 --out " + none).text,
             "--window: 100 is smaller than the 128 bytes that a transfer of 65 bytes takes, whole lines\n");
   EXPECT_FALSE(fs::exists(none));
   // A transfer that is larger than the usual window has one of its own.
@@ -103,6 +103,20 @@ TEST_F(pcie_bench_program, names_each_window_as_it_was_asked_for_or_refuses_it) 
   EXPECT_EQ(keys_of(out + "/bandwidth.csv"), "BW_DMA_RD,16384 BW_DMA_WR,16384 BW_DMA_RW,16384");
   EXPECT_EQ(keys_of(out + "/window.csv"),
             "BW_DMA_RD,16384,65536 BW_DMA_WR,16384,65536 BW_DMA_RW,16384,65536");
+}
+
+TEST_F(pcie_bench_program, measures_what_is_named_twice_once_where_it_is_named_first) {
+  const auto measured = [&](const char* arguments, const char* name) {
+    const fs::path out = folder / name;
+    const outcome o = shell(std::string("pcie-bench --ideal ") + arguments + " --out " + out.string(),
+                            " 2>&1 | grep -v '^files'");
+    EXPECT_EQ(o.status, 0) << o.text;
+    return o.text + text_of(out / "bandwidth.csv") + text_of(out / "latency.csv") +
+           text_of(out / "window.csv");
+  };
+  const std::string once = measured("--sizes 64,16 --window 4096,8192", "once");
+  EXPECT_NE(once.find("BW_DMA_RW,16,4096,"), std::string::npos);
+  EXPECT_EQ(measured("--sizes 64,16,64,64,16 --window 4096,8192,4096", "twice"), once);
 }
 
 TEST_F(pcie_bench_program, refuses_bad_input_in_one_line_and_writes_nothing) {
@@ -129,7 +143,7 @@ TEST_F(pcie_bench_program, refuses_bad_input_in_one_line_and_writes_nothing) {
   for (const std::string& c : cases) {
     const outcome o = shell(c);
     EXPECT_EQ(o.status, 2) << c;
-    EXPECT_EQ(std::count(o.error.begin(), o.error.end(), '\n'), 1) << c << "\n" << o.error;
+    EXPECT_EQ(std::count(o.text.begin(), o.text.end(), '\n'), 1) << c << "\n" << o.text;
     EXPECT_FALSE(fs::exists(out)) << c;
   }
 }
@@ -163,8 +177,8 @@ TEST_F(pcie_bench_program, refuses_latency_files_with_a_wrong_row_and_writes_no_
     out.close();
     const outcome o = shell("calibrate --latency " + file.string() + " -o " + host);
     EXPECT_EQ(o.status, 2) << row;
-    EXPECT_EQ(o.error.rfind(file.string() + ":" + std::to_string(rows.size() + 1) + ": ", 0), 0u) << o.error;
-    EXPECT_EQ(std::count(o.error.begin(), o.error.end(), '\n'), 1) << o.error;
+    EXPECT_EQ(o.text.rfind(file.string() + ":" + std::to_string(rows.size() + 1) + ": ", 0), 0u) << o.text;
+    EXPECT_EQ(std::count(o.text.begin(), o.text.end(), '\n'), 1) << o.text;
     EXPECT_FALSE(fs::exists(host)) << row;
   }
 }
