@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <string_view>
 
 #include "model/pcie/tlp.h"
 #include "tb/pcie_bench/bench.h"
@@ -22,22 +24,45 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr std::uint64_t largest_size = 64 * 1024, largest_window = 1ull << 30;
-
-std::uint64_t checked(std::uint64_t v, const char* option, std::uint64_t most) {
-  if (v >= 1 && v <= most) return v;
-  throw scenario_error(fmt::format("{}: {} is out of range, allowed: 1 to {}", option, v, most));
-}
+constexpr std::int64_t largest_size = 64 * 1024, largest_window = 1 << 30;
 
 // Each value once, in the order of first mention.
-template <class T>
-void add_new(std::vector<T>& to, T v) {
+void add_new(std::vector<std::uint64_t>& to, std::uint64_t v) {
   if (std::find(to.begin(), to.end(), v) == to.end()) to.push_back(v);
 }
 
-void set(scenario& s, const char* option, const char* key, std::optional<std::int64_t> value) {
-  if (!value) return;
-  const std::string error = assign(*find_parameter(key), raw_value(*value), s);
+// `text` as a number, digits and nothing else. Throws scenario_error.
+std::int64_t number_of(std::string_view text, const char* option, std::string_view allowed) {
+  std::int64_t v = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
+  if (text.empty() || end != text.data() + text.size() || error == std::errc::invalid_argument)
+    throw scenario_error(fmt::format("{}: \"{}\" is no whole number, allowed: {}", option, text, allowed));
+  if (error != std::errc{} || v < 0)
+    throw scenario_error(fmt::format("{}: {} is out of range, allowed: {}", option, text, allowed));
+  return v;
+}
+
+// The numbers in `lists`, "64,128" each, from 1 to `most`. Throws scenario_error.
+std::vector<std::uint64_t> numbers_of(const std::vector<std::string>& lists, const char* option,
+                                      std::int64_t most) {
+  const std::string allowed = fmt::format("1 to {}, with commas between", most);
+  std::vector<std::uint64_t> numbers;
+  for (const std::string& list : lists)
+    for (std::size_t from = 0, to = 0; to != list.npos; from = to + 1) {
+      to = list.find(',', from);
+      const std::string_view text = std::string_view(list).substr(from, to == list.npos ? to : to - from);
+      const std::int64_t v = number_of(text, option, allowed);
+      if (v < 1 || v > most)
+        throw scenario_error(fmt::format("{}: {} is out of range, allowed: {}", option, text, allowed));
+      add_new(numbers, static_cast<std::uint64_t>(v));
+    }
+  return numbers;
+}
+
+void set(scenario& s, const char* option, const char* key, const std::optional<std::string>& text) {
+  if (!text) return;
+  const parameter& p = *find_parameter(key);
+  const std::string error = assign(p, raw_value(number_of(*text, option, allowed_text(p))), s);
   if (!error.empty()) throw scenario_error(fmt::format("{}: {}", option, error));
 }
 
@@ -75,19 +100,18 @@ setting setting_of(const pcie_bench_arguments& a, const cli_environment& env) {
   r.bus = a.ideal ? ideal_bus(pcie_of(s).link) : device_bus(s, a);
   if (!a.ideal) r.card = load_card(a.device);
   std::vector<std::uint32_t> sizes;
-  for (const std::uint64_t v : a.sizes)
-    add_new(sizes, static_cast<std::uint32_t>(checked(v, "--sizes", largest_size)));
+  for (const std::uint64_t v : numbers_of(a.sizes, "--sizes", largest_size))
+    sizes.push_back(static_cast<std::uint32_t>(v));
   r.plan = sizes.empty() ? data_set_plan() : plan_of(sizes);
   if (a.ideal) r.plan.samples = 1;
   r.plan.windows = {bench_plan::default_window};
-  for (const std::uint64_t w : a.windows) {
-    checked(w, "--window", largest_window);
+  r.windows = numbers_of(a.windows, "--window", largest_window);
+  for (const std::uint64_t w : r.windows) {
     for (const std::uint32_t size : r.plan.bandwidth_sizes)
       if (const std::uint32_t place = place_bytes(size, a.ideal); w < place)
         throw scenario_error(
             fmt::format("--window: {} is smaller than the {} bytes that a transfer of {} bytes takes{}", w,
                         place, size, a.ideal ? " with --ideal, whole pages" : ", whole lines"));
-    add_new(r.windows, w);
     add_new(r.plan.windows, w);
   }
   return r;

@@ -119,6 +119,43 @@ TEST_F(pcie_bench_program, measures_what_is_named_twice_once_where_it_is_named_f
   EXPECT_EQ(measured("--sizes 64,16,64,64,16 --window 4096,8192,4096", "twice"), once);
 }
 
+TEST_F(pcie_bench_program, takes_no_number_for_another) {
+  const std::string none = (folder / "none").string();
+  const std::string sizes = "allowed: 1 to 65536, with commas between\n";
+  const struct {
+    const char* options;
+    std::string says;
+  } cases[] = {
+      {"--gen ''", "--gen: \"\" is no whole number, allowed: an integer from 1 to 5\n"},
+      {"--gen 2.5", "--gen: \"2.5\" is no whole number, allowed: an integer from 1 to 5\n"},
+      {"--gen 0x3", "--gen: \"0x3\" is no whole number, allowed: an integer from 1 to 5\n"},
+      {"--gen -3", "--gen: -3 is out of range, allowed: an integer from 1 to 5\n"},
+      {"--gen 99999999999999999999",
+       "--gen: 99999999999999999999 is out of range, allowed: an integer from 1 to 5\n"},
+      {"--lanes ''", "--lanes: \"\" is no whole number, allowed: 1, 2, 4, 8, 12, 16, 32\n"},
+      {"--mps ''", "--mps: \"\" is no whole number, allowed: 128, 256, 512, 1024, 2048, 4096\n"},
+      {"--mrrs ''", "--mrrs: \"\" is no whole number, allowed: 128, 256, 512, 1024, 2048, 4096\n"},
+      {"--rcb ''", "--rcb: \"\" is no whole number, allowed: 64, 128\n"},
+      {"--sizes ''", "--sizes: \"\" is no whole number, " + sizes},
+      {"--sizes ,", "--sizes: \"\" is no whole number, " + sizes},
+      {"--sizes 64,,128", "--sizes: \"\" is no whole number, " + sizes},
+      {"--sizes 64,", "--sizes: \"\" is no whole number, " + sizes},
+      {"--sizes 64,x", "--sizes: \"x\" is no whole number, " + sizes},
+      {"--sizes -1", "--sizes: -1 is out of range, " + sizes},
+      {"--sizes 65537", "--sizes: 65537 is out of range, " + sizes},
+      {"--sizes 18446744073709551680", "--sizes: 18446744073709551680 is out of range, " + sizes},
+      {"--window 8192,",
+       "--window: \"\" is no whole number, allowed: 1 to 1073741824, with commas between\n"},
+      {"--window 0", "--window: 0 is out of range, allowed: 1 to 1073741824, with commas between\n"},
+  };
+  for (const auto& c : cases) {
+    const outcome o = shell(std::string("pcie-bench --ideal ") + c.options + " --out " + none);
+    EXPECT_EQ(o.status, 2) << c.options;
+    EXPECT_EQ(o.text, c.says);
+  }
+  EXPECT_FALSE(fs::exists(none));
+}
+
 TEST_F(pcie_bench_program, refuses_bad_input_in_one_line_and_writes_nothing) {
   std::ofstream(folder / "bad.csv") << "Test,SZ\n";
   ASSERT_EQ(shell("calibrate --latency " + latency + " -o " + host).status, 0);
