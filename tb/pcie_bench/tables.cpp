@@ -4,9 +4,11 @@
 
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <string_view>
 
 #include "tb/scenario/scenario.h"
 
@@ -34,10 +36,15 @@ class table_reader {
   explicit table_reader(const std::string& path) : path_(path) {}
 
   void read(const std::vector<std::string>& columns, const std::function<void()>& row) {
+    std::error_code e;
+    if (std::filesystem::is_directory(path_, e))
+      throw scenario_error(path_ + ": cannot read: Is a directory");
     std::ifstream in(path_, std::ios::binary);
     if (!in) throw scenario_error(path_ + ": cannot read");
     std::string text;
     if (!next(in, text)) fail("is empty, allowed: a CSV file of the pcie-bench data set");
+    if (constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF"; text.starts_with(byte_order_mark))
+      text.erase(0, byte_order_mark.size());
     const fields heading = split(text);
     for (const std::string& c : columns) {
       std::size_t i = 0;
@@ -94,13 +101,13 @@ class table_reader {
 
 std::string bandwidth_csv(const std::vector<bandwidth_row>& rows) {
   std::string s = "test,size,gbps\n";
-  for (const auto& r : rows) s += fmt::format("{},{},{:.4f}\n", r.test, r.size, r.gbps);
+  for (const auto& r : rows) s += fmt::format("{},{},{:#.6g}\n", r.test, r.size, r.gbps);
   return s;
 }
 
 std::string window_csv(const std::vector<bandwidth_row>& rows) {
   std::string s = "test,size,window,gbps\n";
-  for (const auto& r : rows) s += fmt::format("{},{},{},{:.4f}\n", r.test, r.size, r.window, r.gbps);
+  for (const auto& r : rows) s += fmt::format("{},{},{},{:#.6g}\n", r.test, r.size, r.window, r.gbps);
   return s;
 }
 

@@ -10,11 +10,13 @@
 
 namespace understudy::tb {
 
+// Gb/s with six significant digits.
 std::string bandwidth_csv(const std::vector<bandwidth_row>& rows);  // test,size,gbps
 std::string window_csv(const std::vector<bandwidth_row>& rows);     // test,size,window,gbps
 std::string latency_csv(const std::vector<latency_row>& rows);      // test,size,median_ns,p95_ns,p999_ns
 
-// A latency file of the data set: column `Test`, `SZ` in bytes, and of each row the times that are used here.
+// A latency file of the data set, with or without a byte order mark: column `Test`, `SZ` in bytes, and of
+// each row the times that are used here.
 struct measured_latency {
   double average_ns = 0, median_ns = 0, p95_ns = 0, p999_ns = 0;
 };

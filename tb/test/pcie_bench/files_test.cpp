@@ -82,6 +82,21 @@ TEST(calibrate, refuses_malformed_latency_files) {
           .find("shorter than the card"),
       std::string::npos);
   EXPECT_NE(refusal([] { read_latencies("/nowhere/at/all.csv"); }).find("cannot read"), std::string::npos);
+  const std::string folder = US_SOURCE_DIR;
+  EXPECT_EQ(refusal([&] { read_latencies(folder); }), folder + ": cannot read: Is a directory");
+}
+
+TEST(calibrate, reads_a_file_with_a_byte_order_mark) {
+  const std::string path =
+      file_with("\xEF\xBB\xBF" + std::string(heading) + "LAT_DMA_RD,8,545,547,560,707\r\n");
+  EXPECT_EQ(read_latencies(path).at({"LAT_DMA_RD", 8}).average_ns, 545);
+}
+
+TEST(tables, show_small_and_large_bandwidths_with_six_digits) {
+  EXPECT_EQ(bandwidth_csv({{"BW_DMA_RD", 1, 8192, 0.03812345}, {"BW_DMA_WR", 64, 8192, 252.1}}),
+            "test,size,gbps\nBW_DMA_RD,1,0.0381235\nBW_DMA_WR,64,252.100\n");
+  EXPECT_EQ(window_csv({{"BW_DMA_RW", 64, 4096, 44.0}}),
+            "test,size,window,gbps\nBW_DMA_RW,64,4096,44.0000\n");
 }
 
 // Each row stands on line 3, behind a good one.
