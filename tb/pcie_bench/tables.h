@@ -19,10 +19,13 @@ std::string latency_csv(const std::vector<latency_row>& rows);      // test,size
 // each row the times that are used here.
 struct measured_latency {
   double average_ns = 0, median_ns = 0, p95_ns = 0, p999_ns = 0;
+  std::size_t line = 0;  // of the file; 0: of none
 };
 using latency_table = std::map<std::pair<std::string, std::uint32_t>, measured_latency>;
 // Throws scenario_error, path:line: what is wrong: a field that is no number above 0 or out of range, a size
-// that is no whole number, a test and size that a line before had, percentiles that fall.
+// that is no whole number, a test and size that a line before had, times that fall from the least (where the
+// file has `Min(ns)`) by way of the percentiles to the largest (`Max(ns)`), an average outside of those two,
+// above the 99.9 % or below half of the median.
 latency_table read_latencies(const std::string& path);
 
 // A bandwidth file of the data set: Gb/s (whatever its heading says) by test, cache state, size and window.
