@@ -192,7 +192,7 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
     bench_app->add_option("--device", bench.device, "A card: nfp6000, or a file")->type_name("NAME");
     bench_app->add_option("--host", bench.host, "Its host: a file by `understudy calibrate`")
         ->type_name("HOST.toml");
-    bench_app->add_option("--iommu", bench.iommu, "IOMMU with pages of 4k or 2m; default off")
+    bench_app->add_option("--iommu", bench.iommu, "IOMMU with pages of 4k or 2m; default: by HOST.toml")
         ->check(CLI::IsMember({"off", "4k", "2m"}))
         ->type_name("off|4k|2m");
     bench_app->add_option("--window", bench.windows, "Bandwidth by window too, in bytes; writes window.csv")

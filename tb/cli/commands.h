@@ -69,10 +69,10 @@ struct pcie_bench_arguments {
   common_arguments common;
   bool ideal = false;
   std::optional<std::string> generation, lanes, mps, mrrs, rcb;  // numbers as typed
-  bool chop = false;   // completions end at every read completion boundary
-  std::string device;  // name or file; empty: not given
-  std::string host;    // scenario file with pcie.*; empty: not given
-  std::string iommu = "off";
+  bool chop = false;                        // completions end at every read completion boundary
+  std::string device;                       // name or file; empty: not given
+  std::string host;                         // scenario file with pcie.*; empty: not given
+  std::string iommu;                        // "off", "4k", "2m"; empty: as `host` says
   std::vector<std::string> windows, sizes;  // lists of bytes as typed: "64,128"; empty: the data set's
 };
 struct calibrate_arguments {

@@ -11,9 +11,9 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
-#include <map>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "model/core/dma_block.h"
 #include "tb/scenario/group_match.h"
@@ -34,13 +34,10 @@ namespace fs = std::filesystem;
 
 constexpr const char* set_where = "--set";
 
-// Where each key that was given got its value: "file:line" or "--set".
-using origins = std::map<std::string, std::string, std::less<>>;
-
 // What one reading fills: a scenario and where its values come from.
 struct reading {
   scenario values;
-  origins from;
+  value_origins from;
   std::vector<std::string> fault_from;  // by fault
   std::vector<std::string> group_from;  // by memory group
 };
@@ -580,7 +577,7 @@ void check_together(const reading& r, const load_checks& checks) {
 }  // namespace
 
 scenario load_scenario(const std::string& path, const std::vector<std::string>& sets,
-                       const load_checks& checks) {
+                       const load_checks& checks, value_origins* origins) {
   reading r;
   r.values.path = path;
   if (!path.empty()) read_file(path, r);
@@ -590,6 +587,7 @@ scenario load_scenario(const std::string& path, const std::vector<std::string>& 
   if (w.active && w.connections == 0 && w.capture.empty())
     w.connections = r.values.adapter.tcp.max_connections;
   check_together(r, checks);
+  if (origins) *origins = std::move(r.from);
   return r.values;
 }
 

@@ -18,7 +18,7 @@ constexpr const char* heading = "Test,SZ,Avg(ns),Med(ns),95%(ns),99.9%(ns)\n";
 // Tests may run beside one another.
 std::string file_with(const std::string& text, const char* name = "case.csv") {
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  const std::string path = testing::TempDir() + test->name() + "_" + name;
+  std::string path = testing::TempDir() + test->name() + "_" + name;
   std::ofstream(path) << text;
   return path;
 }

@@ -156,6 +156,54 @@ TEST_F(pcie_bench_program, takes_no_number_for_another) {
   EXPECT_FALSE(fs::exists(none));
 }
 
+TEST_F(pcie_bench_program, has_the_IOMMU_of_the_host_file_unless_told_otherwise) {
+  ASSERT_EQ(shell("calibrate --latency " + latency + " -o " + host).status, 0);
+  const std::string plain = text_of(host), with_iommu = (folder / "with_iommu.toml").string();
+  std::ofstream(with_iommu) << plain << "iommu = true\niommu_walk = \"1 us\"\n";
+  const auto windows = [&](const std::string& file, const char* options) {
+    const fs::path out = folder / "out";
+    fs::remove_all(out);
+    EXPECT_EQ(shell("pcie-bench --device nfp6000 --host " + file + " --sizes 64 --window 4194304 " + options +
+                    " --out " + out.string())
+                  .status,
+              0);
+    return text_of(out / "window.csv");
+  };
+  const std::string off = windows(host, ""), slow = windows(with_iommu, "");
+  EXPECT_FALSE(off.empty());
+  EXPECT_EQ(windows(host, "--iommu off"), off);
+  EXPECT_EQ(windows(with_iommu, "--iommu off"), off);
+  EXPECT_NE(slow, off);
+  EXPECT_EQ(windows(with_iommu, "--iommu 4k"), slow);
+  EXPECT_NE(windows(host, "--iommu 4k"), slow);
+  // A walk without `iommu` is a mistake, unless the command line has the IOMMU.
+  std::ofstream(with_iommu) << plain << "iommu_walk = \"1 us\"\n";
+  EXPECT_EQ(windows(with_iommu, "--iommu 4k"), slow);
+  const outcome o =
+      shell("pcie-bench --device nfp6000 --host " + with_iommu + " --out " + (folder / "none").string());
+  EXPECT_EQ(o.status, 2);
+  EXPECT_EQ(
+      o.text,
+      with_iommu + ":11: pcie.iommu_walk: \"1 us\" has no meaning here, allowed: with pcie.iommu = true\n");
+  EXPECT_FALSE(fs::exists(folder / "none"));
+}
+
+TEST_F(pcie_bench_program, refuses_a_host_whose_reads_fail) {
+  ASSERT_EQ(shell("calibrate --latency " + latency + " -o " + host).status, 0);
+  const std::string failing = (folder / "failing.toml").string(), none = (folder / "none").string();
+  const std::string bench = "pcie-bench --device nfp6000 --host " + failing + " --out " + none;
+  for (const std::string key : {"poisoned_reads", "aborted_reads"}) {
+    std::ofstream(failing) << text_of(host) << key << " = 1000\n";
+    const outcome o = shell(bench);
+    EXPECT_EQ(o.status, 2);
+    std::string says = failing;
+    says.append(":11: pcie.").append(key);
+    says += ": 1000 is refused, allowed: 0, for pcie-bench measures reads that bring their data\n";
+    EXPECT_EQ(o.text, says);
+    EXPECT_FALSE(fs::exists(none));
+  }
+}
+
 TEST_F(pcie_bench_program, refuses_bad_input_in_one_line_and_writes_nothing) {
   std::ofstream(folder / "bad.csv") << "Test,SZ\n";
   ASSERT_EQ(shell("calibrate --latency " + latency + " -o " + host).status, 0);
