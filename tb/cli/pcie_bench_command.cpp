@@ -152,9 +152,10 @@ int pcie_bench_command(const pcie_bench_arguments& a, const cli_environment& env
     if (r.window == bench_plan::default_window) by_size.push_back(r);
     if (std::find(s.windows.begin(), s.windows.end(), r.window) != s.windows.end()) by_window.push_back(r);
   }
-  write_whole(folder + "/bandwidth.csv", bandwidth_csv(by_size));
-  write_whole(folder + "/latency.csv", latency_csv(b.results().latency));
-  if (!s.windows.empty()) write_whole(folder + "/window.csv", window_csv(by_window));
+  std::vector<file_text> files = {{folder + "/bandwidth.csv", bandwidth_csv(by_size)},
+                                  {folder + "/latency.csv", latency_csv(b.results().latency)}};
+  if (!s.windows.empty()) files.push_back({folder + "/window.csv", window_csv(by_window)});
+  write_set(files);
 
   const link_parameters& link = s.bus.link;
   if (a.common.json) {

@@ -1,6 +1,9 @@
 // pcie-bench and calibrate as a shell sees them.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -202,6 +205,40 @@ TEST_F(pcie_bench_program, refuses_a_host_whose_reads_fail) {
     EXPECT_EQ(o.text, says);
     EXPECT_FALSE(fs::exists(none));
   }
+}
+
+TEST_F(pcie_bench_program, replaces_all_of_its_tables_or_none) {
+  const fs::path out = folder / "out";
+  const std::string bench = "pcie-bench --ideal --sizes 64 --out " + out.string();
+  ASSERT_EQ(shell(bench + " --window 4096").status, 0);
+  const std::string bandwidth = text_of(out / "bandwidth.csv"), window = text_of(out / "window.csv");
+  for (const char* missing : {"latency.csv", "latency.csv.partial"}) {
+    fs::remove(out / missing);
+    fs::create_directories(out / missing / "in_the_way");
+    const outcome o = shell(bench + " --gen 4 --window 4096");
+    EXPECT_EQ(o.status, 2);
+    EXPECT_EQ(o.text, "understudy: " + out.string() + "/latency.csv: cannot write: Is a directory\n");
+    EXPECT_EQ(text_of(out / "bandwidth.csv"), bandwidth);
+    EXPECT_EQ(text_of(out / "window.csv"), window);
+    EXPECT_FALSE(fs::exists(out / "bandwidth.csv.partial"));
+    fs::remove_all(out / missing);
+  }
+  ASSERT_EQ(shell(bench + " --gen 4 --window 4096").status, 0);
+  EXPECT_NE(text_of(out / "bandwidth.csv"), bandwidth);
+}
+
+TEST_F(pcie_bench_program, writes_a_host_into_what_is_there) {
+  const std::string pipe = (folder / "pipe").string(), link = (folder / "link").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int end = ::open(pipe.c_str(), O_RDWR | O_NONBLOCK);
+  ASSERT_GE(end, 0);
+  EXPECT_EQ(shell("calibrate --latency " + latency + " -o " + pipe).status, 0);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  ::close(end);
+  fs::create_symlink("host.toml", link);
+  EXPECT_EQ(shell("calibrate --latency " + latency + " -o " + link).status, 0);
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_FALSE(text_of(host).empty());
 }
 
 TEST_F(pcie_bench_program, refuses_bad_input_in_one_line_and_writes_nothing) {
