@@ -43,6 +43,7 @@ TEST(hosts, bandwidth_and_latency_of_each_host_follow_from_three_latencies) {
     for (int t = 0; t < 3; ++t) {
       e[t] = error_of(model, truth, rates[t]);
       null_error[t] = error_of(null_model, truth, rates[t]);
+      EXPECT_LE(e[t], 6.0) << hosts[h] << " " << rates[t];
     }
     const double mean = (e[0] + e[1] + e[2]) / 3;
     std::printf("  %-22s         %5.2f   %5.2f %5.2f %5.2f |             %5.2f  %5.2f %5.2f\n", hosts[h],
