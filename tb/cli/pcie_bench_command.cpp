@@ -32,14 +32,18 @@ void add_new(std::vector<std::uint64_t>& to, std::uint64_t v) {
   if (std::find(to.begin(), to.end(), v) == to.end()) to.push_back(v);
 }
 
+[[noreturn]] void refuse_option(const char* option, std::string_view what) {
+  throw scenario_error(fmt::format("understudy pcie-bench: {}: {}", option, what));
+}
+
 // `text` as a number, digits and nothing else. Throws scenario_error.
 std::int64_t number_of(std::string_view text, const char* option, std::string_view allowed) {
   std::int64_t v = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
   if (text.empty() || end != text.data() + text.size() || error == std::errc::invalid_argument)
-    throw scenario_error(fmt::format("{}: \"{}\" is no whole number, allowed: {}", option, text, allowed));
+    refuse_option(option, fmt::format("\"{}\" is no whole number, allowed: {}", text, allowed));
   if (error != std::errc{} || v < 0)
-    throw scenario_error(fmt::format("{}: {} is out of range, allowed: {}", option, text, allowed));
+    refuse_option(option, fmt::format("{} is out of range, allowed: {}", text, allowed));
   return v;
 }
 
@@ -54,7 +58,7 @@ std::vector<std::uint64_t> numbers_of(const std::vector<std::string>& lists, con
       const std::string_view text = std::string_view(list).substr(from, to == list.npos ? to : to - from);
       const std::int64_t v = number_of(text, option, allowed);
       if (v < 1 || v > most)
-        throw scenario_error(fmt::format("{}: {} is out of range, allowed: {}", option, text, allowed));
+        refuse_option(option, fmt::format("{} is out of range, allowed: {}", text, allowed));
       add_new(numbers, static_cast<std::uint64_t>(v));
     }
   return numbers;
@@ -64,7 +68,7 @@ void set(scenario& s, const char* option, const char* key, const std::optional<s
   if (!text) return;
   const parameter& p = *find_parameter(key);
   const std::string error = assign(p, raw_value(number_of(*text, option, allowed_text(p))), s);
-  if (!error.empty()) throw scenario_error(fmt::format("{}: {}", option, error));
+  if (!error.empty()) refuse_option(option, error);
 }
 
 // What to measure, and on what.
@@ -97,10 +101,11 @@ scenario host_of(const pcie_bench_arguments& a, const cli_environment& env) {
 
 setting setting_of(const pcie_bench_arguments& a, const cli_environment& env) {
   if (a.ideal == !a.device.empty())
-    throw scenario_error("pcie-bench: one of --ideal and --device NAME is needed");
+    throw scenario_error("understudy pcie-bench: one of --ideal and --device NAME is needed");
   if (a.ideal && (!a.host.empty() || !(a.iommu.empty() || a.iommu == "off")))
-    throw scenario_error("pcie-bench: --ideal has neither --host nor --iommu");
-  if (!a.ideal && a.host.empty()) throw scenario_error("pcie-bench: --device needs --host HOST.toml");
+    throw scenario_error("understudy pcie-bench: --ideal has neither --host nor --iommu");
+  if (!a.ideal && a.host.empty())
+    throw scenario_error("understudy pcie-bench: --device needs --host HOST.toml");
   scenario s;
   if (!a.ideal) s = host_of(a, env);
   set(s, "--gen", "pcie.generation", a.generation);
@@ -123,9 +128,9 @@ setting setting_of(const pcie_bench_arguments& a, const cli_environment& env) {
   for (const std::uint64_t w : r.windows) {
     for (const std::uint32_t size : r.plan.bandwidth_sizes)
       if (const std::uint32_t place = place_bytes(size, a.ideal); w < place)
-        throw scenario_error(
-            fmt::format("--window: {} is smaller than the {} bytes that a transfer of {} bytes takes{}", w,
-                        place, size, a.ideal ? " with --ideal, whole pages" : ", whole lines"));
+        refuse_option("--window",
+                      fmt::format("{} is smaller than the {} bytes that a transfer of {} bytes takes{}", w,
+                                  place, size, a.ideal ? " with --ideal, whole pages" : ", whole lines"));
     add_new(r.plan.windows, w);
   }
   return r;

@@ -96,10 +96,12 @@ TEST_F(pcie_bench_program, names_each_window_as_it_was_asked_for_or_refuses_it) 
             "BW_DMA_RW,100 BW_DMA_RW,64");
   const std::string none = (folder / "none").string();
   EXPECT_EQ(shell("pcie-bench --ideal --sizes 64 --window 64,8192 --out " + none).text,
-            "--window: 64 is smaller than the 4096 bytes that a transfer of 64 bytes takes with --ideal, "
+            "understudy pcie-bench: --window: 64 is smaller than the 4096 bytes that a transfer of 64 bytes "
+            "takes with --ideal, "
             "whole pages\n");
   EXPECT_EQ(shell(on_host + " --sizes 65 --window 100 --out " + none).text,
-            "--window: 100 is smaller than the 128 bytes that a transfer of 65 bytes takes, whole lines\n");
+            "understudy pcie-bench: --window: 100 is smaller than the 128 bytes that a transfer of 65 bytes "
+            "takes, whole lines\n");
   EXPECT_FALSE(fs::exists(none));
   // A transfer that is larger than the usual window has one of its own.
   ASSERT_EQ(shell("pcie-bench --ideal --sizes 16384 --window 65536 --out " + out).status, 0);
@@ -154,7 +156,7 @@ TEST_F(pcie_bench_program, takes_no_number_for_another) {
   for (const auto& c : cases) {
     const outcome o = shell(std::string("pcie-bench --ideal ") + c.options + " --out " + none);
     EXPECT_EQ(o.status, 2) << c.options;
-    EXPECT_EQ(o.text, c.says);
+    EXPECT_EQ(o.text, "understudy pcie-bench: " + c.says);
   }
   EXPECT_FALSE(fs::exists(none));
 }
