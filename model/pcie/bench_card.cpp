@@ -36,8 +36,8 @@ void bench_card::run(const card_job& job, done d) {
   job_ = job;
   done_ = std::move(d);
   result_ = {};
-  at_ = {};
-  begun_ = finished_ = 0;
+  read_ = write_ = at_ = {};
+  finished_ = 0;
   write_turn_ = false;
   slots_ = 0;
   egress_free_ = engine_free_ = ingress_free_ = now_ps();
@@ -93,59 +93,77 @@ picos bench_card::data_time(std::uint64_t address, std::uint32_t bytes) const {
 
 // ---------------------------------------------------------------- bandwidth
 
-// The next transfer of the job becomes the current one. False: there is none.
-bool bench_card::begin_transfer() {
-  const bool both = job_.test == card_test::dma_both_bandwidth;
-  if (begun_ == job_.count) return false;
-  at_.write = both ? write_turn_ : job_.test == card_test::dma_write_bandwidth;
-  at_.address = next_address(true);
-  at_.left = job_.size;
-  at_.not_before = 0;
-  if (at_.write) {
-    at_.not_before = std::max(now_ps(), engine_free_);
-    engine_free_ = at_.not_before + card_.write_issue +
-                   card_.write_chunk * ((job_.size + card_.chunk - 1) / card_.chunk);
-  }
-  if (!both || write_turn_) ++begun_;
-  write_turn_ = !write_turn_;
+// The next transfer of its direction becomes the current one. False: there is none yet. Of a test of both, a
+// write begins when the read before it has begun, and the next read when that write has.
+bool bench_card::begin_read() {
+  if (!reads() || read_.begun == job_.count || (writes() && read_.begun > write_.begun)) return false;
+  ++read_.begun;
+  read_.address = next_address(true);
+  read_.left = job_.size;
   return true;
 }
 
+bool bench_card::begin_write() {
+  if (!writes() || write_.begun == job_.count || (reads() && write_.begun == read_.begun)) return false;
+  ++write_.begun;
+  write_.address = next_address(true);
+  write_.left = job_.size;
+  write_.not_before = std::max(now_ps(), engine_free_);
+  engine_free_ = write_.not_before + card_.write_issue +
+                 card_.write_chunk * ((job_.size + card_.chunk - 1) / card_.chunk);
+  return true;
+}
+
+void bench_card::send_next_read() {
+  const std::uint32_t n = first_read(link_, read_.address, read_.left);
+  slots_ += slots_of(n);
+  egress_free_ = send(false, read_.address, n, n == read_.left);
+  read_.address += n;
+  read_.left -= n;
+}
+
+void bench_card::send_next_write() {
+  const std::uint32_t n = first_write(link_, write_.address, write_.left);
+  const bool last = n == write_.left;
+  egress_free_ = send(true, write_.address, n, last) + card_.tlp_gap;
+  if (reads()) egress_free_ += card_.shared_byte * n;
+  write_.address += n;
+  write_.left -= n;
+  if (!last) return;
+  if (job_.size % link_.mrrs) egress_free_ += card_.short_gap;
+  if (!reads()) agenda_.at(egress_free_, [this] { note_progress(); });
+}
+
+// One TLP after the other, as soon as the data path takes it: of a read when it has slots, of a write when
+// the engine is there. Where both could go they take turns, and neither waits for what the other one lacks.
 void bench_card::keep_busy() {
   for (;;) {
-    if (at_.left == 0 && !begin_transfer()) return;
-    const picos earliest = std::max(egress_free_, at_.not_before);
-    if (earliest > now_ps()) return wake(earliest);
-    if (at_.write) {
-      const std::uint32_t n = first_write(link_, at_.address, at_.left);
-      const bool last = n == at_.left;
-      egress_free_ = send(true, at_.address, n, last) + card_.tlp_gap;
-      at_.address += n;
-      at_.left -= n;
-      if (!last) continue;
-      if (job_.size % link_.mrrs) egress_free_ += card_.short_gap;
-      if (reads())
-        egress_free_ += card_.shared_byte * job_.size;
-      else
-        agenda_.at(egress_free_, [this] { note_progress(); });
-    } else {
-      const std::uint32_t n = first_read(link_, at_.address, at_.left);
-      const std::uint32_t need = n > card_.chunk ? 2 : 1;
-      if (slots_ + need > card_.read_slots) return;  // transferred() comes back here
-      slots_ += need;
-      const bool last = n == at_.left;
-      egress_free_ = send(false, at_.address, n, last);
-      at_.address += n;
-      at_.left -= n;
+    const bool reading = read_.left > 0 || begin_read();
+    const bool writing = write_.left > 0 || begin_write();
+    if (!reading && !writing) return;
+    if (egress_free_ > now_ps()) return wake(egress_free_);
+    const bool may_read =
+        reading && slots_ + slots_of(first_read(link_, read_.address, read_.left)) <= card_.read_slots;
+    const bool may_write = writing && write_.not_before <= now_ps();
+    if (may_write && (write_turn_ || !may_read)) {
+      send_next_write();
+      write_turn_ = false;
+    } else if (may_read) {
+      send_next_read();
+      write_turn_ = true;
+    } else {  // transferred() comes back here, too
+      if (writing) wake(write_.not_before);
+      return;
     }
   }
 }
 
 void bench_card::wake(picos at) {
-  if (wake_pending_) return;
-  wake_pending_ = true;
-  agenda_.at(at, [this] {
-    wake_pending_ = false;
+  if (at >= wake_at_) return;
+  wake_at_ = at;
+  agenda_.at(at, [this, at] {
+    if (wake_at_ != at) return;
+    wake_at_ = never;
     if (done_ && !measures_latency()) keep_busy();
   });
 }
@@ -253,8 +271,7 @@ tlm::tlm_sync_enum bench_card::nb_transport_bw(tlm::tlm_generic_payload& p, tlm:
     if (r.last && job_.size % link_.mrrs) service += card_.short_gap;
     if (r.last && job_.size % word) service = std::max(service, card_.partial_read);
     ingress_free_ = std::max(now_ps(), ingress_free_ + service);
-    agenda_.at(ingress_free_,
-               [this, slots = bytes > card_.chunk ? 2u : 1u, last = r.last] { transferred(slots, last); });
+    agenda_.at(ingress_free_, [this, slots = slots_of(bytes), last = r.last] { transferred(slots, last); });
   }
   p.release();
   phase = tlm::END_RESP;

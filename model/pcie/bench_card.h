@@ -78,11 +78,11 @@ class bench_card : public sc_core::sc_module, public tlm::tlm_mm_interface {
 
  private:
   struct request;
-  struct cursor {  // the transfer that is being cut into TLPs
-    bool write = false;
+  struct cursor {  // the transfer of one direction that is being cut into TLPs
     std::uint64_t address = 0;
     std::uint32_t left = 0;
     picos not_before = 0;
+    std::uint32_t begun = 0;  // transfers
   };
 
   tlm::tlm_sync_enum nb_transport_bw(tlm::tlm_generic_payload& p, tlm::tlm_phase& phase, sc_core::sc_time& t);
@@ -91,10 +91,15 @@ class bench_card : public sc_core::sc_module, public tlm::tlm_mm_interface {
 
   bool measures_latency() const { return job_.test >= card_test::dma_read_latency; }
   bool reads() const { return job_.test != card_test::dma_write_bandwidth; }
+  bool writes() const { return job_.test != card_test::dma_read_bandwidth; }
+  std::uint32_t slots_of(std::uint32_t bytes) const { return bytes > card_.chunk ? 2 : 1; }
   std::uint64_t next_address(bool random);
 
   void keep_busy();
-  bool begin_transfer();
+  bool begin_read();
+  bool begin_write();
+  void send_next_read();
+  void send_next_write();
   void wake(picos at);
   void transferred(std::uint32_t slots, bool last);
   void note_progress();
@@ -118,10 +123,11 @@ class bench_card : public sc_core::sc_module, public tlm::tlm_mm_interface {
   card_job job_;
   done done_;
   card_result result_;
-  cursor at_;
-  std::uint32_t begun_ = 0, finished_ = 0;
-  bool write_turn_ = false;
-  bool wake_pending_ = false;
+  cursor read_, write_;  // of bandwidth
+  cursor at_;            // of latency
+  std::uint32_t finished_ = 0;
+  bool write_turn_ = false;  // which direction goes first where both could
+  picos wake_at_ = never;
   std::uint32_t slots_ = 0;
   picos egress_free_ = 0, engine_free_ = 0, ingress_free_ = 0;
   picos measured_from_ = 0;

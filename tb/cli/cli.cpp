@@ -175,24 +175,29 @@ int run_cli(const std::vector<std::string>& args, const cli_environment& env) {
   if (env.pcie_bench) {
     bench_app = app.add_subcommand("pcie-bench", "The public pcie-bench measurements on the model");
     bench_app->add_flag("--ideal", bench.ideal, "The link alone, by the published analytic convention");
-    bench_app->add_option("--gen", bench.generation, "PCI Express generation, 1 to 5")->type_name("G");
-    bench_app->add_option("--lanes", bench.lanes, "Lanes")->type_name("L");
-    bench_app->add_option("--mps", bench.mps, "Maximum payload size; default 256")->type_name("BYTES");
-    bench_app->add_option("--mrrs", bench.mrrs, "Maximum read request size; default 512")->type_name("BYTES");
-    bench_app->add_option("--rcb", bench.rcb, "Read completion boundary, 64 or 128; default 64")
-        ->type_name("BYTES");
+    // As typed: an empty value is none to CLI11, and numbers beyond its types are others.
+    const auto add_number = [bench_app](const char* name, std::optional<std::string>& to, const char* type,
+                                        const char* help) {
+      bench_app
+          ->add_option_function<std::string>(
+              name, [&to](const std::string& v) { to = v; }, help)
+          ->type_name(type);
+    };
+    add_number("--gen", bench.generation, "G", "PCI Express generation, 1 to 5");
+    add_number("--lanes", bench.lanes, "L", "Lanes");
+    add_number("--mps", bench.mps, "BYTES", "Maximum payload size; default 256");
+    add_number("--mrrs", bench.mrrs, "BYTES", "Maximum read request size; default 512");
+    add_number("--rcb", bench.rcb, "BYTES", "Read completion boundary, 64 or 128; default 64");
     bench_app->add_flag("--chop", bench.chop, "Completions end at every read completion boundary");
     bench_app->add_option("--device", bench.device, "A card: nfp6000, or a file")->type_name("NAME");
     bench_app->add_option("--host", bench.host, "Its host: a file by `understudy calibrate`")
         ->type_name("HOST.toml");
-    bench_app->add_option("--iommu", bench.iommu, "IOMMU with pages of 4k or 2m; default off")
+    bench_app->add_option("--iommu", bench.iommu, "IOMMU with pages of 4k or 2m; default: by HOST.toml")
         ->check(CLI::IsMember({"off", "4k", "2m"}))
         ->type_name("off|4k|2m");
     bench_app->add_option("--window", bench.windows, "Bandwidth by window too, in bytes; writes window.csv")
-        ->delimiter(',')
         ->type_name("BYTES,...");
     bench_app->add_option("--sizes", bench.sizes, "Transfer sizes; default: those of the data set")
-        ->delimiter(',')
         ->type_name("BYTES,...");
     add_common(*bench_app, bench.common, "Folder for the tables; default: results");
     calibrate_app = app.add_subcommand("calibrate", "A host from three measured latencies");

@@ -68,12 +68,12 @@ struct live_arguments {
 struct pcie_bench_arguments {
   common_arguments common;
   bool ideal = false;
-  std::optional<std::int64_t> generation, lanes, mps, mrrs, rcb;
-  bool chop = false;   // completions end at every read completion boundary
-  std::string device;  // name or file; empty: not given
-  std::string host;    // scenario file with pcie.*; empty: not given
-  std::string iommu = "off";
-  std::vector<std::uint64_t> windows, sizes;  // bytes; empty: the data set's
+  std::optional<std::string> generation, lanes, mps, mrrs, rcb;  // numbers as typed
+  bool chop = false;                        // completions end at every read completion boundary
+  std::string device;                       // name or file; empty: not given
+  std::string host;                         // scenario file with pcie.*; empty: not given
+  std::string iommu;                        // "off", "4k", "2m"; empty: as `host` says
+  std::vector<std::string> windows, sizes;  // lists of bytes as typed: "64,128"; empty: the data set's
 };
 struct calibrate_arguments {
   common_arguments common;

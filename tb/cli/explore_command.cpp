@@ -33,9 +33,10 @@ int explore_command(const explore_arguments& a, const cli_environment& env) {
   const std::string table = explored_table(plan, r);
   const std::string json = explored_json(plan, r);
   if (!r.stopped) {  // a part of a grid is shown, not kept
-    write_whole((out / "explore.csv").string(), explored_csv(plan, r));
-    write_whole((out / "explore.json").string(), json);
-    write_whole((out / "explore.txt").string(), table);
+    const file_text files[] = {{(out / "explore.csv").string(), explored_csv(plan, r)},
+                               {(out / "explore.json").string(), json},
+                               {(out / "explore.txt").string(), table}};
+    write_set(files);
   }
   *env.out << (a.common.json ? json : table) << std::flush;
   return r.held() ? exit_held : exit_failed;

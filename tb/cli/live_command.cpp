@@ -31,8 +31,10 @@ int live_command(const live_arguments& a, const cli_environment& env) {
   r.run.files.insert(r.run.files.begin(), {"result.json", "summary.txt"});
   const std::string json = live_json(r);
   const std::string summary = live_summary(r, s, o.out_dir);
-  write_whole((std::filesystem::path(o.out_dir) / "result.json").string(), json);
-  write_whole((std::filesystem::path(o.out_dir) / "summary.txt").string(), summary);
+  const std::filesystem::path out = o.out_dir;
+  const file_text files[] = {{(out / "result.json").string(), json},
+                             {(out / "summary.txt").string(), summary}};
+  write_set(files);
   *env.out << (a.common.json ? json : summary) << std::flush;
   return r.run.held() ? exit_held : exit_failed;
 }

@@ -35,13 +35,12 @@ latency_row summary(const std::string& test, std::uint32_t size, const std::vect
   return {test, size, ns(500), ns(950), ns(999)};
 }
 
-// Transfers of an analytic figure begin at pages, those of a measurement at lines.
-std::uint32_t stride_of(std::uint32_t size, bool ideal) {
+}  // namespace
+
+std::uint32_t place_bytes(std::uint32_t size, bool ideal) {
   const std::uint32_t unit = ideal ? 4096 : line;
   return (size + unit - 1) / unit * unit;
 }
-
-}  // namespace
 
 bench_plan data_set_plan() {
   bench_plan p;
@@ -72,6 +71,7 @@ pcie_config ideal_bus(const link_parameters& link) {
 struct bench::step {
   std::string name;
   card_job job;
+  std::uint64_t window = 0;  // as the plan has it
 };
 
 struct bench::parts {
@@ -107,10 +107,10 @@ bench::bench(const std::string& name, const pcie_config& bus, const card_paramet
     card_job j;
     j.test = test;
     j.size = size;
-    j.stride = stride_of(size, bus.ideal);
+    j.stride = place_bytes(size, bus.ideal);
     j.window = std::max<std::uint64_t>(window, j.stride);
     j.count = count;
-    steps_.push_back({test_name, j});
+    steps_.push_back({test_name, j, window});
   };
   for (const auto& [test_name, test] : rates)
     for (const std::uint64_t window : plan.windows)
@@ -138,7 +138,7 @@ void bench::next() {
   parts_->device.run(job, [this](const card_result& r) {
     const step& s = steps_[at_++];
     if (r.latency.empty())
-      results_.bandwidth.push_back({s.name, s.job.size, s.job.window, r.bits_per_second / 1e9});
+      results_.bandwidth.push_back({s.name, s.job.size, s.window, r.bits_per_second / 1e9});
     else
       results_.latency.push_back(summary(s.name, s.job.size, r.latency));
     parts_->later.in(1_us, [this] { next(); });

@@ -14,7 +14,7 @@ namespace understudy::tb {
 struct bandwidth_row {
   std::string test;  // BW_DMA_RD, BW_DMA_WR, BW_DMA_RW
   std::uint32_t size = 0;
-  std::uint64_t window = 0;
+  std::uint64_t window = 0;  // as the plan has it
   double gbps = 0;
 };
 struct latency_row {
@@ -27,16 +27,21 @@ struct bench_results {
   std::vector<latency_row> latency;
 };
 
-// What is measured.
+// What is measured. Sizes and windows are each named once.
 struct bench_plan {
   std::vector<std::uint32_t> bandwidth_sizes;
   std::vector<std::uint32_t> latency_sizes;  // of DMA; the command interface moves those up to 64 bytes
   std::vector<std::uint32_t> command_sizes;
-  std::vector<std::uint64_t> windows{default_window};  // for bandwidth
-  std::uint32_t transfers = 4000;                      // for each bandwidth
-  std::uint32_t samples = 2000;                        // for each latency
+  // For bandwidth; one that is smaller than a place of a size is measured as that one place.
+  std::vector<std::uint64_t> windows{default_window};
+  std::uint32_t transfers = 4000;  // for each bandwidth
+  std::uint32_t samples = 2000;    // for each latency
   static constexpr std::uint64_t default_window = 8192;
 };
+// Host memory that a transfer of `size` bytes has to itself: those of an analytic figure (`ideal`) begin at
+// pages, those of a measurement at lines.
+std::uint32_t place_bytes(std::uint32_t size, bool ideal);
+
 // The sizes of the data set.
 bench_plan data_set_plan();
 // The same tests at `sizes`.

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tb/scenario/parameters.h"
 #include "tb/scenario/quantity.h"
+#include "tb/scenario/value.h"
 
 namespace understudy::tb {
 namespace {
@@ -16,8 +18,41 @@ constexpr double remote_above_ns = 610, remote_hop_ns = 106;
 // Memory beyond a line of a core: 51 to 55 ns.
 constexpr double miss_beyond_snoop_ns = 53;
 
+// A host adds the same to a read of each size: what the latency grows by from the least to the largest size
+// is time of card and link, and a link of a quarter of the lanes takes up to four times as long.
+constexpr double most_growth = 4;
+
 picos to_picos(double ns) {
   return static_cast<picos>(std::llround(std::max(0.0, ns) * 10) * 100);
+}
+
+std::string place_of(const std::string& path, const measured_latency& m) {
+  return m.line == 0 ? path : fmt::format("{}:{}", path, m.line);
+}
+
+// LAT_DMA_RD by calibration_sizes, plausible beside one another.
+std::array<measured_latency, 3> three_of(const latency_table& measured, const std::string& path,
+                                         const std::array<double, 3>& card_ns) {
+  std::array<measured_latency, 3> three;
+  for (std::size_t i = 0; i < three.size(); ++i) {
+    const auto row = measured.find({"LAT_DMA_RD", calibration_sizes[i]});
+    if (row == measured.end())
+      throw scenario_error(fmt::format("{}: no row LAT_DMA_RD of {} bytes, needed: those of 8, 64 and 512",
+                                       path, calibration_sizes[i]));
+    three[i] = row->second;
+    if (i > 0 && three[i].average_ns < three[i - 1].average_ns)
+      throw scenario_error(fmt::format("{}: Avg(ns) {} of LAT_DMA_RD of {} bytes is below {} of {} bytes",
+                                       place_of(path, three[i]), three[i].average_ns, calibration_sizes[i],
+                                       three[i - 1].average_ns, calibration_sizes[i - 1]));
+  }
+  const double growth = three[2].average_ns - three[0].average_ns, alone = card_ns[2] - card_ns[0];
+  if (growth > most_growth * alone)
+    throw scenario_error(fmt::format(
+        "{}: Avg(ns) of LAT_DMA_RD grows by {:.0f} from {} to {} bytes, allowed: up to {:.0f}, {} "
+        "times what card and link take",
+        place_of(path, three[2]), growth, calibration_sizes[0], calibration_sizes[2], most_growth * alone,
+        most_growth));
+  return three;
 }
 
 }  // namespace
@@ -37,14 +72,11 @@ std::array<double, 3> card_latencies(const card_parameters& card) {
 
 scenario host_profile(const latency_table& measured, const std::string& path,
                       const std::array<double, 3>& card_ns, const snoop_rule& rule) {
+  const std::array<measured_latency, 3> three = three_of(measured, path, card_ns);
   double host = 0, at64 = 0, p95 = 0, p999 = 0;
   bool remote = false;
   for (std::size_t i = 0; i < calibration_sizes.size(); ++i) {
-    const auto row = measured.find({"LAT_DMA_RD", calibration_sizes[i]});
-    if (row == measured.end())
-      throw scenario_error(fmt::format("{}: no row LAT_DMA_RD of {} bytes, needed: those of 8, 64 and 512",
-                                       path, calibration_sizes[i]));
-    const measured_latency& m = row->second;
+    const measured_latency& m = three[i];
     host += (m.average_ns - card_ns[i]) / 3;
     p95 += (m.p95_ns - m.median_ns) / 3;
     p999 += (m.p999_ns - m.median_ns) / 3;
@@ -60,12 +92,17 @@ scenario host_profile(const latency_table& measured, const std::string& path,
         card_ns[1]));
   scenario s;
   s.pcie.cache = 20 * 1024 * 1024;
-  s.pcie.read_latency = to_picos(read_latency);
-  s.pcie.core_snoop = to_picos(snoop);
-  s.pcie.cache_miss = to_picos(snoop + miss_beyond_snoop_ns);
-  s.pcie.remote_node = to_picos(hop);
-  s.pcie.read_jitter_p95 = to_picos(p95);
-  s.pcie.read_jitter_p999 = to_picos(std::max(p95, p999));
+  const auto put = [&](const char* key, double ns) {
+    const raw_value value = quantity_text(to_picos(ns), quantity::time);
+    const std::string error = assign(*find_parameter(key), value, s);
+    if (!error.empty()) throw scenario_error(fmt::format("{}: makes {}: {}", path, key, error));
+  };
+  put("pcie.read_latency", read_latency);
+  put("pcie.core_snoop", snoop);
+  put("pcie.cache_miss", snoop + miss_beyond_snoop_ns);
+  put("pcie.remote_node", hop);
+  put("pcie.read_jitter_p95", p95);
+  put("pcie.read_jitter_p999", std::max(p95, p999));
   return s;
 }
 

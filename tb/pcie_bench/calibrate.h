@@ -24,7 +24,9 @@ struct snoop_rule {
 };
 
 // The host behind `measured`, as parameters `pcie.*` of a scenario. Throws scenario_error naming `path` where
-// one of the three rows is missing, or a latency is shorter than the card's own.
+// one of the three rows is missing, a larger read is faster, the growth from the least to the largest is
+// several times that of card and link, a latency is shorter than the card's own, or a parameter comes out of
+// the range that a scenario allows.
 scenario host_profile(const latency_table& measured, const std::string& path,
                       const std::array<double, 3>& card_ns, const snoop_rule& rule = {});
 

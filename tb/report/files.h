@@ -1,5 +1,6 @@
 // Files that are either whole or not there.
 #pragma once
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,17 @@ namespace understudy::tb {
 // std::runtime_error: path, cause.
 void prepare_folder(const std::string& path);
 
-// Write `text` to `path` by way of a temporary file beside it and a rename: `path` holds the old or the new
-// text, never a part. Throws std::runtime_error: path, cause.
+struct file_text {
+  std::string path, text;
+};
+
+// Write all of `files`, or none: each by way of a temporary file beside it (its name and ".partial"), and by
+// a rename when all of those are written, so that a path holds the old or the new text, never a part. A path
+// that is a symbolic link stays one: what it leads to is written. What is there and is no regular file, such
+// as a FIFO or a device, is written where it is. Throws std::runtime_error: path, cause.
+void write_set(std::span<const file_text> files);
+
+// One file by write_set().
 void write_whole(const std::string& path, std::string_view text);
 
 // `out_dir`/result.json and `out_dir`/summary.txt.

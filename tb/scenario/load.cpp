@@ -10,9 +10,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <map>
+#include <initializer_list>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "model/core/dma_block.h"
 #include "tb/scenario/group_match.h"
@@ -33,13 +34,10 @@ namespace fs = std::filesystem;
 
 constexpr const char* set_where = "--set";
 
-// Where each key that was given got its value: "file:line" or "--set".
-using origins = std::map<std::string, std::string, std::less<>>;
-
 // What one reading fills: a scenario and where its values come from.
 struct reading {
   scenario values;
-  origins from;
+  value_origins from;
   std::vector<std::string> fault_from;  // by fault
   std::vector<std::string> group_from;  // by memory group
 };
@@ -509,6 +507,28 @@ void check_order(const checker& c, const char* low, picos low_value, const char*
                         quantity_text(high_value, quantity::time)));
 }
 
+// Parameters that only count beside another one, and differ from what they are without.
+void check_company(const checker& c) {
+  const scenario& s = c.r.values;
+  const scenario defaults;
+  const auto check = [&](bool counts, std::string_view with, std::initializer_list<std::string_view> keys) {
+    for (const std::string_view key : keys) {
+      if (counts || !c.given(key)) continue;
+      const parameter& p = *find_parameter(key);
+      const std::string value = value_text(p, s);
+      if (value != value_text(p, defaults))
+        fail(c.where(key), key, fmt::format("{} has no meaning here, allowed: with {}", value, with));
+    }
+  };
+  check(s.pcie.cache != 0, "a pcie.cache above 0 B",
+        {"pcie.device_cache", "pcie.untouched_lines", "pcie.core_snoop", "pcie.cache_miss",
+         "pcie.remote_node"});
+  check(s.pcie.iommu, "pcie.iommu = true",
+        {"pcie.iommu_page", "pcie.iommu_entries", "pcie.iommu_walk", "pcie.iommu_walkers"});
+  check_order(c, "pcie.read_jitter_p95", s.pcie.read_jitter_p95, "pcie.read_jitter_p999",
+              s.pcie.read_jitter_p999);
+}
+
 void check_together(const reading& r, const load_checks& checks) {
   const checker c{r};
   const scenario& s = r.values;
@@ -540,6 +560,7 @@ void check_together(const reading& r, const load_checks& checks) {
     c.blame("pcie.iommu_page", "",
             fmt::format("{} is no power of two, allowed: 4 KiB, 8 KiB, 16 KiB, ... 1 GiB",
                         quantity_text(s.pcie.iommu_page, quantity::size)));
+  check_company(c);
   if (checks.impair && !s.wire.impair.empty()) {
     const std::string error = checks.impair(s.wire.impair);
     if (!error.empty()) c.blame("wire.impair", "", error);
@@ -556,7 +577,7 @@ void check_together(const reading& r, const load_checks& checks) {
 }  // namespace
 
 scenario load_scenario(const std::string& path, const std::vector<std::string>& sets,
-                       const load_checks& checks) {
+                       const load_checks& checks, value_origins* origins) {
   reading r;
   r.values.path = path;
   if (!path.empty()) read_file(path, r);
@@ -566,6 +587,7 @@ scenario load_scenario(const std::string& path, const std::vector<std::string>& 
   if (w.active && w.connections == 0 && w.capture.empty())
     w.connections = r.values.adapter.tcp.max_connections;
   check_together(r, checks);
+  if (origins) *origins = std::move(r.from);
   return r.values;
 }
 

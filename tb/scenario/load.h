@@ -1,6 +1,7 @@
 // Scenario files (TOML) and --set.
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,13 @@ struct load_checks {
   std::function<std::string(const std::string&)> impair;
 };
 
+// Where each key that was given got its value: "file:line" or "--set".
+using value_origins = std::map<std::string, std::string, std::less<>>;
+
 // The scenario in file `path` with each of `sets` ("KEY=VALUE") applied in order, then checked as a whole.
 // Paths in a file are relative to the file's folder, paths in a --set to the working directory. Throws
-// scenario_error; touches nothing.
+// scenario_error; touches nothing. `origins` gets where the values come from, unless it is null.
 scenario load_scenario(const std::string& path, const std::vector<std::string>& sets = {},
-                       const load_checks& checks = {});
+                       const load_checks& checks = {}, value_origins* origins = nullptr);
 
 }  // namespace understudy::tb

@@ -18,7 +18,7 @@ constexpr const char* heading = "Test,SZ,Avg(ns),Med(ns),95%(ns),99.9%(ns)\n";
 // Tests may run beside one another.
 std::string file_with(const std::string& text, const char* name = "case.csv") {
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  const std::string path = testing::TempDir() + test->name() + "_" + name;
+  std::string path = testing::TempDir() + test->name() + "_" + name;
   std::ofstream(path) << text;
   return path;
 }
@@ -82,6 +82,69 @@ TEST(calibrate, refuses_malformed_latency_files) {
           .find("shorter than the card"),
       std::string::npos);
   EXPECT_NE(refusal([] { read_latencies("/nowhere/at/all.csv"); }).find("cannot read"), std::string::npos);
+  const std::string folder = US_SOURCE_DIR;
+  EXPECT_EQ(refusal([&] { read_latencies(folder); }), folder + ": cannot read: Is a directory");
+}
+
+TEST(calibrate, refuses_times_beyond_the_least_and_the_largest_of_their_row) {
+  const std::string all = "Test,SZ,Avg(ns),Med(ns),Min(ns),Max(ns),95%(ns),99.9%(ns)\n";
+  const struct {
+    const char *row, *says;
+  } cases[] = {{"LAT_DMA_RD,8,545,547,548,760,560,707", "Min(ns) 548 is above Med(ns) 547"},
+               {"LAT_DMA_RD,8,545,547,546,760,560,707", "Min(ns) 546 is above Avg(ns) 545"},
+               {"LAT_DMA_RD,8,545,547,507,700,560,707", "99.9%(ns) 707 is above Max(ns) 700"},
+               {"LAT_DMA_RD,8,545,547,x,760,560,707", "Min(ns): \"x\" is not a number above 0"}};
+  for (const auto& c : cases) {
+    const std::string path = file_with(all + c.row + "\n");
+    EXPECT_EQ(refusal([&] { read_latencies(path); }), path + ":2: " + c.says);
+  }
+  EXPECT_EQ(read_latencies(file_with(all + "LAT_DMA_RD,8,547.0000001,547,547,547,547,547\n")).size(), 1u);
+}
+
+TEST(calibrate, refuses_latencies_of_another_unit_and_such_that_fall_with_size) {
+  const auto says = [](double at8, double at64, double at512) {
+    return refusal([&] { profile(at8, at64, at512); });
+  };
+  EXPECT_EQ(
+      says(5450, 5580, 7100),
+      "x: Avg(ns) of LAT_DMA_RD grows by 1650 from 8 to 512 bytes, allowed: up to 632, 4 times what card "
+      "and link take");
+  for (const double factor : {100.0, 1000.0})
+    EXPECT_NE(says(545 * factor, 558 * factor, 710 * factor).find("grows by"), std::string::npos);
+  EXPECT_EQ(says(560, 558, 710), "x: Avg(ns) 558 of LAT_DMA_RD of 64 bytes is below 560 of 8 bytes");
+  EXPECT_EQ(says(545, 558, 550), "x: Avg(ns) 550 of LAT_DMA_RD of 512 bytes is below 558 of 64 bytes");
+  const std::string path =
+      file_with(std::string(heading) + "LAT_DMA_RD,512,550,550,550,550\nLAT_DMA_RD,64,558,558,558,558\n" +
+                "LAT_DMA_RD,8,545,545,545,545\n");
+  EXPECT_EQ(
+      refusal([&] { host_profile(read_latencies(path), path, card_ns); }).find(path + ":2: Avg(ns) 550"), 0u);
+}
+
+// A profile is a scenario: what calibrate writes, pcie-bench reads.
+TEST(calibrate, refuses_what_no_scenario_may_hold) {
+  EXPECT_EQ(
+      refusal([] { profile(545e3, 545.02e3, 545.2e3); }),
+      "x: makes pcie.read_latency: \"217974.9 ns\" is out of range, allowed: \"0 ps\" to \"100 us\" (units "
+      "ps, ns, us, ms, s)");
+  EXPECT_NE(refusal([] { profile(54'500, 54'520, 54'700); }).find("makes pcie.core_snoop: "),
+            std::string::npos);
+  latency_table t;
+  for (const std::uint32_t n : calibration_sizes) t[{"LAT_DMA_RD", n}] = {558, 558, 571, 558e3};
+  EXPECT_NE(refusal([&] { host_profile(t, "x", card_ns); }).find("makes pcie.read_jitter_p999: "),
+            std::string::npos);
+}
+
+TEST(calibrate, reads_a_file_with_a_byte_order_mark) {
+  const std::string path =
+      file_with("\xEF\xBB\xBF" + std::string(heading) + "LAT_DMA_RD,8,545,547,560,707\r\n");
+  EXPECT_EQ(read_latencies(path).at({"LAT_DMA_RD", 8}).average_ns, 545);
+}
+
+TEST(tables, show_small_and_large_bandwidths_with_six_digits) {
+  EXPECT_EQ(bandwidth_csv({{"BW_DMA_RD", 1, 8192, 0.03812345}, {"BW_DMA_WR", 64, 8192, 252.1}}),
+            "test,size,gbps\nBW_DMA_RD,1,0.0381235\nBW_DMA_WR,64,252.100\n");
+  EXPECT_EQ(window_csv({{"BW_DMA_RW", 64, 4096, 44.0}}),
+            "test,size,window,gbps\nBW_DMA_RW,64,4096,44.0000\n");
 }
 
 // Each row stands on line 3, behind a good one.
@@ -109,6 +172,8 @@ TEST(calibrate, refuses_rows_that_no_measurement_writes) {
       {"LAT_DMA_RD,8,5,5,inf,5", "95%(ns): inf is out of range"},
       {"LAT_DMA_RD,8,5,5,5,nan", "99.9%(ns): \"nan\" is not a number above 0"},
       {"LAT_DMA_RD,8,5,6,5,7", "fall: 6, 5, 7"},
+      {"LAT_DMA_RD,8,5460,546.7,560,707", "Avg(ns) 5460 is above 99.9%(ns) 707"},
+      {"LAT_DMA_RD,8,54.6,546.7,560,707", "half of Med(ns) 273.35 is above Avg(ns) 54.6"},
       {"LAT_DMA_RD,4,5,5,5,5", "is a second row LAT_DMA_RD of 4 bytes, the first is line 2"},
       {"LAT_DMA_RD,4.0,5,5,5,5", "is a second row LAT_DMA_RD of 4 bytes, the first is line 2"},
   };

@@ -43,6 +43,7 @@ TEST(hosts, bandwidth_and_latency_of_each_host_follow_from_three_latencies) {
     for (int t = 0; t < 3; ++t) {
       e[t] = error_of(model, truth, rates[t]);
       null_error[t] = error_of(null_model, truth, rates[t]);
+      EXPECT_LE(e[t], 6.0) << hosts[h] << " " << rates[t];
     }
     const double mean = (e[0] + e[1] + e[2]) / 3;
     std::printf("  %-22s         %5.2f   %5.2f %5.2f %5.2f |             %5.2f  %5.2f %5.2f\n", hosts[h],
@@ -74,6 +75,22 @@ TEST(hosts, bandwidth_and_latency_of_each_host_follow_from_three_latencies) {
       EXPECT_LE(100 * s.first / s.second, 3.0) << hosts[h] << " " << test;
     }
   }
+}
+
+// Beyond the sizes of the data set: the directions are beside one another, whatever a transfer takes of slots
+// and of the link.
+TEST(hosts, bandwidth_of_both_directions_does_not_fall_with_large_transfers) {
+  const card_parameters card = load_card("nfp6000");
+  bench_plan plan = plan_of({2048, 4096, 8192, 16384, 65536});
+  plan.latency_sizes.clear();
+  plan.transfers = 400;
+  bench b("large", pcie_of(profile_of(hosts[0], card)), card, plan);
+  bench::run({&b});
+  const by_test_and_size rate = rates_of(b);
+  ASSERT_EQ(rate.size(), 15u);
+  for (const char* test : rates)
+    for (const std::uint32_t size : {4096u, 8192u, 16384u, 65536u})
+      EXPECT_NEAR(rate.at({test, size}) / rate.at({test, 2048u}), 1, 0.02) << test << " " << size;
 }
 
 // One set of IOMMU parameters for all hosts.

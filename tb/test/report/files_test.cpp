@@ -1,7 +1,12 @@
 #include "tb/report/files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -60,6 +65,71 @@ TEST_F(files, on_a_full_disk_leave_the_old_text) {
   fs::create_symlink("/dev/full", path + ".partial");
   EXPECT_EQ(error_of([&] { write_whole(path, "new"); }), path + ": cannot write: No space left on device");
   EXPECT_EQ(content(path), "old");
+}
+
+TEST_F(files, behind_links_are_written_and_the_links_stay) {
+  fs::create_directories(folder + "/far");
+  write_whole(folder + "/far/a.txt", "old");
+  fs::create_symlink("far/a.txt", folder + "/near");
+  fs::create_symlink("near", folder + "/nearer");
+  write_whole(folder + "/nearer", "new");
+  EXPECT_EQ(content(folder + "/far/a.txt"), "new");
+  fs::create_symlink("far/made.txt", folder + "/dangling");
+  write_whole(folder + "/dangling", "made");
+  EXPECT_EQ(content(folder + "/far/made.txt"), "made");
+  for (const char* link : {"/near", "/nearer", "/dangling"})
+    EXPECT_TRUE(fs::is_symlink(folder + link)) << link;
+  fs::create_symlink("round", folder + "/round");
+  EXPECT_EQ(error_of([&] { write_whole(folder + "/round", "x"); }),
+            folder + "/round: cannot write: Too many levels of symbolic links");
+}
+
+TEST_F(files, that_are_no_regular_ones_are_written_where_they_are) {
+  const std::string pipe = folder + "/pipe", link = folder + "/link";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  fs::create_symlink("pipe", link);
+  const int end = ::open(pipe.c_str(), O_RDWR | O_NONBLOCK);
+  ASSERT_GE(end, 0);
+  for (const std::string& path : {pipe, link}) {
+    write_whole(path, "text");
+    char read[8] = {};
+    EXPECT_EQ(::read(end, read, sizeof read), 4);
+    EXPECT_STREQ(read, "text");
+    EXPECT_TRUE(fs::is_fifo(pipe));
+  }
+  ::close(end);
+  EXPECT_TRUE(fs::is_symlink(link));
+}
+
+TEST_F(files, that_are_devices_stay_devices) {
+  const std::string null = folder + "/null", full = folder + "/full";
+  if (::mknod(null.c_str(), S_IFCHR | 0600, makedev(1, 3)) != 0 ||
+      ::mknod(full.c_str(), S_IFCHR | 0600, makedev(1, 7)) != 0)
+    GTEST_SKIP() << "makes no devices without privileges";
+  if (std::ofstream probe(null); !probe) GTEST_SKIP() << "the folder's file system has no devices";
+  write_whole(null, "text");
+  EXPECT_TRUE(fs::is_character_file(null));
+  EXPECT_EQ(error_of([&] { write_whole(full, "x"); }), full + ": cannot write: No space left on device");
+  EXPECT_TRUE(fs::is_character_file(full));
+}
+
+TEST_F(files, of_a_set_are_written_all_or_none) {
+  const file_text both[] = {{folder + "/a", "new a"}, {folder + "/b", "new b"}};
+  write_whole(folder + "/a", "old a");
+  write_whole(folder + "/b", "old b");
+  fs::create_symlink("/dev/full", folder + "/b.partial");
+  EXPECT_EQ(error_of([&] { write_set(both); }), folder + "/b: cannot write: No space left on device");
+  EXPECT_EQ(content(folder + "/a"), "old a");
+  EXPECT_EQ(content(folder + "/b"), "old b");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 2);
+  write_set(both);
+  EXPECT_EQ(content(folder + "/a"), "new a");
+  EXPECT_EQ(content(folder + "/b"), "new b");
+  fs::remove(folder + "/b");
+  fs::create_directories(folder + "/b");
+  write_whole(folder + "/a", "old a");
+  EXPECT_EQ(error_of([&] { write_set(both); }), folder + "/b: cannot write: Is a directory");
+  EXPECT_EQ(content(folder + "/a"), "old a");
 }
 
 TEST_F(files, folder_is_made_with_parents_or_reused) {
