@@ -345,8 +345,12 @@ void pcie_port::lose_traffic() {
     overtakers_ += up_[i].relaxed && !up_[i].landed && up_[i].due < last_due_;
     last_due_ = std::max(last_due_, up_[i].due);
   }
-  counters_.dropped +=
-      served_.size() + down_.size() + requests_.size() + posted_waiting_.size() + nonposted_waiting_.size();
+  counters_.dropped += served_.size() + held_completions_.size() + down_.size() + requests_.size() +
+                       posted_waiting_.size() + nonposted_waiting_.size();
+  while (!held_completions_.empty()) {
+    held_completion r = held_completions_.pop_front();
+    lose(r.read);
+  }
   while (!served_.empty()) {
     served_read r = served_.pop_front();
     lose(r.read);
@@ -368,9 +372,9 @@ void pcie_port::lose_traffic() {
 }
 
 bool pcie_port::quiet() const {
-  return up_.empty() && served_.empty() && down_.empty() && requests_.empty() && posted_waiting_.empty() &&
-         nonposted_waiting_.empty() && !accessing_ && responses_.empty() && !response_open_ && posted_ == 0 &&
-         open_tickets_ == 0;
+  return up_.empty() && served_.empty() && held_completions_.empty() && down_.empty() && requests_.empty() &&
+         posted_waiting_.empty() && nonposted_waiting_.empty() && !accessing_ && responses_.empty() &&
+         !response_open_ && posted_ == 0 && open_tickets_ == 0;
 }
 
 // ---------------------------------------------------------------- DMA, as the adapter sees it
@@ -740,32 +744,39 @@ void pcie_port::serve(dma_read r, picos translated) {
 void pcie_port::return_reads() {
   while (!served_.empty() && served_.front().at <= now_ps()) {
     const dma_read r = served_.pop_front().read;
-    std::uint64_t address = r.address;
-    std::uint32_t left = r.length ? r.length : register_bytes;
-    tlp_on_link seen{0, false, tlp_type::completion, address, 0, r.tag, left, 0};
-    if (r.status != tlm::TLM_OK_RESPONSE) {
-      seen.status = completion_status(r.status);
-      send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion, 0, 0));
-      continue;
-    }
-    seen.type = tlp_type::completion_data;
-    std::uint32_t n = first_completion(link_, address, left);
-    for (; n < left; n = first_completion(link_, address, left)) {
-      const std::uint32_t wire = wire_bytes(tlp_type::completion_data, n, 0);
-      const span s = occupy(down_link_, up_link_, now_ps(), wire);
-      ++counters_.tlps_down;
-      counters_.bytes_down += wire;
-      seen.at = s.finish + config_.propagation;
-      seen.length = n;
-      tell(seen);
-      address += n;
-      left -= n;
-      seen.address = address;
-      seen.left = left;
-    }
-    seen.length = n;
-    send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion_data, n, 0));
+    if (posted_waiting_.empty())
+      complete(r);
+    else
+      held_completions_.push_back({request_number_, r});
   }
+}
+
+void pcie_port::complete(const dma_read& r) {
+  std::uint64_t address = r.address;
+  std::uint32_t left = r.length ? r.length : register_bytes;
+  tlp_on_link seen{0, false, tlp_type::completion, address, 0, r.tag, left, 0};
+  if (r.status != tlm::TLM_OK_RESPONSE) {
+    seen.status = completion_status(r.status);
+    send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion, 0, 0));
+    return;
+  }
+  seen.type = tlp_type::completion_data;
+  std::uint32_t n = first_completion(link_, address, left);
+  for (; n < left; n = first_completion(link_, address, left)) {
+    const std::uint32_t wire = wire_bytes(tlp_type::completion_data, n, 0);
+    const span s = occupy(down_link_, up_link_, now_ps(), wire);
+    ++counters_.tlps_down;
+    counters_.bytes_down += wire;
+    seen.at = s.finish + config_.propagation;
+    seen.length = n;
+    tell(seen);
+    address += n;
+    left -= n;
+    seen.address = address;
+    seen.left = left;
+  }
+  seen.length = n;
+  send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion_data, n, 0));
 }
 
 // `seen`: what an observer is told, at its arrival.
@@ -911,9 +922,13 @@ void pcie_port::enter_request(host_request r) {
   counters_.host_stalls += posted_waiting_.size() + nonposted_waiting_.size() == waited;
 }
 
-// In order, but posted requests pass non-posted ones that wait for credits; never the other way (PCIe 2.4.1).
+// In order, but posted requests and completions pass non-posted requests that wait for credits; nothing
+// passes a posted one (PCIe 2.4.1).
 void pcie_port::send_requests() {
   for (;;) {
+    while (!held_completions_.empty() &&
+           (posted_waiting_.empty() || held_completions_.front().number <= posted_waiting_.front().number))
+      complete(held_completions_.pop_front().read);
     const bool in_turn =
         !nonposted_waiting_.empty() &&
         (posted_waiting_.empty() || nonposted_waiting_.front().number < posted_waiting_.front().number);

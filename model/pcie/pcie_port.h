@@ -6,7 +6,8 @@
 // (PCIe 2.4.1: reads and completions push writes). One exception: a write with Relaxed Ordering is visible as
 // soon as its page is known, whatever earlier writes wait for; nothing passes it in turn. Downwards requests
 // and completions share the wires first come, first served; the host's posted requests pass non-posted ones
-// that wait for credits. Each direction is occupied while a TLP is on it.
+// that wait for credits, and completions need no credits but wait behind posted requests that do. Each
+// direction is occupied while a TLP is on it.
 //
 // IEEE 1666 sockets:
 //   dma   the adapter's initiator binds here. One payload is one TLP: already split by MPS, MRRS and 4 KiB.
@@ -366,6 +367,12 @@ class pcie_port : public sc_core::sc_module {
     picos at = 0;  // completions may go
     dma_read read;
   };
+  // Completions that are ready behind a posted request of the host without credits (PCIe 2.4.1: they must not
+  // pass it).
+  struct held_completion {
+    std::uint64_t number = 0;  // of the first request at the root port that is not in front of them
+    dma_read read;
+  };
   // A TLP (of a read: the last completion) between the root complex and the adapter.
   struct down_tlp {
     picos at = 0;  // arrives
@@ -394,6 +401,7 @@ class pcie_port : public sc_core::sc_module {
 
   // Downwards.
   void return_reads();
+  void complete(const dma_read& r);
   void send_down(down_tlp t, const tlp_on_link& seen, std::uint32_t wire);
   void tell(const tlp_on_link& t) const {
     if (observer_) observer_->on_tlp(unit_, t);
@@ -475,7 +483,8 @@ class pcie_port : public sc_core::sc_module {
   fifo<host_request> posted_waiting_, nonposted_waiting_;  // at the root port, for the adapter's credits
   std::uint32_t posted_left_, nonposted_left_;             // of these
   std::uint64_t request_number_ = 0;
-  fifo<host_request> requests_;  // arrived, the adapter's registers being busy
+  fifo<held_completion> held_completions_;  // behind some of posted_waiting_
+  fifo<host_request> requests_;             // arrived, the adapter's registers being busy
   sc_core::sc_event request_arrived_{"request_arrived"};
   bool accessing_ = false;        // a register access is under way
   std::uint64_t link_epoch_ = 0;  // how often the link went down

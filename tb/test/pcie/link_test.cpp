@@ -786,6 +786,7 @@ TEST(link, requests_that_wait_for_credits_are_lost_with_the_link_and_the_credits
   EXPECT_TRUE(b.port.quiet());
 }
 
+// Non-posted requests that wait do not stop them.
 TEST(link, completions_for_the_adapter_need_no_credits) {
   pcie_config c;
   c.credits.adapter_posted_headers = 1;
@@ -795,10 +796,65 @@ TEST(link, completions_for_the_adapter_need_no_credits) {
   b.bar.access = 10_us;
   b.run(0);
   b.port.mmio_write(0, 1);
+  for (unsigned i = 0; i < 2; ++i) b.port.mmio_read(0, [](std::uint32_t) {});
+  for (unsigned i = 0; i < 16; ++i) b.device.read(m.iova + 512 * i, 512);
+  b.run(4_us);
+  EXPECT_EQ(b.port.counters().host_stalls, 1u) << "the second read";
+  EXPECT_EQ(b.device.answers, 16u);
+}
+
+// PCIe 2.4.1, row of completions: a posted request in front of them goes first; one that came behind them
+// does not stop them.
+TEST(link, a_completion_does_not_pass_a_posted_request_that_waits_for_credits) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.bar.access = 10_us;
+  b.run(0);
+  b.port.mmio_write(0, 1);
   b.port.mmio_write(0, 2);
   for (unsigned i = 0; i < 16; ++i) b.device.read(m.iova + 512 * i, 512);
   b.run(4_us);
+  EXPECT_EQ(b.port.counters().host_stalls, 1u);
+  EXPECT_EQ(b.device.answers, 0u) << "the second write is in front of them";
+  EXPECT_FALSE(b.port.quiet());
+  b.port.mmio_write(0, 3);
+  b.run(10_us);
   EXPECT_EQ(b.device.answers, 16u);
+  ASSERT_EQ(b.bar.visits.size(), 2u) << "the third write waits for the second";
+  std::vector<std::uint64_t> down;
+  for (const event& e : b.record.of(event_kind::tlp_down)) down.push_back(e.b >> 32);
+  constexpr auto write = static_cast<std::uint64_t>(tlp_type::memory_write);
+  ASSERT_EQ(down.size(), 18u);
+  EXPECT_EQ(down[0], write);
+  EXPECT_EQ(down[1], write);
+  EXPECT_EQ(std::count(down.begin(), down.end(), write), 2);
+  b.run(20_us);
+  EXPECT_EQ(b.bar.visits.size(), 3u);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// They are lost with the link, as all that is under way.
+TEST(link, completions_that_wait_behind_a_posted_request_are_lost_with_the_link) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.bar.access = 10_us;
+  b.run(0);
+  b.port.mmio_write(0, 1);
+  b.port.mmio_write(0, 2);
+  std::vector<card::operation*> reads;
+  for (unsigned i = 0; i < 4; ++i) reads.push_back(&b.device.read(m.iova, 64));
+  b.run(4_us);
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  b.run(40_us);
+  EXPECT_EQ(b.device.answers, 0u);
+  for (card::operation* r : reads) EXPECT_EQ(r->payload.get_ref_count(), 1) << "the port holds none";
+  EXPECT_EQ(b.port.counters().dropped, 5u);
+  EXPECT_TRUE(b.port.quiet());
 }
 
 // ---------------------------------------------------------------- errors of reads, speed, width
