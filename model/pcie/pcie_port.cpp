@@ -345,8 +345,12 @@ void pcie_port::lose_traffic() {
     overtakers_ += up_[i].relaxed && !up_[i].landed && up_[i].due < last_due_;
     last_due_ = std::max(last_due_, up_[i].due);
   }
-  counters_.dropped += served_.size() + held_completions_.size() + down_.size() + requests_.size() +
-                       posted_waiting_.size() + nonposted_waiting_.size();
+  counters_.dropped += held_reads_.size() + served_.size() + held_completions_.size() + down_.size() +
+                       requests_.size() + posted_waiting_.size() + nonposted_waiting_.size();
+  while (!held_reads_.empty()) {
+    held_read r = held_reads_.pop_front();
+    lose(r.tlp.read);
+  }
   while (!held_completions_.empty()) {
     held_completion r = held_completions_.pop_front();
     lose(r.read);
@@ -372,9 +376,9 @@ void pcie_port::lose_traffic() {
 }
 
 bool pcie_port::quiet() const {
-  return up_.empty() && served_.empty() && held_completions_.empty() && down_.empty() && requests_.empty() &&
-         posted_waiting_.empty() && nonposted_waiting_.empty() && !accessing_ && responses_.empty() &&
-         !response_open_ && posted_ == 0 && open_tickets_ == 0;
+  return up_.empty() && held_reads_.empty() && served_.empty() && held_completions_.empty() &&
+         down_.empty() && requests_.empty() && posted_waiting_.empty() && nonposted_waiting_.empty() &&
+         !accessing_ && responses_.empty() && !response_open_ && posted_ == 0 && open_tickets_ == 0;
 }
 
 // ---------------------------------------------------------------- DMA, as the adapter sees it
@@ -523,7 +527,42 @@ picos pcie_port::send_read(picos earliest, dma_read r) {
   t.length = r.length;
   t.wire = wire_bytes(t.type, 0, r.address);
   t.read = r;
+  if (!config_.ideal && link_up()) {
+    const picos wanted = std::max(earliest, up_link_.busy_until);
+    if (!held_reads_.empty()) return hold_read(wanted, never, std::move(t));
+    const picos credited = nonposted_credits_.available(wanted, 0);
+    if (credited > wanted) return hold_read(wanted, credited, std::move(t));
+  }
   return send_up(earliest, std::move(t), 0);
+}
+
+// Posted writes and completions go on: they must be able to pass a read that cannot go (PCIe 2.4.1).
+// `credited` of the first one: when its credit is there.
+picos pcie_port::hold_read(picos wanted, picos credited, up_tlp t) {
+  ++counters_.credit_stalls;
+  held_reads_.push_back({wanted, std::move(t)});
+  if (held_reads_.size() == 1)
+    agenda_.at(credited, [this, epoch = link_epoch_] {
+      if (epoch == link_epoch_) send_held_reads();
+    });
+  return wanted;
+}
+
+void pcie_port::send_held_reads() {
+  const picos now = now_ps();
+  while (!held_reads_.empty()) {
+    const picos wanted = std::max(now, up_link_.busy_until);
+    const picos credited = nonposted_credits_.available(wanted, 0);
+    if (credited > wanted) {
+      agenda_.at(credited, [this, epoch = link_epoch_] {
+        if (epoch == link_epoch_) send_held_reads();
+      });
+      return;
+    }
+    held_read r = held_reads_.pop_front();
+    counters_.credit_stall_time += std::max(now, r.wanted) - r.wanted;
+    send_up(std::max(now, r.wanted), std::move(r.tlp), 0);
+  }
 }
 
 // `handling`: from the last byte's arrival to `due`, if nothing earlier holds it up.
@@ -565,13 +604,9 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
 }
 
 picos pcie_port::wait_for_credits(picos earliest, const up_tlp& t) {
-  if (config_.ideal) return earliest;
+  if (config_.ideal || !is_posted(t.type)) return earliest;
   const picos wanted = std::max(earliest, up_link_.busy_until);
-  picos free = wanted;
-  if (is_posted(t.type))
-    free = posted_credits_.available(wanted, flow_credits::data_credits(t.length));
-  else if (t.type == tlp_type::memory_read)
-    free = nonposted_credits_.available(wanted, 0);
+  const picos free = posted_credits_.available(wanted, flow_credits::data_credits(t.length));
   if (free > wanted) {
     ++counters_.credit_stalls;
     counters_.credit_stall_time += free - wanted;

@@ -14,10 +14,11 @@
 //         Write: nb_transport_fw(BEGIN_REQ) gives TLM_COMPLETED; `t` says when the link takes the next TLP.
 //         The bytes become visible later. They are copied at once unless the payload has a frame_extension
 //         with a frame. Read: BEGIN_REQ gives TLM_UPDATED, END_REQ; `t` as above. BEGIN_RESP comes when the
-//         last completion has arrived. A 4-byte read with every byte enable off is a zero-length read: a
-//         flush. Other byte enables are refused. A 4-byte write to the interrupt window is an MSI.
-//         b_transport (from a thread) takes transfers of any length and splits them; a read waits, a write is
-//         posted. transport_dbg looks at host memory at once.
+//         last completion has arrived. A read without a non-posted credit waits in the port, behind it only
+//         reads: `t` then says when the link takes something else. A 4-byte read with every byte enable off
+//         is a zero-length read: a flush. Other byte enables are refused. A 4-byte write to the interrupt
+//         window is an MSI. b_transport (from a thread) takes transfers of any length and splits them; a read
+//         waits, a write is posted. transport_dbg looks at host memory at once.
 //   mmio  bound to the adapter's registers: b_transport at the instant when a request has arrived; address:
 //   offset in BAR 0; 4
 //         bytes. The adapter annotates its access time and never waits; the port takes the next request only
@@ -363,6 +364,11 @@ class pcie_port : public sc_core::sc_module {
     dma_read read;
     host_request answered;  // completion: the request, with the value
   };
+  // A read at the adapter without a credit.
+  struct held_read {
+    picos wanted = 0;  // when it could have gone
+    up_tlp tlp;
+  };
   struct served_read {
     picos at = 0;  // completions may go
     dma_read read;
@@ -390,6 +396,8 @@ class pcie_port : public sc_core::sc_module {
   picos send_write(picos earliest, std::uint64_t address, const std::uint8_t* data, std::uint32_t length,
                    const frame_ref& frame, bool relaxed);
   picos send_read(picos earliest, dma_read r);
+  picos hold_read(picos wanted, picos credited, up_tlp t);
+  void send_held_reads();
   picos send_up(picos earliest, up_tlp t, picos handling);
   void announce();
   void land();
@@ -478,6 +486,7 @@ class pcie_port : public sc_core::sc_module {
   fifo<up_tlp> up_;
   std::uint32_t overtakers_ = 0;  // relaxed writes in up_ that land before their turn
   std::size_t announced_ = 0;     // of up_, from the front
+  fifo<held_read> held_reads_;    // an agenda entry wakes the first one when its credit is there
   fifo<served_read> served_;
   fifo<down_tlp> down_;
   fifo<host_request> posted_waiting_, nonposted_waiting_;  // at the root port, for the adapter's credits

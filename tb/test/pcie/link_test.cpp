@@ -77,6 +77,87 @@ TEST(link, reads_wait_for_header_credits_of_their_own) {
   b.run(5_us);
   EXPECT_EQ(b.port.counters().credit_stalls, 1u);
   EXPECT_EQ(b.device.answers, 2u);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// PCIe 2.4.1: posted requests and completions must be able to pass a read that cannot go.
+TEST(link, writes_and_completions_pass_reads_that_wait_for_credits) {
+  pcie_config c;
+  c.credits.nonposted_headers = 1;
+  c.propagation = 1_us;  // the credit is back behind the register read
+  c.write_latency = 0;
+  c.mmio_latency = 0;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.bar.access = 0;
+  b.run(0);
+  b.device.fill(m.iova, 1, 64);
+  b.device.read(m.iova, 64);
+  b.device.read(m.iova + 64, 64);
+  auto& last = b.device.read(m.iova + 128, 64);
+  b.device.fill(m.iova + 256, 1, 64);
+  b.port.mmio_read(0, [](std::uint32_t) {});
+  b.run(20_us);
+  const std::vector<event> sent = b.record.of(event_kind::tlp_up);
+  std::vector<tlp_type> types;
+  types.reserve(sent.size());
+  for (const event& e : sent) types.push_back(static_cast<tlp_type>(e.b >> 32));
+  using enum tlp_type;
+  EXPECT_EQ(types, (std::vector<tlp_type>{memory_write, memory_read, memory_write, completion_data,
+                                          memory_read, memory_read}));
+  ASSERT_EQ(sent.size(), 6u);
+  EXPECT_EQ(sent[2].at, b.wire(88) + b.wire(24)) << "the link is free at once";
+  // Their credits come one after the other: each by the way there and the UpdateFC's back, and they go first
+  // come, first served.
+  const picos turn = b.wire(24) + 2 * c.propagation;
+  EXPECT_EQ(sent[4].at, sent[1].at + turn);
+  EXPECT_EQ(sent[4].a, m.iova + 64);
+  EXPECT_NEAR(static_cast<double>(sent[5].at), static_cast<double>(sent[4].at + turn), 10'000.0);
+  EXPECT_EQ(sent[5].a, m.iova + 128);
+  EXPECT_EQ(b.port.counters().credit_stalls, 2u);
+  EXPECT_EQ(b.port.counters().credit_stall_time, sent[4].at + sent[5].at - 2 * sent[2].at);
+  EXPECT_EQ(b.device.answers, 3u);
+  EXPECT_EQ(last.payload.get_response_status(), tlm::TLM_OK_RESPONSE);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// A read is still served behind the writes that were before it, however long it has waited.
+TEST(link, a_read_that_has_waited_for_a_credit_sees_the_writes_before_it) {
+  pcie_config c;
+  c.credits.nonposted_headers = 1;
+  c.write_latency = 20_us;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.device.read(m.iova, 64);
+  b.device.fill(m.iova, 7, 64);
+  auto& r = b.device.read(m.iova, 64);
+  b.run(1_us);
+  EXPECT_EQ(b.record.of(event_kind::tlp_up).size(), 3u) << "it has gone";
+  b.run(40_us);
+  EXPECT_EQ(b.port.counters().credit_stalls, 1u);
+  EXPECT_EQ(r.data[63], 7);
+}
+
+TEST(link, reads_that_wait_for_credits_are_lost_with_the_link) {
+  pcie_config c;
+  c.credits.nonposted_headers = 1;
+  c.propagation = 1_us;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  std::vector<card::operation*> reads;
+  for (unsigned i = 0; i < 4; ++i) reads.push_back(&b.device.read(m.iova, 64));
+  b.run(500_ns);
+  EXPECT_FALSE(b.port.quiet());
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  for (card::operation* r : reads) EXPECT_EQ(r->payload.get_ref_count(), 1) << "the port holds none";
+  EXPECT_EQ(b.port.counters().dropped, 3u) << "the first one had left";
+  b.device.read(m.iova, 64);
+  b.run(20_us);
+  EXPECT_EQ(b.device.answers, 1u) << "all credits are there again";
+  EXPECT_TRUE(b.port.quiet());
 }
 
 TEST(link, a_broken_tlp_is_replayed_behind_a_nak_and_everything_arrives_once_and_in_order) {
