@@ -346,8 +346,16 @@ void pcie_port::lose_traffic() {
     overtakers_ += up_[i].relaxed && !up_[i].landed && up_[i].due < last_due_;
     last_due_ = std::max(last_due_, up_[i].due);
   }
-  counters_.dropped +=
-      served_.size() + down_.size() + requests_.size() + posted_waiting_.size() + nonposted_waiting_.size();
+  counters_.dropped += held_reads_.size() + served_.size() + held_completions_.size() + down_.size() +
+                       requests_.size() + posted_waiting_.size() + nonposted_waiting_.size();
+  while (!held_reads_.empty()) {
+    held_read r = held_reads_.pop_front();
+    lose(r.tlp.read);
+  }
+  while (!held_completions_.empty()) {
+    held_completion r = held_completions_.pop_front();
+    lose(r.read);
+  }
   while (!served_.empty()) {
     served_read r = served_.pop_front();
     lose(r.read);
@@ -369,9 +377,9 @@ void pcie_port::lose_traffic() {
 }
 
 bool pcie_port::quiet() const {
-  return up_.empty() && served_.empty() && down_.empty() && requests_.empty() && posted_waiting_.empty() &&
-         nonposted_waiting_.empty() && !accessing_ && responses_.empty() && !response_open_ && posted_ == 0 &&
-         open_tickets_ == 0;
+  return up_.empty() && held_reads_.empty() && served_.empty() && held_completions_.empty() &&
+         down_.empty() && requests_.empty() && posted_waiting_.empty() && nonposted_waiting_.empty() &&
+         !accessing_ && responses_.empty() && !response_open_ && posted_ == 0 && open_tickets_ == 0;
 }
 
 // ---------------------------------------------------------------- DMA, as the adapter sees it
@@ -520,7 +528,42 @@ picos pcie_port::send_read(picos earliest, dma_read r) {
   t.length = r.length;
   t.wire = wire_bytes(t.type, r.address, 0);
   t.read = r;
+  if (!config_.ideal && link_up()) {
+    const picos wanted = std::max(earliest, up_link_.busy_until);
+    if (!held_reads_.empty()) return hold_read(wanted, never, std::move(t));
+    const picos credited = nonposted_credits_.available(wanted, 0);
+    if (credited > wanted) return hold_read(wanted, credited, std::move(t));
+  }
   return send_up(earliest, std::move(t), 0);
+}
+
+// Posted writes and completions go on: they must be able to pass a read that cannot go (PCIe 2.4.1).
+// `credited` of the first one: when its credit is there.
+picos pcie_port::hold_read(picos wanted, picos credited, up_tlp t) {
+  ++counters_.credit_stalls;
+  held_reads_.push_back({wanted, std::move(t)});
+  if (held_reads_.size() == 1)
+    agenda_.at(credited, [this, epoch = link_epoch_] {
+      if (epoch == link_epoch_) send_held_reads();
+    });
+  return wanted;
+}
+
+void pcie_port::send_held_reads() {
+  const picos now = now_ps();
+  while (!held_reads_.empty()) {
+    const picos wanted = std::max(now, up_link_.busy_until);
+    const picos credited = nonposted_credits_.available(wanted, 0);
+    if (credited > wanted) {
+      agenda_.at(credited, [this, epoch = link_epoch_] {
+        if (epoch == link_epoch_) send_held_reads();
+      });
+      return;
+    }
+    held_read r = held_reads_.pop_front();
+    counters_.credit_stall_time += std::max(now, r.wanted) - r.wanted;
+    send_up(std::max(now, r.wanted), std::move(r.tlp), 0);
+  }
 }
 
 // `handling`: from the last byte's arrival to `due`, if nothing earlier holds it up.
@@ -562,13 +605,10 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
 }
 
 picos pcie_port::wait_for_credits(picos earliest, const up_tlp& t) {
-  if (config_.ideal) return earliest;
+  if (config_.ideal || !is_posted(t.type)) return earliest;
   const picos wanted = std::max(earliest, up_link_.busy_until);
-  picos free = wanted;
-  if (is_posted(t.type))
-    free = posted_credits_.available(wanted, flow_credits::data_credits(padded_bytes(t.address, t.length)));
-  else if (t.type == tlp_type::memory_read)
-    free = nonposted_credits_.available(wanted, 0);
+  const picos free =
+      posted_credits_.available(wanted, flow_credits::data_credits(padded_bytes(t.address, t.length)));
   if (free > wanted) {
     ++counters_.credit_stalls;
     counters_.credit_stall_time += free - wanted;
@@ -741,32 +781,39 @@ void pcie_port::serve(dma_read r, picos translated) {
 void pcie_port::return_reads() {
   while (!served_.empty() && served_.front().at <= now_ps()) {
     const dma_read r = served_.pop_front().read;
-    std::uint64_t address = r.address;
-    std::uint32_t left = r.length ? r.length : register_bytes - static_cast<std::uint32_t>(address % 4);
-    tlp_on_link seen{0, false, tlp_type::completion, address, 0, r.tag, left, 0};
-    if (r.status != tlm::TLM_OK_RESPONSE) {
-      seen.status = completion_status(r.status);
-      send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion, 0, 0));
-      continue;
-    }
-    seen.type = tlp_type::completion_data;
-    std::uint32_t n = first_completion(link_, address, left);
-    for (; n < left; n = first_completion(link_, address, left)) {
-      const std::uint32_t wire = wire_bytes(tlp_type::completion_data, address, n);
-      const span s = occupy(down_link_, up_link_, now_ps(), wire);
-      ++counters_.tlps_down;
-      counters_.bytes_down += wire;
-      seen.at = s.finish + config_.propagation;
-      seen.length = n;
-      tell(seen);
-      address += n;
-      left -= n;
-      seen.address = address;
-      seen.left = left;
-    }
-    seen.length = n;
-    send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion_data, address, n));
+    if (posted_waiting_.empty())
+      complete(r);
+    else
+      held_completions_.push_back({request_number_, r});
   }
+}
+
+void pcie_port::complete(const dma_read& r) {
+  std::uint64_t address = r.address;
+  std::uint32_t left = r.length ? r.length : register_bytes - static_cast<std::uint32_t>(address % 4);
+  tlp_on_link seen{0, false, tlp_type::completion, address, 0, r.tag, left, 0};
+  if (r.status != tlm::TLM_OK_RESPONSE) {
+    seen.status = completion_status(r.status);
+    send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion, 0, 0));
+    return;
+  }
+  seen.type = tlp_type::completion_data;
+  std::uint32_t n = first_completion(link_, address, left);
+  for (; n < left; n = first_completion(link_, address, left)) {
+    const std::uint32_t wire = wire_bytes(tlp_type::completion_data, address, n);
+    const span s = occupy(down_link_, up_link_, now_ps(), wire);
+    ++counters_.tlps_down;
+    counters_.bytes_down += wire;
+    seen.at = s.finish + config_.propagation;
+    seen.length = n;
+    tell(seen);
+    address += n;
+    left -= n;
+    seen.address = address;
+    seen.left = left;
+  }
+  seen.length = n;
+  send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion_data, address, n));
 }
 
 // `seen`: what an observer is told, at its arrival.
@@ -912,9 +959,13 @@ void pcie_port::enter_request(host_request r) {
   counters_.host_stalls += posted_waiting_.size() + nonposted_waiting_.size() == waited;
 }
 
-// In order, but posted requests pass non-posted ones that wait for credits; never the other way (PCIe 2.4.1).
+// In order, but posted requests and completions pass non-posted requests that wait for credits; nothing
+// passes a posted one (PCIe 2.4.1).
 void pcie_port::send_requests() {
   for (;;) {
+    while (!held_completions_.empty() &&
+           (posted_waiting_.empty() || held_completions_.front().number <= posted_waiting_.front().number))
+      complete(held_completions_.pop_front().read);
     const bool in_turn =
         !nonposted_waiting_.empty() &&
         (posted_waiting_.empty() || nonposted_waiting_.front().number < posted_waiting_.front().number);

@@ -6,17 +6,19 @@
 // (PCIe 2.4.1: reads and completions push writes). One exception: a write with Relaxed Ordering is visible as
 // soon as its page is known, whatever earlier writes wait for; nothing passes it in turn. Downwards requests
 // and completions share the wires first come, first served; the host's posted requests pass non-posted ones
-// that wait for credits. Each direction is occupied while a TLP is on it.
+// that wait for credits, and completions need no credits but wait behind posted requests that do. Each
+// direction is occupied while a TLP is on it.
 //
 // IEEE 1666 sockets:
 //   dma   the adapter's initiator binds here. One payload is one TLP: already split by MPS, MRRS and 4 KiB.
 //         Write: nb_transport_fw(BEGIN_REQ) gives TLM_COMPLETED; `t` says when the link takes the next TLP.
 //         The bytes become visible later. They are copied at once unless the payload has a frame_extension
 //         with a frame. Read: BEGIN_REQ gives TLM_UPDATED, END_REQ; `t` as above. BEGIN_RESP comes when the
-//         last completion has arrived. A 4-byte read with every byte enable off is a zero-length read: a
-//         flush. Other byte enables are refused. A 4-byte write to the interrupt window is an MSI.
-//         b_transport (from a thread) takes transfers of any length and splits them; a read waits, a write is
-//         posted. transport_dbg looks at host memory at once.
+//         last completion has arrived. A read without a non-posted credit waits in the port, behind it only
+//         reads: `t` then says when the link takes something else. A 4-byte read with every byte enable off
+//         is a zero-length read: a flush. Other byte enables are refused. A 4-byte write to the interrupt
+//         window is an MSI. b_transport (from a thread) takes transfers of any length and splits them; a read
+//         waits, a write is posted. transport_dbg looks at host memory at once.
 //   mmio  bound to the adapter's registers: b_transport at the instant when a request has arrived; address:
 //   offset in BAR 0; 4
 //         bytes. The adapter annotates its access time and never waits; the port takes the next request only
@@ -362,8 +364,19 @@ class pcie_port : public sc_core::sc_module {
     dma_read read;
     host_request answered;  // completion: the request, with the value
   };
+  // A read at the adapter without a credit.
+  struct held_read {
+    picos wanted = 0;  // when it could have gone
+    up_tlp tlp;
+  };
   struct served_read {
     picos at = 0;  // completions may go
+    dma_read read;
+  };
+  // Completions that are ready behind a posted request of the host without credits (PCIe 2.4.1: they must not
+  // pass it).
+  struct held_completion {
+    std::uint64_t number = 0;  // of the first request at the root port that is not in front of them
     dma_read read;
   };
   // A TLP (of a read: the last completion) between the root complex and the adapter.
@@ -383,6 +396,8 @@ class pcie_port : public sc_core::sc_module {
   picos send_write(picos earliest, std::uint64_t address, const std::uint8_t* data, std::uint32_t length,
                    const frame_ref& frame, bool relaxed);
   picos send_read(picos earliest, dma_read r);
+  picos hold_read(picos wanted, picos credited, up_tlp t);
+  void send_held_reads();
   picos send_up(picos earliest, up_tlp t, picos handling);
   void announce();
   void land();
@@ -394,6 +409,7 @@ class pcie_port : public sc_core::sc_module {
 
   // Downwards.
   void return_reads();
+  void complete(const dma_read& r);
   void send_down(down_tlp t, const tlp_on_link& seen, std::uint32_t wire);
   void tell(const tlp_on_link& t) const {
     if (observer_) observer_->on_tlp(unit_, t);
@@ -471,12 +487,14 @@ class pcie_port : public sc_core::sc_module {
   fifo<up_tlp> up_;
   std::uint32_t overtakers_ = 0;  // relaxed writes in up_ that land before their turn
   std::size_t announced_ = 0;     // of up_, from the front
+  fifo<held_read> held_reads_;    // an agenda entry wakes the first one when its credit is there
   fifo<served_read> served_;
   fifo<down_tlp> down_;
   fifo<host_request> posted_waiting_, nonposted_waiting_;  // at the root port, for the adapter's credits
   std::uint32_t posted_left_, nonposted_left_;             // of these
   std::uint64_t request_number_ = 0;
-  fifo<host_request> requests_;  // arrived, the adapter's registers being busy
+  fifo<held_completion> held_completions_;  // behind some of posted_waiting_
+  fifo<host_request> requests_;             // arrived, the adapter's registers being busy
   sc_core::sc_event request_arrived_{"request_arrived"};
   bool accessing_ = false;        // a register access is under way
   std::uint64_t link_epoch_ = 0;  // how often the link went down

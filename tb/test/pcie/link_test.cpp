@@ -97,6 +97,87 @@ TEST(link, reads_wait_for_header_credits_of_their_own) {
   b.run(5_us);
   EXPECT_EQ(b.port.counters().credit_stalls, 1u);
   EXPECT_EQ(b.device.answers, 2u);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// PCIe 2.4.1: posted requests and completions must be able to pass a read that cannot go.
+TEST(link, writes_and_completions_pass_reads_that_wait_for_credits) {
+  pcie_config c;
+  c.credits.nonposted_headers = 1;
+  c.propagation = 1_us;  // the credit is back behind the register read
+  c.write_latency = 0;
+  c.mmio_latency = 0;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.bar.access = 0;
+  b.run(0);
+  b.device.fill(m.iova, 1, 64);
+  b.device.read(m.iova, 64);
+  b.device.read(m.iova + 64, 64);
+  auto& last = b.device.read(m.iova + 128, 64);
+  b.device.fill(m.iova + 256, 1, 64);
+  b.port.mmio_read(0, [](std::uint32_t) {});
+  b.run(20_us);
+  const std::vector<event> sent = b.record.of(event_kind::tlp_up);
+  std::vector<tlp_type> types;
+  types.reserve(sent.size());
+  for (const event& e : sent) types.push_back(static_cast<tlp_type>(e.b >> 32));
+  using enum tlp_type;
+  EXPECT_EQ(types, (std::vector<tlp_type>{memory_write, memory_read, memory_write, completion_data,
+                                          memory_read, memory_read}));
+  ASSERT_EQ(sent.size(), 6u);
+  EXPECT_EQ(sent[2].at, b.wire(88) + b.wire(24)) << "the link is free at once";
+  // Their credits come one after the other: each by the way there and the UpdateFC's back, and they go first
+  // come, first served.
+  const picos turn = b.wire(24) + 2 * c.propagation;
+  EXPECT_EQ(sent[4].at, sent[1].at + turn);
+  EXPECT_EQ(sent[4].a, m.iova + 64);
+  EXPECT_NEAR(static_cast<double>(sent[5].at), static_cast<double>(sent[4].at + turn), 10'000.0);
+  EXPECT_EQ(sent[5].a, m.iova + 128);
+  EXPECT_EQ(b.port.counters().credit_stalls, 2u);
+  EXPECT_EQ(b.port.counters().credit_stall_time, sent[4].at + sent[5].at - 2 * sent[2].at);
+  EXPECT_EQ(b.device.answers, 3u);
+  EXPECT_EQ(last.payload.get_response_status(), tlm::TLM_OK_RESPONSE);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// A read is still served behind the writes that were before it, however long it has waited.
+TEST(link, a_read_that_has_waited_for_a_credit_sees_the_writes_before_it) {
+  pcie_config c;
+  c.credits.nonposted_headers = 1;
+  c.write_latency = 20_us;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.device.read(m.iova, 64);
+  b.device.fill(m.iova, 7, 64);
+  auto& r = b.device.read(m.iova, 64);
+  b.run(1_us);
+  EXPECT_EQ(b.record.of(event_kind::tlp_up).size(), 3u) << "it has gone";
+  b.run(40_us);
+  EXPECT_EQ(b.port.counters().credit_stalls, 1u);
+  EXPECT_EQ(r.data[63], 7);
+}
+
+TEST(link, reads_that_wait_for_credits_are_lost_with_the_link) {
+  pcie_config c;
+  c.credits.nonposted_headers = 1;
+  c.propagation = 1_us;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  std::vector<card::operation*> reads;
+  for (unsigned i = 0; i < 4; ++i) reads.push_back(&b.device.read(m.iova, 64));
+  b.run(500_ns);
+  EXPECT_FALSE(b.port.quiet());
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  for (card::operation* r : reads) EXPECT_EQ(r->payload.get_ref_count(), 1) << "the port holds none";
+  EXPECT_EQ(b.port.counters().dropped, 3u) << "the first one had left";
+  b.device.read(m.iova, 64);
+  b.run(20_us);
+  EXPECT_EQ(b.device.answers, 1u) << "all credits are there again";
+  EXPECT_TRUE(b.port.quiet());
 }
 
 TEST(link, a_broken_tlp_is_replayed_behind_a_nak_and_everything_arrives_once_and_in_order) {
@@ -806,6 +887,7 @@ TEST(link, requests_that_wait_for_credits_are_lost_with_the_link_and_the_credits
   EXPECT_TRUE(b.port.quiet());
 }
 
+// Non-posted requests that wait do not stop them.
 TEST(link, completions_for_the_adapter_need_no_credits) {
   pcie_config c;
   c.credits.adapter_posted_headers = 1;
@@ -815,10 +897,65 @@ TEST(link, completions_for_the_adapter_need_no_credits) {
   b.bar.access = 10_us;
   b.run(0);
   b.port.mmio_write(0, 1);
+  for (unsigned i = 0; i < 2; ++i) b.port.mmio_read(0, [](std::uint32_t) {});
+  for (unsigned i = 0; i < 16; ++i) b.device.read(m.iova + 512 * i, 512);
+  b.run(4_us);
+  EXPECT_EQ(b.port.counters().host_stalls, 1u) << "the second read";
+  EXPECT_EQ(b.device.answers, 16u);
+}
+
+// PCIe 2.4.1, row of completions: a posted request in front of them goes first; one that came behind them
+// does not stop them.
+TEST(link, a_completion_does_not_pass_a_posted_request_that_waits_for_credits) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  bench b(c);
+  const auto m = b.memory.allocate(1 << 16, 4096);
+  b.bar.access = 10_us;
+  b.run(0);
+  b.port.mmio_write(0, 1);
   b.port.mmio_write(0, 2);
   for (unsigned i = 0; i < 16; ++i) b.device.read(m.iova + 512 * i, 512);
   b.run(4_us);
+  EXPECT_EQ(b.port.counters().host_stalls, 1u);
+  EXPECT_EQ(b.device.answers, 0u) << "the second write is in front of them";
+  EXPECT_FALSE(b.port.quiet());
+  b.port.mmio_write(0, 3);
+  b.run(10_us);
   EXPECT_EQ(b.device.answers, 16u);
+  ASSERT_EQ(b.bar.visits.size(), 2u) << "the third write waits for the second";
+  std::vector<std::uint64_t> down;
+  for (const event& e : b.record.of(event_kind::tlp_down)) down.push_back(e.b >> 32);
+  constexpr auto write = static_cast<std::uint64_t>(tlp_type::memory_write);
+  ASSERT_EQ(down.size(), 18u);
+  EXPECT_EQ(down[0], write);
+  EXPECT_EQ(down[1], write);
+  EXPECT_EQ(std::count(down.begin(), down.end(), write), 2);
+  b.run(20_us);
+  EXPECT_EQ(b.bar.visits.size(), 3u);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// They are lost with the link, as all that is under way.
+TEST(link, completions_that_wait_behind_a_posted_request_are_lost_with_the_link) {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.bar.access = 10_us;
+  b.run(0);
+  b.port.mmio_write(0, 1);
+  b.port.mmio_write(0, 2);
+  std::vector<card::operation*> reads;
+  for (unsigned i = 0; i < 4; ++i) reads.push_back(&b.device.read(m.iova, 64));
+  b.run(4_us);
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  b.run(40_us);
+  EXPECT_EQ(b.device.answers, 0u);
+  for (card::operation* r : reads) EXPECT_EQ(r->payload.get_ref_count(), 1) << "the port holds none";
+  EXPECT_EQ(b.port.counters().dropped, 5u);
+  EXPECT_TRUE(b.port.quiet());
 }
 
 // ---------------------------------------------------------------- errors of reads, speed, width
