@@ -84,7 +84,9 @@ picos bench_card::data_time(std::uint64_t address, std::uint32_t bytes) const {
   picos time = 0;
   while (bytes > 0) {
     const std::uint32_t n = first_completion(link_, address, bytes);
-    time += wire_time(tlp_wire_bytes(link_, tlp_type::completion_data, n, false), rate_) + card_.tlp_gap;
+    time +=
+        wire_time(tlp_wire_bytes(link_, tlp_type::completion_data, padded_bytes(address, n), false), rate_) +
+        card_.tlp_gap;
     address += n;
     bytes -= n;
   }

@@ -29,7 +29,7 @@ inline std::array<double, 3> card_alone(const card_parameters& card) {
     const double rate = raw_rate(link) * skp_share() / 8e9;  // bytes each ns
     const std::uint32_t first = first_completion(link, 0, n);
     const double wires = (tlp_wire_bytes(link, tlp_type::memory_read, 0, true) +
-                          tlp_wire_bytes(link, tlp_type::completion_data, first, false)) /
+                          tlp_wire_bytes(link, tlp_type::completion_data, padded_bytes(0, first), false)) /
                          rate;
     ns[i] = static_cast<double>(card.read_overhead) / 1000 + 100 + wires +
             n * static_cast<double>(card.memory_byte) / 1000 -
