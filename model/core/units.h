@@ -36,6 +36,7 @@ using bits_per_second = std::uint64_t;
 // The time that `bytes` occupy a serial medium of `rate` bits per second; rounded up to a picosecond.
 inline constexpr picos wire_time(std::uint64_t bytes, bits_per_second rate) {
   constexpr std::uint64_t picobits = 8 * 1'000'000'000'000ULL;  // of a byte
+  // Nearly always 64 bits hold it, whose division is an instruction and not a call.
   if (bytes < 1'000'000 && rate < 1'000'000'000'000'000'000) return (bytes * picobits + rate - 1) / rate;
   return static_cast<picos>((static_cast<uint128>(bytes) * picobits + rate - 1) / rate);
 }

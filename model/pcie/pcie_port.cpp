@@ -542,11 +542,14 @@ picos pcie_port::send_read(picos earliest, dma_read r) {
 picos pcie_port::hold_read(picos wanted, picos credited, up_tlp t) {
   ++counters_.credit_stalls;
   held_reads_.push_back({wanted, std::move(t)});
-  if (held_reads_.size() == 1)
-    agenda_.at(credited, [this, epoch = link_epoch_] {
-      if (epoch == link_epoch_) send_held_reads();
-    });
+  if (held_reads_.size() == 1) wake_held_reads(credited);
   return wanted;
+}
+
+void pcie_port::wake_held_reads(picos credited) {
+  agenda_.at(credited, [this, epoch = link_epoch_] {
+    if (epoch == link_epoch_) send_held_reads();
+  });
 }
 
 void pcie_port::send_held_reads() {
@@ -554,12 +557,7 @@ void pcie_port::send_held_reads() {
   while (!held_reads_.empty()) {
     const picos wanted = std::max(now, up_link_.busy_until);
     const picos credited = nonposted_credits_.available(wanted, 0);
-    if (credited > wanted) {
-      agenda_.at(credited, [this, epoch = link_epoch_] {
-        if (epoch == link_epoch_) send_held_reads();
-      });
-      return;
-    }
+    if (credited > wanted) return wake_held_reads(credited);
     held_read r = held_reads_.pop_front();
     counters_.credit_stall_time += std::max(now, r.wanted) - r.wanted;
     send_up(std::max(now, r.wanted), std::move(r.tlp), 0);
@@ -588,8 +586,7 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
   picos credited = last_due_ - handling + config_.propagation;
   if (!config_.ideal && t.type != tlp_type::completion && t.type != tlp_type::completion_data)
     credited = update_arrives(credited);
-  if (!config_.ideal && is_posted(t.type))
-    posted_credits_.take(flow_credits::data_credits(padded_bytes(t.address, t.length)), credited);
+  if (!config_.ideal && is_posted(t.type)) posted_credits_.take(data_credits(t), credited);
   if (!config_.ideal && t.type == tlp_type::memory_read) nonposted_credits_.take(0, credited);
   agenda_.at(t.due, [this] { land(); });
   if (t.poisoned)
@@ -607,8 +604,7 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
 picos pcie_port::wait_for_credits(picos earliest, const up_tlp& t) {
   if (config_.ideal || !is_posted(t.type)) return earliest;
   const picos wanted = std::max(earliest, up_link_.busy_until);
-  const picos free =
-      posted_credits_.available(wanted, flow_credits::data_credits(padded_bytes(t.address, t.length)));
+  const picos free = posted_credits_.available(wanted, data_credits(t));
   if (free > wanted) {
     ++counters_.credit_stalls;
     counters_.credit_stall_time += free - wanted;
@@ -790,7 +786,7 @@ void pcie_port::return_reads() {
 
 void pcie_port::complete(const dma_read& r) {
   std::uint64_t address = r.address;
-  std::uint32_t left = r.length ? r.length : register_bytes - static_cast<std::uint32_t>(address % 4);
+  std::uint32_t left = r.length ? r.length : 1;  // a zero-length read asks for one byte (PCIe 2.3.1.1)
   tlp_on_link seen{0, false, tlp_type::completion, address, 0, r.tag, left, 0};
   if (r.status != tlm::TLM_OK_RESPONSE) {
     seen.status = completion_status(r.status);

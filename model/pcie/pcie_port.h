@@ -397,6 +397,7 @@ class pcie_port : public sc_core::sc_module {
                    const frame_ref& frame, bool relaxed);
   picos send_read(picos earliest, dma_read r);
   picos hold_read(picos wanted, picos credited, up_tlp t);
+  void wake_held_reads(picos credited);
   void send_held_reads();
   picos send_up(picos earliest, up_tlp t, picos handling);
   void announce();
@@ -442,6 +443,9 @@ class pcie_port : public sc_core::sc_module {
   void await_ack(direction& d, picos finish, std::uint32_t wire);
   void expire_replay_timer(direction& d, std::uint64_t number);
   picos update_arrives(picos at);
+  static std::uint32_t data_credits(const up_tlp& t) {
+    return flow_credits::data_credits(padded_bytes(t.address, t.length));
+  }
   picos wait_for_credits(picos earliest, const up_tlp& t);
   picos time_on_wire(direction& d, bool follows, std::uint64_t bytes) const;
   span occupy(direction& d, direction& reverse, picos earliest, std::uint32_t wire);

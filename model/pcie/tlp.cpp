@@ -2,26 +2,14 @@
 
 #include <algorithm>
 
+#include "model/core/dma_block.h"
+
 namespace understudy {
 
 namespace {
 
 constexpr std::uint32_t dllp_bytes = 8;      // framing 2, content 4, CRC 2
 constexpr std::uint32_t tlp_link_bytes = 8;  // framing, sequence number, LCRC
-constexpr std::uint32_t page_bytes = 4096;
-
-std::uint32_t to_boundary(std::uint64_t address, std::uint64_t boundary) {
-  return static_cast<std::uint32_t>(boundary - address % boundary);
-}
-
-// What fits behind `address` into whole DWs of `most` bytes.
-std::uint32_t in_words(std::uint64_t address, std::uint32_t most) {
-  return most - static_cast<std::uint32_t>(address % 4);
-}
-
-std::uint32_t smallest(std::uint64_t bytes, std::uint32_t a, std::uint32_t b) {
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>({bytes, a, b}));
-}
 
 template <typename First>
 std::uint64_t count(const link_parameters& p, std::uint64_t address, std::uint64_t bytes, First first) {
@@ -81,17 +69,16 @@ std::uint32_t tlp_wire_bytes(const link_parameters& p, tlp_type type, std::uint3
 }
 
 std::uint32_t first_write(const link_parameters& p, std::uint64_t address, std::uint64_t bytes) {
-  return smallest(bytes, in_words(address, p.mps), to_boundary(address, page_bytes));
+  return dma_first_request(address, bytes, p.mps);
 }
 
 std::uint32_t first_read(const link_parameters& p, std::uint64_t address, std::uint64_t bytes) {
-  return smallest(bytes, in_words(address, p.mrrs), to_boundary(address, page_bytes));
+  return dma_first_request(address, bytes, p.mrrs);
 }
 
 std::uint32_t first_completion(const link_parameters& p, std::uint64_t address, std::uint64_t bytes) {
-  const std::uint32_t longest =
-      p.completer_chops ? to_boundary(address, p.rcb) : p.mps - static_cast<std::uint32_t>(address % p.rcb);
-  return smallest(bytes, longest, longest);
+  const std::uint64_t longest = (p.completer_chops ? p.rcb : p.mps) - address % p.rcb;
+  return static_cast<std::uint32_t>(std::min(bytes, longest));
 }
 
 std::uint64_t write_count(const link_parameters& p, std::uint64_t address, std::uint64_t bytes) {

@@ -188,6 +188,12 @@ class recorder : public event_observer {
   event_kind kill_at = event_kind::fault;
 };
 
+// What crosses the link from pcie_port::watch() on.
+struct tlp_watcher : tlp_observer {
+  std::vector<tlp_on_link> all;
+  void on_tlp(std::uint16_t, const tlp_on_link& t) override { all.push_back(t); }
+};
+
 // Memory, port and card, with checkers on every socket.
 struct bench {
   explicit bench(const pcie_config& config = {})

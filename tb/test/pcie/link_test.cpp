@@ -17,6 +17,13 @@ pcie_config with_iommu() {
   return c;
 }
 
+// The host writes one register at a time.
+pcie_config with_one_posted_credit() {
+  pcie_config c;
+  c.credits.adapter_posted_headers = 1;
+  return c;
+}
+
 TEST(link, a_posted_write_waits_for_credits_that_come_back_when_the_root_complex_has_taken_another) {
   pcie_config c;
   c.credits.posted_headers = 2;
@@ -392,9 +399,7 @@ TEST(link, a_poisoned_write_is_contained_before_anything_behind_it) {
 
 // Downwards: the credits come back, and what is behind it is served.
 TEST(link, a_poisoned_register_write_has_no_effect) {
-  pcie_config c;
-  c.credits.adapter_posted_headers = 1;
-  bench b(c);
+  bench b(with_one_posted_credit());
   b.run(0);
   b.port.mmio_write(0, 1);
   b.port.poison_next_mmio_write();
@@ -613,10 +618,7 @@ TEST(link, an_error_message_waits_for_a_posted_header_credit) {
 }
 
 TEST(link, an_error_message_shows_to_whoever_watches) {
-  struct watcher : tlp_observer {
-    std::vector<tlp_on_link> all;
-    void on_tlp(std::uint16_t, const tlp_on_link& t) override { all.push_back(t); }
-  } seen;
+  tlp_watcher seen;
   bench b;
   b.port.watch(&seen);
   b.run(0);
@@ -869,9 +871,7 @@ TEST(link, a_posted_request_of_the_host_passes_reads_without_credits_and_no_read
 }
 
 TEST(link, requests_that_wait_for_credits_are_lost_with_the_link_and_the_credits_are_new) {
-  pcie_config c;
-  c.credits.adapter_posted_headers = 1;
-  bench b(c);
+  bench b(with_one_posted_credit());
   b.bar.access = 1_us;
   b.run(0);
   for (std::uint32_t i = 0; i < 4; ++i) b.port.mmio_write(4 * i, i);
@@ -887,10 +887,17 @@ TEST(link, requests_that_wait_for_credits_are_lost_with_the_link_and_the_credits
   EXPECT_TRUE(b.port.quiet());
 }
 
+// One write at a time, each for 10 us: the second one waits for its credit.
+void write_twice(bench& b) {
+  b.bar.access = 10_us;
+  b.run(0);
+  b.port.mmio_write(0, 1);
+  b.port.mmio_write(0, 2);
+}
+
 // Non-posted requests that wait do not stop them.
 TEST(link, completions_for_the_adapter_need_no_credits) {
-  pcie_config c;
-  c.credits.adapter_posted_headers = 1;
+  pcie_config c = with_one_posted_credit();
   c.credits.adapter_nonposted_headers = 1;
   bench b(c);
   const auto m = b.memory.allocate(1 << 16, 4096);
@@ -907,14 +914,9 @@ TEST(link, completions_for_the_adapter_need_no_credits) {
 // PCIe 2.4.1, row of completions: a posted request in front of them goes first; one that came behind them
 // does not stop them.
 TEST(link, a_completion_does_not_pass_a_posted_request_that_waits_for_credits) {
-  pcie_config c;
-  c.credits.adapter_posted_headers = 1;
-  bench b(c);
+  bench b(with_one_posted_credit());
   const auto m = b.memory.allocate(1 << 16, 4096);
-  b.bar.access = 10_us;
-  b.run(0);
-  b.port.mmio_write(0, 1);
-  b.port.mmio_write(0, 2);
+  write_twice(b);
   for (unsigned i = 0; i < 16; ++i) b.device.read(m.iova + 512 * i, 512);
   b.run(4_us);
   EXPECT_EQ(b.port.counters().host_stalls, 1u);
@@ -938,14 +940,9 @@ TEST(link, a_completion_does_not_pass_a_posted_request_that_waits_for_credits) {
 
 // They are lost with the link, as all that is under way.
 TEST(link, completions_that_wait_behind_a_posted_request_are_lost_with_the_link) {
-  pcie_config c;
-  c.credits.adapter_posted_headers = 1;
-  bench b(c);
+  bench b(with_one_posted_credit());
   const auto m = b.memory.allocate(4096, 4096);
-  b.bar.access = 10_us;
-  b.run(0);
-  b.port.mmio_write(0, 1);
-  b.port.mmio_write(0, 2);
+  write_twice(b);
   std::vector<card::operation*> reads;
   for (unsigned i = 0; i < 4; ++i) reads.push_back(&b.device.read(m.iova, 64));
   b.run(4_us);

@@ -155,6 +155,8 @@ TEST_F(pcie, a_zero_length_read_flushes_and_brings_no_data) {
   bench b;
   const auto m = b.memory.allocate(4096, 4096);
   m.cpu[0] = 1;
+  tlp_watcher seen;
+  b.port.watch(&seen);
   b.run(0);
   b.device.fill(m.iova + 64, 0x77, 64);
   auto& r = b.device.flush(m.iova);
@@ -164,6 +166,9 @@ TEST_F(pcie, a_zero_length_read_flushes_and_brings_no_data) {
   EXPECT_EQ(r.answered, visible + defaults.read_latency + b.wire(24) + defaults.propagation);
   EXPECT_EQ(r.payload.get_response_status(), tlm::TLM_OK_RESPONSE);
   EXPECT_EQ(r.data[0], 0xcc);
+  ASSERT_EQ(seen.all.size(), 3u);
+  EXPECT_EQ(seen.all[2].type, tlp_type::completion_data);
+  EXPECT_EQ(seen.all[2].left, 1u) << "Byte Count (PCIe 2.3.1.1)";
 }
 
 TEST_F(pcie, a_read_of_nowhere_is_answered_unsupported) {
