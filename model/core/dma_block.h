@@ -121,7 +121,9 @@ struct dma_trace {
   std::uint64_t cycles = 0;                // from the first offer to the last report
 };
 
-// What the hardware does with the workload.
+// What the hardware does with the workload. Cycles and tags are the hardware's as long as reports are taken
+// before 4 refusals, or 8 reports of reads or of writes, wait: then it holds intake, completions or requests
+// up, and this does not.
 dma_trace run_dma_block(const dma_workload& w);
 
 }  // namespace understudy
