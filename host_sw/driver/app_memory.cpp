@@ -96,6 +96,7 @@ buffer_status app_memory::lend_to_read(const std::uint8_t* at, std::size_t bytes
   if (full) return buffer_status::no_room;
   each_line(*r, at, bytes, [this](std::uint8_t& n) { lent_lines_ += n++ == 0; });
   *iova = r->memory.iova + static_cast<std::uint64_t>(at - r->memory.cpu);
+  hal_.cpu_wrote(*iova, bytes);
   return buffer_status::ok;
 }
 

@@ -242,7 +242,7 @@ std::ptrdiff_t driver::write(conn handle, const void* data, std::size_t bytes) {
     c->retained.create(memory, c->first_byte());
   }
   const seq32 from = c->h_post_end;
-  c->retained.store(from, static_cast<const std::uint8_t*>(data), n);
+  c->retained.store(d.hw, from, static_cast<const std::uint8_t*>(data), n);
   c->h_post_end += n;
   d.count.copied_bytes += n;
   d.hw.spend(work::copy_bytes, n);

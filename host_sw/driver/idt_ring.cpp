@@ -21,7 +21,9 @@ bool idt_ring::create(hal& h, std::uint32_t entries, std::uint32_t first) {
 void idt_ring::store(us_idt_entry e) {
   e.index16 = static_cast<std::uint16_t>(tail_);
   e.crc = crc32c(&e, offsetof(us_idt_entry, crc));
-  std::memcpy(memory_.cpu + static_cast<std::size_t>(tail_ & (entries_ - 1)) * US_ENTRY_BYTES, &e, sizeof e);
+  const std::size_t place = static_cast<std::size_t>(tail_ & (entries_ - 1)) * US_ENTRY_BYTES;
+  std::memcpy(memory_.cpu + place, &e, sizeof e);
+  hal_->cpu_wrote(memory_.iova + place, sizeof e);
   ++tail_;
   ++written_;
   hal_->spend(work::write_descriptor, 1);

@@ -18,6 +18,7 @@ std::uint32_t raw_send::piece(std::uint64_t iova, std::uint32_t bytes, bool more
   e.u.send.iova_hi = static_cast<std::uint32_t>(iova >> 32);
   e.u.send.len = bytes;
   ++count_.descriptors;
+  hal_.cpu_wrote(iova, bytes);  // by now the stack has composed all of it
   return post_(context_, e);
 }
 

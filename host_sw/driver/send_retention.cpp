@@ -6,11 +6,14 @@
 
 namespace understudy::host {
 
-void send_retention::store(seq32 at, const std::uint8_t* data, std::uint32_t bytes) {
+void send_retention::store(hal& h, seq32 at, const std::uint8_t* data, std::uint32_t bytes) {
   const std::uint32_t offset = place(at);
   const auto head = std::min(bytes, static_cast<std::uint32_t>(memory_.bytes) - offset);
   std::memcpy(memory_.cpu + offset, data, head);
+  h.cpu_wrote(memory_.iova + offset, head);
+  if (head == bytes) return;
   std::memcpy(memory_.cpu, data + head, bytes - head);
+  h.cpu_wrote(memory_.iova, bytes - head);
 }
 
 send_range send_retention::piece(seq32 from, seq32 to) const {

@@ -30,7 +30,7 @@ class send_retention {
   }
   dma_region take_memory() { return std::exchange(memory_, {}); }
   // Store bytes at `at`. The caller keeps everything that is still wanted within one ring's length.
-  void store(seq32 at, const std::uint8_t* data, std::uint32_t bytes);
+  void store(hal& h, seq32 at, const std::uint8_t* data, std::uint32_t bytes);
   // The first contiguous piece of [from, to), at most 2^20 bytes. from is before to.
   send_range piece(seq32 from, seq32 to) const;
 

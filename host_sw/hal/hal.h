@@ -53,6 +53,12 @@ class hal {
   // same numbers. Without an IOMMU neither has an effect.
   virtual void dma_map(unsigned adapter, std::uint64_t iova, std::size_t bytes) = 0;
   virtual void dma_unmap(unsigned adapter, std::uint64_t iova, std::size_t bytes) = 0;
+  // The CPU has just written these bytes of DMA memory, for an adapter to read. For models of where the lines
+  // lie and what a DMA read of them takes; nothing on a real machine.
+  virtual void cpu_wrote(std::uint64_t iova, std::size_t bytes) {
+    (void)iova;
+    (void)bytes;
+  }
   // Take every mapping from `adapter`, for good, and wait for an invalidation with drain: afterwards nothing
   // of it lands any more, whatever the adapter does. False: there is no IOMMU to do that.
   virtual bool dma_revoke(unsigned adapter) = 0;

@@ -58,8 +58,12 @@ picos host_cache::read_extra(std::uint64_t address, std::uint32_t bytes) {
   if (config_.bytes == 0 || bytes == 0) return extra;
   picos slowest = 0;
   for (std::uint64_t l = address / line_bytes; l <= (address + bytes - 1) / line_bytes; ++l) {
-    if (holds(by_device_, l)) continue;
+    if (holds(by_device_, l)) {
+      ++count_.device_lines;
+      continue;
+    }
     const bool core = config_.written_by_cores || holds(by_core_, l);
+    ++(core ? count_.core_lines : count_.memory_lines);
     slowest = std::max(slowest, (core ? config_.core_snoop : config_.miss) + config_.remote_node);
   }
   return extra + slowest;

@@ -21,6 +21,13 @@ struct host_cache_config {
   picos jitter_p999 = 0;  // 99.9th percentile above the median, at least jitter_p95
 };
 
+// Lines of 64 bytes that DMA reads found, by place. All 0 without a cache.
+struct host_cache_counters {
+  std::uint64_t device_lines = 0;  // that a device had written, in the last-level cache
+  std::uint64_t core_lines = 0;    // in a core's cache
+  std::uint64_t memory_lines = 0;  // in memory
+};
+
 class host_cache {
  public:
   // `seed` and `name`: of the random stream behind the jitter.
@@ -31,6 +38,7 @@ class host_cache {
   void core_holds(std::uint64_t address, std::uint64_t bytes);
   // Extra time of a read; its lines are fetched in parallel.
   picos read_extra(std::uint64_t address, std::uint32_t bytes);
+  const host_cache_counters& counters() const { return count_; }
 
  private:
   // Direct mapped: a line's tag in the only place where it can be; 0: empty.
@@ -41,6 +49,7 @@ class host_cache {
 
   host_cache_config config_;
   lines by_device_, by_core_;
+  host_cache_counters count_;
   rng random_;
 };
 

@@ -290,6 +290,7 @@ class pcie_port : public sc_core::sc_module {
   iommu& translation() { return iommu_; }
   const iommu& translation() const { return iommu_; }
   host_cache& cache() { return cache_; }
+  const host_cache& cache() const { return cache_; }
 
  private:
   using payload = tlm::tlm_generic_payload;

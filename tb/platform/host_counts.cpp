@@ -43,6 +43,24 @@ void add(pcie_counts& sum, const pcie_port& port) {
   sum.iommu_unmaps += i.unmaps;
   sum.iommu_refused += i.refused;
   sum.iommu_revoked += i.invalidations;
+  const host_cache_counters& found = port.cache().counters();
+  sum.device_lines += found.device_lines;
+  sum.core_lines += found.core_lines;
+  sum.memory_lines += found.memory_lines;
+}
+
+void add(dma_counts& sum, const dma_counters& c) {
+  sum.requests += c.requests;
+  sum.refused += c.refused;
+  sum.failed += c.failed;
+  sum.timeouts += c.timeouts;
+  sum.unexpected += c.unexpected;
+  sum.read_bytes += c.read_bytes;
+  sum.read_bytes_done += c.read_bytes_done;
+  sum.read_bytes_failed += c.read_bytes_failed;
+  sum.read_bytes_aborted += c.read_bytes_aborted;
+  sum.write_bytes += c.write_bytes;
+  sum.write_bytes_aborted += c.write_bytes_aborted;
 }
 
 void add(table_counts& t, const lookup_counters& c) {
@@ -134,6 +152,7 @@ void count_host(run_result& r, const host_side& host, const scenario& s) {
   for (const slot& p : host.slots) {
     add(r.announce, *p.device);
     add(r.pcie, *p.port);
+    add(r.dma, p.device->dma.counters());
     add(r.table, p.device->lookups());
     add(r.dropped_frames, p.device->counters());
     r.timers.served += p.device->counters().timers;

@@ -5,7 +5,7 @@
 
 namespace understudy::tb {
 
-// Fill `host_interface`, `announce` (but for its latency), `pcie`, `table`, `timers`, `path_mtu`,
+// Fill `host_interface`, `announce` (but for its latency), `dma`, `pcie`, `table`, `timers`, `path_mtu`,
 // `dropped_frames`, `memory` and `rtl` of `r`, where nothing stands yet.
 void count_host(run_result& r, const host_side& host, const scenario& s);
 

@@ -128,6 +128,10 @@ void host_machine::dma_unmap(unsigned adapter, std::uint64_t iova, std::size_t b
   ports_[adapter]->translation().unmap(iova, bytes);
 }
 
+void host_machine::cpu_wrote(std::uint64_t iova, std::size_t bytes) {
+  for (pcie_port* p : ports_) p->cache().core_holds(iova, bytes);
+}
+
 bool host_machine::dma_revoke(unsigned adapter) {
   return blocking([&](pcie_port::host_done done) { ports_[adapter]->revoke_dma(0, std::move(done)); }) == 0;
 }

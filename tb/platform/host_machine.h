@@ -65,6 +65,7 @@ class host_machine : public sc_core::sc_module, public host::hal {
   void dma_free(const host::dma_region& region) override;
   void dma_map(unsigned adapter, std::uint64_t iova, std::size_t bytes) override;
   void dma_unmap(unsigned adapter, std::uint64_t iova, std::size_t bytes) override;
+  void cpu_wrote(std::uint64_t iova, std::size_t bytes) override;
   bool dma_revoke(unsigned adapter) override;
   msi_target irq_attach(unsigned adapter, unsigned vector, handler h, void* context) override;
   std::uint64_t now_ns() override { return cpu_now() / 1_ns; }

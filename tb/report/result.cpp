@@ -124,6 +124,7 @@ std::string to_json(const run_result& r) {
   const auto& c = r.connections;
   const auto& b = r.bytes;
   const auto& h = r.host_interface;
+  const auto& e = r.dma;
   const auto& a = r.announce;
   const auto& p = r.pcie;
   const auto& m = r.memory;
@@ -229,6 +230,18 @@ std::string to_json(const run_result& r) {
         {"tlps", h.tlps},
         {"descriptors", h.descriptors},
         {"records", h.records}}},
+      {"dma",
+       {{"requests", e.requests},
+        {"refused", e.refused},
+        {"failed", e.failed},
+        {"timeouts", e.timeouts},
+        {"unexpected", e.unexpected},
+        {"read_bytes", e.read_bytes},
+        {"read_bytes_done", e.read_bytes_done},
+        {"read_bytes_failed", e.read_bytes_failed},
+        {"read_bytes_aborted", e.read_bytes_aborted},
+        {"write_bytes", e.write_bytes},
+        {"write_bytes_aborted", e.write_bytes_aborted}}},
       {"pcie",
        {{"tlps_up", p.tlps_up},
         {"tlps_down", p.tlps_down},
@@ -262,7 +275,11 @@ std::string to_json(const run_result& r) {
           {"maps", p.iommu_maps},
           {"unmaps", p.iommu_unmaps},
           {"refused", p.iommu_refused},
-          {"revoked", p.iommu_revoked}}}}},
+          {"revoked", p.iommu_revoked}}},
+        {"cache",
+         {{"device_lines", p.device_lines},
+          {"core_lines", p.core_lines},
+          {"memory_lines", p.memory_lines}}}}},
       {"monitors", list(r.monitors, monitor_json)},
       {"faults", list(r.faults, fault_json)},
       {"marks", r.marks},

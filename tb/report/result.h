@@ -229,6 +229,18 @@ struct host_interface_counts {
   std::uint64_t records = 0;
 };
 
+// Transfers of the DMA engines of all adapters under test. At rest read_bytes is the sum of those done,
+// failed and aborted.
+struct dma_counts {
+  std::uint64_t requests = 0;    // TLPs
+  std::uint64_t refused = 0;     // transfers of an impossible range, or that could not be atomic
+  std::uint64_t failed = 0;      // requests with answers other than OK, and
+  std::uint64_t timeouts = 0;    // of these reads that nobody answered
+  std::uint64_t unexpected = 0;  // answers after that, or after a reset
+  std::uint64_t read_bytes = 0, read_bytes_done = 0, read_bytes_failed = 0, read_bytes_aborted = 0;
+  std::uint64_t write_bytes = 0, write_bytes_aborted = 0;
+};
+
 // On the PCI Express links of all adapters under test.
 struct pcie_counts {
   std::uint64_t tlps_up = 0, tlps_down = 0, bytes_up = 0, bytes_down = 0, dllps = 0;
@@ -241,6 +253,9 @@ struct pcie_counts {
   std::uint64_t iommu_hits = 0, iommu_misses = 0, iommu_maps = 0, iommu_unmaps = 0;
   std::uint64_t iommu_refused = 0;  // requests outside of what the driver mapped
   std::uint64_t iommu_revoked = 0;  // adapters whose mappings were taken back
+  // Lines of 64 bytes that DMA reads found written by a device, in a core's cache, in memory; with
+  // pcie.cache.
+  std::uint64_t device_lines = 0, core_lines = 0, memory_lines = 0;
 };
 
 struct monitor_result {
@@ -287,6 +302,7 @@ struct run_result {
   wire_counts wire;
   std::vector<failover_result> failovers;
   host_interface_counts host_interface;
+  dma_counts dma;
   announce_counts announce;
   table_counts table;
   timer_counts timers;

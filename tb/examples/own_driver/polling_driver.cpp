@@ -53,7 +53,10 @@ class polling_driver::connection : public tb::stream {
     const std::size_t room = ring_.bytes - posted.minus(later(una, iss + 1));
     const auto n = static_cast<std::uint32_t>(std::min(bytes.size(), room));
     wants_room = n < bytes.size();
-    for (std::uint32_t i = 0; i < n; ++i) ring_.cpu[place(posted + i)] = bytes[i];
+    for (std::uint32_t i = 0; i < n; ++i) {
+      ring_.cpu[place(posted + i)] = bytes[i];
+      d_.hal_.cpu_wrote(ring_.iova + place(posted + i), 1);
+    }
     d_.hal_.spend(host::work::copy_bytes, n);
     d_.count_.copied_bytes += n;
     const seq32 begin = posted;
@@ -364,7 +367,9 @@ void polling_driver::post_to(unsigned a, us_idt_entry e) {
 void polling_driver::store(unit& u, us_idt_entry e) {
   e.index16 = static_cast<std::uint16_t>(u.written);
   e.crc = crc32c(&e, offsetof(us_idt_entry, crc));
-  std::memcpy(u.idt.cpu + (u.written % ring_entries) * US_ENTRY_BYTES, &e, sizeof e);
+  const std::size_t place = (u.written % ring_entries) * US_ENTRY_BYTES;
+  std::memcpy(u.idt.cpu + place, &e, sizeof e);
+  hal_.cpu_wrote(u.idt.iova + place, sizeof e);
   hal_.spend(host::work::write_descriptor, 1);
   ++u.written;
 }

@@ -111,10 +111,47 @@ TEST(link_fault, lost_dllps_cost_time_and_nothing_else) {
   EXPECT_GT(r.result["pcie"]["replay_timeouts"], 0);
 }
 
+// Every byte that an engine was to read is there, failed or was given up, and the result says which.
+void expect_reads_accounted(const program_run& r) {
+  const auto figure = [&](const char* key) { return r.result["dma"][key].get<std::uint64_t>(); };
+  EXPECT_EQ(figure("read_bytes_done") + figure("read_bytes_failed") + figure("read_bytes_aborted"),
+            figure("read_bytes"));
+}
+
+TEST(dma_counts, of_a_run_without_faults_have_no_failure) {
+  const program_run r = run_program(scenario_file("hello.toml"));
+  expect_reads_accounted(r);
+  for (const char* key : {"refused", "failed", "timeouts", "unexpected", "read_bytes_failed",
+                          "read_bytes_aborted", "write_bytes_aborted"})
+    EXPECT_EQ(r.result["dma"][key], 0) << key;
+  EXPECT_EQ(r.result["dma"]["read_bytes"].get<std::uint64_t>() +
+                r.result["dma"]["write_bytes"].get<std::uint64_t>(),
+            r.result["host_interface"]["dma_bytes"].get<std::uint64_t>());
+  EXPECT_GT(r.result["dma"]["requests"], 0);
+}
+
+// What an adapter reads the driver has written last: descriptors and payload. Only a cache too small for them
+// makes the host fetch lines from memory.
+TEST(host_cache, holds_what_the_driver_has_written_for_the_adapter) {
+  const std::vector<std::string> set = {"pcie.cache=\"20 MiB\"", "pcie.cache_miss=\"200 ns\""};
+  const program_run r = run_program(scenario_file("hello.toml"), set);
+  ASSERT_EQ(r.status, 0) << r.reasons();
+  EXPECT_GT(r.result["pcie"]["cache"]["core_lines"], 0);
+  EXPECT_EQ(r.result["pcie"]["cache"]["memory_lines"], 0);
+  const program_run small =
+      run_program(scenario_file("hello.toml"), {"pcie.cache=\"4 KiB\"", "pcie.cache_miss=\"200 ns\""});
+  EXPECT_GT(small.result["pcie"]["cache"]["memory_lines"], 0);
+  const program_run none = run_program(scenario_file("hello.toml"));
+  EXPECT_EQ(none.result["pcie"]["cache"]["core_lines"], 0);
+}
+
 TEST(link_fault, reads_that_fail_are_survived) {
   const program_run r =
       run_program(scenario_file("hello.toml"),
                   {"topology.adapters=2", "pcie.poisoned_reads=2000", "pcie.aborted_reads=2000"});
+  EXPECT_GT(r.result["dma"]["failed"], 0);
+  EXPECT_GT(r.result["dma"]["read_bytes_failed"], 0);
+  expect_reads_accounted(r);
   EXPECT_GT(r.result["pcie"]["poisoned"].get<int>() + r.result["pcie"]["aborted"].get<int>(), 0);
   EXPECT_EQ(r.result["bytes"]["delivered"], r.result["bytes"]["expected"]) << r.reasons();
   for (const auto& m : r.result["monitors"]) EXPECT_EQ(m["violations"], 0) << m.dump();

@@ -43,7 +43,7 @@ TEST(result_json, has_every_key_of_the_schema) {
         "peers",    "connections",    "bytes",       "failovers",  "host_interface", "monitors",
         "faults",   "ack_latency_ps", "announce",    "pcie",       "memory",         "delivered_ps",
         "table",    "timers",         "rtl",         "single_dma", "raw_frames",     "path_mtu",
-        "wire",     "dropped_frames"})
+        "wire",     "dropped_frames", "dma"})
     EXPECT_TRUE(top.count(k)) << k;
   EXPECT_EQ(j["schema"], 1);
   EXPECT_EQ(keys(j["versions"]), (words{"systemc", "verilator", "lwip"}));
@@ -59,6 +59,10 @@ TEST(result_json, has_every_key_of_the_schema) {
   EXPECT_EQ(keys(j["host_interface"]),
             (words{"doorbells", "lost_doorbells", "bad_doorbells", "mmio_reads", "interrupts",
                    "dma_operations", "dma_bytes", "tlps", "descriptors", "records"}));
+  EXPECT_EQ(keys(j["dma"]),
+            (words{"requests", "refused", "failed", "timeouts", "unexpected", "read_bytes", "read_bytes_done",
+                   "read_bytes_failed", "read_bytes_aborted", "write_bytes", "write_bytes_aborted"}));
+  EXPECT_EQ(keys(j["pcie"]["cache"]), (words{"device_lines", "core_lines", "memory_lines"}));
   EXPECT_EQ(keys(j["failovers"][0]),
             (words{"kind", "from", "to", "fault_ps", "detect_ps", "fence_ps", "block_ps", "drain_ps",
                    "rebuild_ps", "load_ps", "identity_ps", "unblock_ps", "blackout_ps", "connections",
