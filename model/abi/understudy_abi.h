@@ -127,9 +127,11 @@ enum us_register {
 #define US_STATUS_RX_BLOCKED (1u << 1)
 #define US_STATUS_FATAL (1u << 2) /* a DMA failed or a ring is unusable: the adapter has stopped itself */
 
-/* MSI-X table in BAR 0: 16 bytes a vector: address low, address high, data, vector control (bit 0 masks). */
+/* MSI-X table in BAR 0: 16 bytes a vector: address low, address high, data, vector control (bit 0 masks, and
+ * is set after a reset). The pending bits, read-only: bit v for vector v (PCI 3.0 6.8.2). */
 #define US_MSIX_TABLE 0x800u
 #define US_MSIX_VECTORS 2u
+#define US_MSIX_PBA (US_MSIX_TABLE + 16u * US_MSIX_VECTORS)
 #define US_VECTOR_RECORDS 0u /* records wait in the output table */
 #define US_VECTOR_HEALTH 1u  /* US_STATUS changed */
 

@@ -34,6 +34,7 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
       holds_(config.record_coalescer_rtl ? make_record_coalescer_rtl() : make_record_coalescer_twin()),
       held_(holds_->slots()) {
   start_indices();
+  reset_msix();
   clear_holds();
   mmio.register_b_transport(this, &adapter::mmio_transport);
   cfg.register_b_transport(this, &adapter::cfg_transport);

@@ -241,7 +241,13 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void start_indices();
   void control(std::uint32_t value);
   void reset();
+  // Send the vector's message, or set its pending bit while it or the function is masked. MSI-X not enabled:
+  // nothing.
   void raise_interrupt(unsigned vector);
+  // Messages that are pending and masked no more.
+  void send_pending_interrupts();
+  void send_interrupt(unsigned vector);
+  void reset_msix();
   void start_beating();
   void beat();
 
@@ -358,7 +364,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint32_t control_ = 0;
   std::uint32_t status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
   std::uint32_t regs_[US_BAR0_SIZE / 4] = {};
-  std::uint32_t msix_[US_MSIX_VECTORS][4] = {};
+  std::uint32_t msix_[US_MSIX_VECTORS][4];
+  std::uint32_t msix_pending_;  // bit v: vector v
   std::uint32_t heartbeat_count_ = 0;
   bool beating_ = false;
 

@@ -9,6 +9,8 @@ namespace understudy {
 
 namespace {
 
+constexpr std::uint32_t msix_masked = 1;  // of a vector's control
+
 // A dword access inside `size` bytes: what a register file takes (anything else is answered as hardware
 // would).
 bool dword_access(tlm::tlm_generic_payload& t, std::uint64_t size) {
@@ -84,6 +86,7 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
     }
     dma.bus_master(config_space_.bus_master());
     limit_requests();
+    send_pending_interrupts();
   }
   t.set_response_status(tlm::TLM_OK_RESPONSE);
 }
@@ -115,7 +118,7 @@ void adapter::report_read_error(tlm::tlm_response_status s) {
 std::uint32_t adapter::read_register(std::uint32_t offset) {
   if (offset >= US_MSIX_TABLE) {
     const std::uint32_t i = (offset - US_MSIX_TABLE) / 4;
-    return i < US_MSIX_VECTORS * 4 ? msix_[i / 4][i % 4] : 0;
+    return offset == US_MSIX_PBA ? msix_pending_ : i < US_MSIX_VECTORS * 4 ? msix_[i / 4][i % 4] : 0;
   }
   switch (offset) {
     case US_REG_ID:
@@ -160,7 +163,10 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
 void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
   if (offset >= US_MSIX_TABLE) {
     const std::uint32_t i = (offset - US_MSIX_TABLE) / 4;
-    if (i < US_MSIX_VECTORS * 4) msix_[i / 4][i % 4] = value;
+    if (i >= US_MSIX_VECTORS * 4) return;
+    const bool control = i % 4 == 3;
+    msix_[i / 4][i % 4] = control ? value & msix_masked : value;
+    if (control) send_pending_interrupts();
     return;
   }
   if (offset == US_REG_CONTROL) {
@@ -181,9 +187,11 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
       break;
     }
     case US_REG_ODT_HEAD:
-      if (output_.host_consumed(value))
+      if (output_.host_consumed(value)) {
+        // PCI 3.0 6.8.3.5: what a pending bit tells of has been served.
+        if (output_.head() == output_.tail()) msix_pending_ &= ~(1u << US_VECTOR_RECORDS);
         after_engine();
-      else
+      } else
         ignore_doorbell(offset, before);
       break;
     case US_REG_ANNOUNCE_COUNT:
@@ -274,7 +282,7 @@ void adapter::reset() {
   status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
   std::memset(regs_, 0, sizeof regs_);
   start_indices();
-  std::memset(msix_, 0, sizeof msix_);
+  reset_msix();
   heartbeat_count_ = 0;
   beating_ = false;
   fetching_ = false;
@@ -324,9 +332,29 @@ void adapter::reset() {
   timer_at_ = never;
 }
 
+void adapter::reset_msix() {
+  std::memset(msix_, 0, sizeof msix_);
+  for (auto& v : msix_) v[3] = msix_masked;
+  msix_pending_ = 0;
+}
+
 void adapter::raise_interrupt(unsigned vector) {
+  if (!config_space_.msix_enabled()) return;
+  msix_pending_ |= 1u << vector;
+  send_pending_interrupts();
+}
+
+void adapter::send_pending_interrupts() {
+  if (!config_space_.msix_enabled() || config_space_.msix_function_masked()) return;
+  for (unsigned v = 0; v < US_MSIX_VECTORS; ++v) {
+    if (!(msix_pending_ & 1u << v) || msix_[v][3] & msix_masked) continue;
+    msix_pending_ &= ~(1u << v);
+    send_interrupt(v);
+  }
+}
+
+void adapter::send_interrupt(unsigned vector) {
   const std::uint32_t* v = msix_[vector];
-  if (v[3] & 1 || !config_space_.msix_enabled()) return;
   dma.write_small(iova{static_cast<std::uint64_t>(v[1]) << 32 | v[0]},
                   {reinterpret_cast<const std::uint8_t*>(&v[2]), 4});
 }

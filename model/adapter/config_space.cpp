@@ -81,7 +81,7 @@ void config_space::power_on() {
   set(aer_uncorrectable_mask, 0, 0x003f'f030);
   set(aer_severity, 0x0006'2030, 0x003f'f030);           // the defaults of PCIe 7.8.4.4
   set(aer_correctable_mask, aer_advisory, 0x0000'f1c1);  // the default of PCIe 7.8.4.6
-  set(msix_capability + 8, US_MSIX_TABLE + US_MSIX_VECTORS * 16, 0);
+  set(msix_capability + 8, US_MSIX_PBA, 0);
   trained(limits_.generation, limits_.lanes);
 }
 

@@ -78,6 +78,7 @@ class config_space {
   // Bits of a status register become 1.
   void report(std::uint32_t offset, std::uint32_t bits) { value_[offset / 4] |= bits; }
   bool msix_enabled() const { return read(msix_capability) & (1u << 31); }
+  bool msix_function_masked() const { return read(msix_capability) & (1u << 30); }
 
  private:
   void power_on();

@@ -102,6 +102,7 @@ struct adapter_rig {
     for (std::uint32_t v = 0; v < US_MSIX_VECTORS; ++v) {
       write(US_MSIX_TABLE + 16 * v, static_cast<std::uint32_t>(pcie_port::msi_base));
       write(US_MSIX_TABLE + 16 * v + 8, v);
+      write(US_MSIX_TABLE + 16 * v + 12, 0);
     }
     cfg_write(config_space::msix_capability, 1u << 31);
     const auto set = [this](std::uint32_t lo, std::uint64_t v) {

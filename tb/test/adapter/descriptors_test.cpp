@@ -239,14 +239,57 @@ TEST(interrupt, is_raised_for_records_and_moderated) {
   EXPECT_GE(at[1].at - at[0].at, c.interrupt_moderation);
 }
 
-TEST(interrupt, that_is_masked_is_not_sent) {
+// PCI 3.0 6.8.2: by the vector or the whole function.
+TEST(interrupt, that_is_masked_is_pending_until_it_is_unmasked) {
+  adapter_rig g;
+  g.bring_up();
+  constexpr std::uint32_t enable = 1u << 31, function_mask = 1u << 30;
+  g.write(US_MSIX_TABLE + 12, ~0u);
+  EXPECT_EQ(g.read(US_MSIX_TABLE + 12), 1u) << "the other bits are reserved";
+  EXPECT_EQ(g.read(US_MSIX_PBA), 0u);
+  g.post(descriptor(static_cast<us_opcode>(99)));
+  g.ring();
+  EXPECT_TRUE(g.interrupts.empty());
+  EXPECT_EQ(g.read(US_MSIX_PBA), 1u << US_VECTOR_RECORDS);
+  g.write(US_MSIX_PBA, 0);
+  EXPECT_EQ(g.read(US_MSIX_PBA), 1u << US_VECTOR_RECORDS) << "read-only";
+  g.cfg_write(config_space::msix_capability, enable | function_mask);
+  g.write(US_MSIX_TABLE + 12, 0);
+  EXPECT_TRUE(g.interrupts.empty()) << "the function is masked";
+  g.cfg_write(config_space::msix_capability, enable);
+  g.run(5_us);
+  EXPECT_EQ(g.interrupts, std::vector<std::uint32_t>{US_VECTOR_RECORDS});
+  EXPECT_EQ(g.read(US_MSIX_PBA), 0u);
+  EXPECT_EQ(g.take_records().size(), 1u);
+}
+
+// PCI 3.0 6.8.3.5: no spurious message when the host has served what was pending.
+TEST(interrupt, that_is_served_while_it_is_masked_is_pending_no_more) {
   adapter_rig g;
   g.bring_up();
   g.write(US_MSIX_TABLE + 12, 1);
   g.post(descriptor(static_cast<us_opcode>(99)));
   g.ring();
+  EXPECT_EQ(g.read(US_MSIX_PBA), 1u << US_VECTOR_RECORDS);
   EXPECT_EQ(g.take_records().size(), 1u);
+  g.ring_odt();
+  EXPECT_EQ(g.read(US_MSIX_PBA), 0u);
+  g.write(US_MSIX_TABLE + 12, 0);
+  g.run(100_us);
   EXPECT_TRUE(g.interrupts.empty());
+}
+
+TEST(interrupt, vectors_are_masked_after_power_on_and_after_a_reset) {
+  adapter_rig g;
+  for (std::uint32_t v = 0; v < US_MSIX_VECTORS; ++v) EXPECT_EQ(g.read(US_MSIX_TABLE + 16 * v + 12), 1u);
+  g.bring_up();
+  g.write(US_MSIX_TABLE + 12, 1);
+  g.post(descriptor(static_cast<us_opcode>(99)));
+  g.ring();
+  EXPECT_NE(g.read(US_MSIX_PBA), 0u);
+  g.write(US_REG_CONTROL, US_CONTROL_RESET);
+  for (std::uint32_t v = 0; v < US_MSIX_VECTORS; ++v) EXPECT_EQ(g.read(US_MSIX_TABLE + 16 * v + 12), 1u);
+  EXPECT_EQ(g.read(US_MSIX_PBA), 0u);
 }
 
 TEST(bus_master, that_is_off_keeps_every_request_in) {

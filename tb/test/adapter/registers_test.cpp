@@ -189,6 +189,7 @@ TEST(registers, configuration_space_can_be_walked) {
   EXPECT_EQ(g.cfg_read(express + 8), 0u);
   EXPECT_EQ((g.cfg_read(msix) >> 16 & 0x7ff) + 1, US_MSIX_VECTORS);
   EXPECT_EQ(g.cfg_read(msix + 4), US_MSIX_TABLE);
+  EXPECT_EQ(g.cfg_read(msix + 8), US_MSIX_PBA);
   unsigned extended = 0;
   for (std::uint32_t at = 0x100; at; at = g.cfg_read(at) >> 20) {
     EXPECT_EQ(g.cfg_read(at) & 0xffff, 1u) << "Advanced Error Reporting";

@@ -67,7 +67,7 @@ class fake_adapter {
   // ---- what a test looks at
   std::vector<us_idt_entry> seen;  // descriptors consumed
   std::uint32_t bad_descriptors = 0;
-  std::map<std::uint32_t, std::uint32_t> regs;
+  std::map<std::uint32_t, std::uint32_t> regs{{US_MSIX_TABLE + 12, 1}, {US_MSIX_TABLE + 28, 1}};  // masked
   std::map<std::uint32_t, fake_connection> connections;
   std::deque<us_idt_entry> pool;
   std::uint32_t doorbells = 0;
