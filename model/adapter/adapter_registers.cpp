@@ -74,6 +74,8 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
   std::uint32_t value;
   if (t.is_read()) {
     value = config_space_.read(offset);
+    if (offset == config_space::device_control && dma.outstanding_reads())
+      value |= config_space::transactions_pending;
     std::memcpy(t.get_data_ptr(), &value, 4);
   } else {
     std::memcpy(&value, t.get_data_ptr(), 4);

@@ -72,7 +72,7 @@ void config_space::power_on() {
       0x0000'70ff | extended);
   set(link_capabilities, limits_.generation | limits_.lanes << 4, 0);
   set(link_control, 0, 0x0000'00c8);  // RCB, common clock, extended synch: Stored
-  set(device_capabilities_2, wide ? 1u << 17 : 0, 0);
+  set(device_capabilities_2, 1u << 16 | (wide ? 1u << 17 : 0), 0);  // 10-bit tags: Completer, Requester
   set(device_control_2, wide, wide);
   set(link_capabilities_2, ((1u << limits_.generation) - 1) << 1, 0);            // every speed up to its own
   set(msix_capability, 0x0000'0011 | (US_MSIX_VECTORS - 1) << 16, 0xc000'0000);  // enable and function mask

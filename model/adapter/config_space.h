@@ -40,6 +40,7 @@ class config_space {
   // Of Device Status, the upper half of the dword `device_control`; write 1 to clear.
   static constexpr std::uint32_t correctable_detected = 1u << 16, non_fatal_detected = 1u << 17,
                                  fatal_detected = 1u << 18, unsupported_detected = 1u << 19;
+  static constexpr std::uint32_t transactions_pending = 1u << 21;  // of Device Status: read only
   static constexpr std::uint32_t msix_capability = 0x80;
   static constexpr std::uint32_t aer_capability = 0x100;
   static constexpr std::uint32_t aer_uncorrectable = aer_capability + 0x04;  // write 1 to clear

@@ -120,6 +120,8 @@ class dma_engine : public sc_core::sc_module {
   }
   // Bytes of posted writes waiting in the engine.
   std::uint64_t queued_write_bytes() const { return queued_write_bytes_; }
+  // Read requests whose answers are missing.
+  std::uint32_t outstanding_reads() const { return outstanding_reads_; }
   const dma_counters& counters() const { return counters_; }
   // The Verilated data path; null without.
   dma_unit* block() { return block_.get(); }

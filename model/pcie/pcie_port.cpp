@@ -66,7 +66,16 @@ std::uint16_t tag_of(const tlm::tlm_generic_payload& p) {
   return e ? e->tag : std::uint16_t{0};
 }
 
-// Of a completion (PCIe 2.2.9); what is poisoned is successful.
+// Completions for a read that has failed at its completer: data that are poisoned come all the same (PCIe
+// 2.7.2), nothing else does.
+bool is_poisoned(tlm::tlm_response_status s) {
+  return s == tlm::TLM_GENERIC_ERROR_RESPONSE;
+}
+bool has_data(tlm::tlm_response_status s) {
+  return s == tlm::TLM_OK_RESPONSE || is_poisoned(s);
+}
+
+// Of a completion (PCIe 2.2.9).
 std::uint8_t completion_status(tlm::tlm_response_status s) {
   constexpr std::uint8_t successful = 0, unsupported_request = 1, completer_abort = 4;
   return s == tlm::TLM_ADDRESS_ERROR_RESPONSE   ? unsupported_request
@@ -620,9 +629,11 @@ void pcie_port::announce() {
     ++counters_.tlps_up;
     counters_.bytes_up += t.wire;
     const bool answers = t.type == tlp_type::completion || t.type == tlp_type::completion_data;
-    tell({t.start, true, t.type, t.address, t.length,
+    // Lower Address is 0 but of completions for reads of memory (PCIe 2.2.9).
+    const bool memory = !answers || t.answered.kind == access::mmio_read;
+    tell({t.start, true, t.type, memory ? t.address : 0, t.length,
           answers ? static_cast<std::uint16_t>(t.answered.ticket.slot) : t.read.tag,
-          answers ? register_bytes : 0, 0, t.message});
+          answers ? register_bytes : 0, 0, t.message, t.poisoned, t.relaxed});
     log_tlp(event_kind::tlp_up, t.address, t.type, t.length);
     if (config_.mutant_interrupt_overtakes && is_interrupt(t)) land_interrupt(t);
   }
@@ -788,7 +799,8 @@ void pcie_port::complete(const dma_read& r) {
   std::uint64_t address = r.address;
   std::uint32_t left = r.length ? r.length : 1;  // a zero-length read asks for one byte (PCIe 2.3.1.1)
   tlp_on_link seen{0, false, tlp_type::completion, address, 0, r.tag, left, 0};
-  if (r.status != tlm::TLM_OK_RESPONSE) {
+  seen.poisoned = is_poisoned(r.status);
+  if (!has_data(r.status)) {
     seen.status = completion_status(r.status);
     send_down({0, false, {}, r}, seen, wire_bytes(tlp_type::completion, 0, 0));
     return;
@@ -848,8 +860,8 @@ void pcie_port::respond(const dma_read& r) {
     if (r.status != tlm::TLM_OK_RESPONSE) r.waiter->status = r.status;
     if (--r.waiter->outstanding == 0) r.waiter->done.notify();
   }
-  const bool data = r.status == tlm::TLM_OK_RESPONSE;
-  log_tlp(event_kind::tlp_down, r.address, data ? tlp_type::completion_data : tlp_type::completion, r.length);
+  log_tlp(event_kind::tlp_down, r.address,
+          has_data(r.status) ? tlp_type::completion_data : tlp_type::completion, r.length);
   pump_responses();
 }
 
@@ -978,7 +990,7 @@ void pcie_port::send_requests() {
     const bool write = r.kind == access::mmio_write || r.kind == access::cfg_write;
     send_down({0, true, r, {}},
               {0, false, request_type(r.kind), r.offset, register_bytes,
-               static_cast<std::uint16_t>(r.ticket.slot), 0, 0},
+               static_cast<std::uint16_t>(r.ticket.slot), 0, 0, error_message::none, r.poisoned},
               wire_bytes(request_type(r.kind), r.offset, write ? register_bytes : 0));
   }
 }
@@ -1142,6 +1154,8 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
           link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active | training : 0;
       return status | (disabled_ ? port_link_disable : 0) | (link.rcb == 128 ? port_rcb_128 : 0);
     }
+    case port_capability + 0x24:  // Device Capabilities 2: 10-Bit Tag Completer Supported
+      return 1u << 16;
     case port_capability + 0x2c:  // Link Capabilities 2: every speed up to its own
       return ((1u << link.generation) - 1) << 1;
     case port_link_control_2:

@@ -191,6 +191,8 @@ struct tlp_on_link {
   std::uint32_t left = 0;     // of a completion: bytes of the request from its first on (PCIe 2.2.9)
   std::uint8_t status = 0;    // of a completion: 0, or 1 Unsupported Request, 4 Completer Abort
   error_message message = error_message::none;  // of a message
+  bool poisoned = false;                        // EP (PCIe 2.7.2)
+  bool relaxed = false;                         // Relaxed Ordering (PCIe 2.2.6.4)
 };
 class tlp_observer {
  public:

@@ -46,7 +46,8 @@ std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
                               : t.type == tlp_type::message ? message
                                                             : config)
                                  << 24 |
-                             tag9 << 23 | tag8 << 19 | (words & 0x3ff));
+                             tag9 << 23 | tag8 << 19 | (t.poisoned ? 1u << 14 : 0u) |
+                             (t.relaxed ? 1u << 13 : 0u) | (words & 0x3ff));
   const std::uint32_t tag = (t.tag & 0xffu) << 8;
   if (answers) {
     put32(out + 8, std::uint32_t{t.status} << 13 | (t.left & 0xfff));

@@ -23,9 +23,16 @@ local t = {
   bytes = ProtoField.uint16("understudy_tlp.byte_count", "Byte count"),
   lower = ProtoField.uint8("understudy_tlp.lower_address", "Lower address", base.HEX),
   message = ProtoField.uint8("understudy_tlp.message", "Message code", base.HEX, messages),
+  poisoned = ProtoField.bool("understudy_tlp.poisoned", "Poisoned (EP)"),
+  relaxed = ProtoField.bool("understudy_tlp.relaxed", "Relaxed Ordering"),
   interrupt = ProtoField.bool("understudy_tlp.interrupt", "Interrupt message"),
 }
 tlp.fields = t
+
+-- A field of `bits` bits in which the largest value is written as 0 (PCIe 2.2.2, 2.2.9).
+local function full_if_zero(value, bits)
+  return value == 0 and bit.lshift(1, bits) or value
+end
 
 function tlp.dissector(buffer, info, tree)
   if buffer:captured_len() < 16 or buffer(0, 1):uint() ~= 1 then return 0 end
@@ -35,16 +42,21 @@ function tlp.dissector(buffer, info, tree)
   local code = buffer(4, 1):uint()
   local kind = kinds[code] or string.format("unknown 0x%02x", code)
   root:add(t.kind, buffer(4, 1), kind)
-  root:add(t.words, buffer(6, 2), bit.band(buffer(6, 2):uint(), 0x3ff))
+  local words = bit.band(buffer(6, 2):uint(), 0x3ff)
+  if kind ~= "Cpl" and kind ~= "Msg" then words = full_if_zero(words, 10) end
+  root:add(t.words, buffer(6, 2), words)
+  if bit.band(buffer(6, 1):uint(), 0x40) ~= 0 then root:add(t.poisoned, buffer(6, 1), true) end
+  if bit.band(buffer(6, 1):uint(), 0x20) ~= 0 then root:add(t.relaxed, buffer(6, 1), true) end
   -- Bits 9 and 8 of a tag stand in the first word (PCIe 2.2.6.2).
   local high = bit.band(buffer(5, 1):uint(), 0x80) * 4 + bit.band(buffer(5, 1):uint(), 0x08) * 32
   if kind == "Cpl" or kind == "CplD" then
     local tag = high + buffer(14, 1):uint()
     root:add(t.tag, buffer(14, 1), tag)
     root:add(t.status, buffer(10, 1), bit.rshift(buffer(10, 1):uint(), 5))
-    root:add(t.bytes, buffer(10, 2), bit.band(buffer(10, 2):uint(), 0xfff))
+    local left = full_if_zero(bit.band(buffer(10, 2):uint(), 0xfff), 12)
+    root:add(t.bytes, buffer(10, 2), left)
     root:add(t.lower, buffer(15, 1), bit.band(buffer(15, 1):uint(), 0x7f))
-    info.cols.info = string.format("%s tag %d, %d bytes left", kind, tag, bit.band(buffer(10, 2):uint(), 0xfff))
+    info.cols.info = string.format("%s tag %d, %d bytes left", kind, tag, left)
     return buffer:len()
   end
   if kind == "Msg" then
@@ -62,7 +74,7 @@ function tlp.dissector(buffer, info, tree)
   if kind == "MWr" and buffer(12, 4):uint() >= 0xfee00000 and buffer(12, 4):uint() < 0xfef00000 then
     root:add(t.interrupt, where, true)
   end
-  info.cols.info = string.format("%s 0x%s, %d DW", kind, address:tohex(), bit.band(buffer(6, 2):uint(), 0x3ff))
+  info.cols.info = string.format("%s 0x%s, %d DW", kind, address:tohex(), words)
   return buffer:len()
 end
 

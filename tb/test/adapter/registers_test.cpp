@@ -239,11 +239,38 @@ TEST_P(slot, shows_in_configuration_space) {
   EXPECT_EQ(g.cfg_read(config_space::device_control_2), p.device_control_2);
 }
 INSTANTIATE_TEST_SUITE_P(of, slot,
-                         testing::Values(slot_case{3, 8, 256, 512, 64, 1 | 1 << 5, 0x213f, 0, 0},
-                                         slot_case{1, 1, 128, 128, 32, 0, 0x001f, 0, 0},
-                                         slot_case{5, 16, 512, 4096, 256, 2 | 1 << 5, 0x515f, 0, 0},
-                                         slot_case{4, 4, 4096, 1024, 768, 5 | 1 << 5, 0x31bf, 1 << 17,
+                         testing::Values(slot_case{3, 8, 256, 512, 64, 1 | 1 << 5, 0x213f, 1 << 16, 0},
+                                         slot_case{1, 1, 128, 128, 32, 0, 0x001f, 1 << 16, 0},
+                                         slot_case{5, 16, 512, 4096, 256, 2 | 1 << 5, 0x515f, 1 << 16, 0},
+                                         slot_case{4, 4, 4096, 1024, 768, 5 | 1 << 5, 0x31bf, 3 << 16,
                                                    1 << 12}));
+
+// PCIe 7.5.3.15: who asks with 10-bit tags completes them, too, and so must the port that answers.
+TEST(ten_bit_tags, are_completed_by_the_port) {
+  adapter_rig g;
+  EXPECT_EQ(port_word(g.port, port_capability + 0x24), 1u << 16);
+}
+
+// PCIe 7.5.3.5: what a driver waits for before a function-level reset.
+TEST(transactions_pending, as_long_as_a_read_has_no_answer) {
+  pcie_config bus;
+  bus.read_latency = 30_us;
+  adapter_rig g({}, 64, 64, bus);
+  g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+  const auto pending = [&] {
+    return (g.cfg_read(config_space::device_control) & config_space::transactions_pending) != 0;
+  };
+  EXPECT_FALSE(pending());
+  const auto m = g.memory.allocate(64, 64);
+  frame_ref in = frame_ref::make(64);
+  bool there = false;
+  g.dev.dma.read(iova{m.iova}, 64, in.data(), in, [&](bool ok) { there = ok; });
+  g.run(5_us);
+  EXPECT_TRUE(pending());
+  g.run(50_us);
+  EXPECT_TRUE(there);
+  EXPECT_FALSE(pending());
+}
 
 TEST(link_status, of_both_ends_shows_a_downgrade_and_a_retrain_by_the_port) {
   adapter_rig g;

@@ -105,6 +105,86 @@ TEST(bus_capture, shows_each_completion_of_a_read_with_its_tag) {
   }
 }
 
+// What the capture shows of a direction is what its wires carried: 8 bytes of framing, sequence number and
+// LCRC around each TLP (PCIe 3.6), header and whole DWs.
+TEST(bus_capture, shows_the_bytes_that_the_counters_count_within_mps_and_mrrs) {
+  if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
+  constexpr unsigned own_header = 4, around = 8, mps_words = 128 / 4, mrrs_words = 256 / 4;
+  const program_run r =
+      run_program(scenario_file("hello.toml"),
+                  {"pcie.mps=128", "pcie.mrrs=256", "adapter.relaxed_ordering=true"}, "--captures all");
+  ASSERT_EQ(r.status, 0) << r.output;
+  std::uint64_t bytes[2] = {};
+  unsigned longest_data = 0, longest_read = 0;
+  for (const std::string& line : dissected(r, "understudy_tlp",
+                                           "-e understudy_tlp.direction -e frame.len -e understudy_tlp.type "
+                                           "-e understudy_tlp.words")) {
+    std::istringstream in(line);
+    unsigned way = 0, length = 0, words = 0;
+    std::string type;
+    in >> way >> length >> type >> words;
+    ASSERT_LT(way, 2u) << line;
+    bytes[way] += length - own_header + around;
+    unsigned& longest = type == "MRd64" || type == "MRd" ? longest_read : longest_data;
+    longest = std::max(longest, words);
+  }
+  EXPECT_EQ(bytes[0], r.result["pcie"]["bytes_up"].get<std::uint64_t>());
+  EXPECT_EQ(bytes[1], r.result["pcie"]["bytes_down"].get<std::uint64_t>());
+  EXPECT_EQ(longest_data, mps_words);
+  EXPECT_EQ(longest_read, mrrs_words);
+  EXPECT_GT(
+      dissected(r, "understudy_tlp.relaxed && understudy_tlp.type == \"MWr64\"", "-e frame.number").size(),
+      0u);
+  EXPECT_EQ(dissected(r, "understudy_tlp.relaxed && understudy_tlp.interrupt", "-e frame.number").size(), 0u);
+  EXPECT_EQ(dissected(r, "understudy_tlp.poisoned", "-e frame.number").size(), 0u);
+}
+
+// Fields of 10 and 12 bits in which 0 stands for the most (PCIe 2.2.2, 2.2.9).
+TEST(bus_capture, shows_4096_bytes_and_1024_words) {
+  if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
+  const program_run r =
+      run_program(scenario_file("single_dma.toml"), {"pcie.mps=4096", "pcie.mrrs=4096"}, "--captures all");
+  ASSERT_EQ(r.status, 0) << r.output;
+  EXPECT_GT(
+      dissected(r, "understudy_tlp.type == \"MRd64\" && understudy_tlp.words == 1024", "-e frame.number")
+          .size(),
+      0u);
+  EXPECT_GT(dissected(r, "understudy_tlp.byte_count == 4096", "-e frame.number").size(), 0u);
+  EXPECT_EQ(
+      dissected(r, "understudy_tlp.type == \"MRd64\" && understudy_tlp.words == 0", "-e frame.number").size(),
+      0u);
+}
+
+TEST(bus_capture, shows_what_is_poisoned_and_lower_addresses_of_memory_reads_alone) {
+  if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
+  const program_run r =
+      run_program(scenario_file("hello.toml"), {"pcie.poisoned_reads=5000"}, "--captures all");
+  const auto poisoned = r.result["pcie"]["poisoned"].get<std::size_t>();
+  ASSERT_GT(poisoned, 0u);
+  const auto seen =
+      dissected(r, "understudy_tlp.poisoned", "-e understudy_tlp.type -e understudy_tlp.status");
+  EXPECT_GE(seen.size(), poisoned);
+  for (const std::string& line : seen) EXPECT_EQ(line, "CplD\t0") << "successful, with data";
+  // Tags of the host's requests and their completions.
+  std::map<std::string, bool> configures;
+  unsigned completions = 0;
+  for (const std::string& line :
+       dissected(r,
+                 "(understudy_tlp.direction == 1 && understudy_tlp.type != \"CplD\") || "
+                 "(understudy_tlp.direction == 0 && understudy_tlp.lower_address)",
+                 "-e understudy_tlp.tag -e understudy_tlp.type -e understudy_tlp.lower_address")) {
+    std::istringstream in(line);
+    std::string tag, type, lower;
+    in >> tag >> type >> lower;
+    if (type.starts_with("Cfg")) configures[tag] = true;
+    if (type.starts_with("MRd")) configures[tag] = false;
+    if (!type.starts_with("Cpl") || !configures[tag]) continue;
+    ++completions;
+    EXPECT_EQ(std::stoul(lower, nullptr, 16), 0u) << line;
+  }
+  EXPECT_GT(completions, 5u);
+}
+
 TEST(bus_capture, names_the_message_by_which_an_adapter_signals_an_error) {
   if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
   const program_run sound = run_program(scenario_file("hello.toml"), {}, "--captures all");
