@@ -143,10 +143,11 @@ pcie_port::span pcie_port::occupy(direction& d, direction& reverse, picos earlie
     counters_.replay_stalls += room > start;
     start = room;
   }
+  if (!trainings_.empty()) start = beside_training(start, wire_time(wire + d.dllp_due, rate_));
   // DLLPs that are due go out while the line is idle, else in front of the next TLP.
   if (d.dllp_due && start >= d.busy_until + wire_time(d.dllp_due, rate_)) d.dllp_due = 0;
   span s{start, start + time_on_wire(d, start == d.busy_until, wire + d.dllp_due)};
-  if (config_.lcrc_errors > 0) s.finish += replays(wire);
+  if (config_.lcrc_errors > 0) s.finish = replays(s.finish, wire);
   d.busy_until = s.finish;
   d.dllp_due = 0;
   if (!config_.ideal) {
@@ -185,7 +186,7 @@ picos pcie_port::replay_timer() const {
 void pcie_port::await_ack(direction& d, picos finish, std::uint32_t wire) {
   const picos arrived = finish + config_.propagation;
   if (arrived > d.ack_leaves) {
-    d.ack_leaves = arrived + ack_latency_;
+    d.ack_leaves = beside_training(arrived + ack_latency_, 0);
     d.ack_arrives = d.ack_leaves + config_.propagation;
     picos expires = finish + replay_timer();
     for (unsigned n = 1; lost(dllp::ack); ++n) {
@@ -207,13 +208,14 @@ void pcie_port::expire_replay_timer(direction& d, std::uint64_t number) {
   ++counters_.replay_timeouts;
   counters_.replayed_bytes += d.unacknowledged.out();
   aer_correctable_ |= aer_replay_timeout;
-  d.busy_until = std::max(d.busy_until, now_ps()) + wire_time(d.unacknowledged.out(), rate_);
   d.replay_num = d.replay_num > 0 && d.replayed == number ? d.replay_num + 1 : 1;
   d.replayed = number;
-  if (d.replay_num % rollover != 0) return;
-  aer_correctable_ |= aer_replay_rollover;
-  ++counters_.retrains;
-  d.busy_until += config_.retrain_time;
+  if (d.replay_num % rollover == 0) {
+    aer_correctable_ |= aer_replay_rollover;
+    recover(now_ps());
+  }
+  const picos takes = wire_time(d.unacknowledged.out(), rate_);
+  d.busy_until = beside_training(std::max(d.busy_until, now_ps()), takes) + takes;
 }
 
 // When an UpdateFC that would arrive at `at` does, or one in its place: it is repeated every 30 us, and a
@@ -225,11 +227,10 @@ picos pcie_port::update_arrives(picos at) {
     at += period;
     silent += period;
     if (silent < watchdog) continue;
-    ++counters_.retrains;
-    at += config_.retrain_time;
+    at = recover(at);
     silent = 0;
   }
-  return at;
+  return beside_training(at - config_.propagation, 0) + config_.propagation;
 }
 
 void pcie_port::direction::restart(picos now) {
@@ -241,10 +242,10 @@ void pcie_port::direction::restart(picos now) {
   replay_num = 0;
 }
 
-// How much later a TLP is through because it, and so everything behind it, is sent again (PCIe 3.6.2.1,
-// 3.6.3.1): each time a NAK must come back first, or REPLAY_TIMER expires.
-picos pcie_port::replays(std::uint32_t wire) {
-  picos late = 0;
+// When a TLP that would be through at `finish` is, if it, and so everything behind it, is sent again (PCIe
+// 3.6.2.1, 3.6.3.1): each time a NAK must come back first, or REPLAY_TIMER expires.
+picos pcie_port::replays(picos finish, std::uint32_t wire) {
+  const picos takes = wire_time(wire, rate_);
   for (unsigned n = 1; link_errors_.chance(config_.lcrc_errors / million); ++n) {
     ++counters_.lcrc_errors;
     counters_.replayed_bytes += wire;
@@ -252,27 +253,57 @@ picos pcie_port::replays(std::uint32_t wire) {
     if (lost(dllp::nak)) {
       ++counters_.replay_timeouts;
       aer_correctable_ |= aer_replay_timeout;
-      late += replay_timer() + wire_time(wire, rate_);
+      finish += replay_timer();
     } else {
-      late += 2 * config_.propagation + wire_time(dllp_pair / 2, rate_) + wire_time(wire, rate_);
+      finish += 2 * config_.propagation + wire_time(dllp_pair / 2, rate_);
     }
     if (n % rollover == 0) {
       aer_correctable_ |= aer_replay_rollover;
-      ++counters_.retrains;
-      late += config_.retrain_time;
+      finish = recover(finish);
     }
+    finish = beside_training(finish, takes) + takes;
   }
-  return late;
+  return finish;
+}
+
+// The link trains from `from` on, now or later. What a direction is already to send from then on is sent as
+// planned, and what follows so much later.
+picos pcie_port::train(picos from) {
+  std::erase_if(trainings_, [now = now_ps()](const span& t) { return t.finish <= now; });
+  ++counters_.retrains;
+  trainings_.push_back({from, from + config_.retrain_time});
+  for (direction* d : {&up_link_, &down_link_})
+    if (d->busy_until > from) d->busy_until += config_.retrain_time;
+  return from + config_.retrain_time;
+}
+
+// An end finds at `from` that the link must be retrained. One that trains then need not be. The end of it.
+picos pcie_port::recover(picos from) {
+  return trains_at(from) ? beside_training(from, 0) : train(from);
+}
+
+bool pcie_port::trains_at(picos t) const {
+  return std::any_of(trainings_.begin(), trainings_.end(),
+                     [t](const span& s) { return s.start <= t && t < s.finish; });
+}
+
+// The earliest instant, `start` or later, from which on something that takes so long meets no training.
+picos pcie_port::beside_training(picos start, picos takes) const {
+  const auto meets = [&](const span& s) {
+    return start < s.finish && start + std::max<picos>(takes, 1) > s.start;
+  };
+  for (;;) {
+    const auto t = std::find_if(trainings_.begin(), trainings_.end(), meets);
+    if (t == trainings_.end()) return start;
+    start = t->finish;
+  }
 }
 
 void pcie_port::retrain(unsigned generation, unsigned lanes) {
   link_.generation = generation;
   link_.lanes = lanes;
   take_link();
-  ++counters_.retrains;
-  for (direction* d : {&up_link_, &down_link_})
-    d->busy_until = std::max(d->busy_until, now_ps()) + config_.retrain_time;
-  training_until_ = now_ps() + config_.retrain_time;
+  train(now_ps());
   if (trained_ && powered_) trained_(generation, lanes);
 }
 
@@ -378,6 +409,7 @@ void pcie_port::lose_traffic() {
   nonposted_waiting_.clear();
   up_link_.restart(now);
   down_link_.restart(now);
+  trainings_.clear();
   posted_left_ = config_.credits.adapter_posted_headers;
   nonposted_left_ = config_.credits.adapter_nonposted_headers;
   posted_credits_.reset();
@@ -1149,7 +1181,7 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
     case port_capability + 0x0c:  // Link Capabilities: speed, width, reports Link Active
       return link.generation | link.lanes << 4 | 1u << 20;
     case port_link_control: {
-      const std::uint32_t training = now_ps() < training_until_ ? port_link_training : 0;
+      const std::uint32_t training = trains_at(now_ps()) ? port_link_training : 0;
       const std::uint32_t status =
           link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active | training : 0;
       return status | (disabled_ ? port_link_disable : 0) | (link.rcb == 128 ? port_rcb_128 : 0);

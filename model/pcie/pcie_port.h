@@ -442,7 +442,11 @@ class pcie_port : public sc_core::sc_module {
   };
   bool lost(dllp kind);
   picos replay_timer() const;
-  picos replays(std::uint32_t wire);
+  picos replays(picos finish, std::uint32_t wire);
+  picos train(picos from);
+  picos recover(picos from);
+  bool trains_at(picos t) const;
+  picos beside_training(picos start, picos takes) const;
   void await_ack(direction& d, picos finish, std::uint32_t wire);
   void expire_replay_timer(direction& d, std::uint64_t number);
   picos update_arrives(picos at);
@@ -485,7 +489,7 @@ class pcie_port : public sc_core::sc_module {
   unsigned target_speed_;         // of Link Control 2
   bool dpc_on_;                   // of DPC Control
   std::uint32_t dpc_reason_ = 0;  // why it was triggered last, and by whom: bits of DPC Status
-  picos training_until_ = 0;
+  std::vector<span> trainings_;   // under way, or known to come, when nothing is on the link; and old ones
   direction up_link_, down_link_;
   picos last_due_ = 0;  // of the TLPs upwards that are not lost, the latest
 

@@ -744,6 +744,97 @@ TEST(link, four_expiries_in_a_row_retrain_the_link) {
       << "as ever after";
 }
 
+// ---------------------------------------------------------------- retrains
+
+TEST(link, that_retrains_after_four_expiries_is_silent_in_the_other_direction_too) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::ack, 4);
+  b.device.fill(m.iova, 1, 64);
+  while (b.port.counters().retrains == 0) b.run(10_ns);
+  const picos from = now_ps();
+  b.port.mmio_write(8, 1);
+  EXPECT_TRUE(port_word(b.port, port_link_control) & port_link_training);
+  EXPECT_TRUE(b.bar.visits.empty());
+  EXPECT_FALSE(port_word(b.port, port_link_control) & port_link_training);
+  ASSERT_EQ(b.bar.visits.size(), 1u);
+  EXPECT_GT(b.bar.visits[0].at, from - 10_ns + pcie_config{}.retrain_time);
+  EXPECT_LT(b.bar.visits[0].at, from + 1_us + pcie_config{}.retrain_time);
+}
+
+// The fourth NAK for a register write has yet to come when its sender is known to retrain the link.
+TEST(link, that_retrains_after_four_replays_is_silent_in_the_other_direction_too) {
+  pcie_config c;
+  c.lcrc_errors = 500'000;
+  c.seed = 2;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  for (std::uint32_t i = 0; i < 100 && b.port.counters().retrains == 0; ++i) {
+    b.run(100_us);
+    b.port.mmio_write(0, i);
+    b.run(c.mmio_latency + 1_ns);
+  }
+  ASSERT_EQ(b.port.counters().retrains, 1u);
+  std::vector<bool> training;
+  picos first = 0;
+  for (picos t = 0; t < 1500_ns; t += 100_ns)
+    b.port.port_cfg_read(
+        port_link_control,
+        [&](std::uint32_t v) {
+          training.push_back(v & port_link_training);
+          if (training.back() && first == 0) first = now_ps() - c.mmio_latency;
+        },
+        t);
+  b.run(2500_ns);
+  ASSERT_EQ(training.size(), 15u);
+  EXPECT_FALSE(training.front()) << "not before the NAK has come";
+  ASSERT_TRUE(training.back());
+  b.device.fill(m.iova, 1, 64);
+  b.run(100_us);
+  const picos sent = b.record.of(event_kind::tlp_up).back().at;
+  EXPECT_GT(sent, first - 100_ns + c.retrain_time);
+  EXPECT_LE(sent, first + c.retrain_time);
+}
+
+TEST(link, that_retrains_for_want_of_an_UpdateFC_is_silent_in_both_directions) {
+  pcie_config c;
+  c.credits.posted_headers = 1;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::update_fc, 7);
+  b.device.fill(m.iova, 1, 64);
+  const picos from = b.wire(88) + 2 * c.propagation + 210_us, until = from + c.retrain_time;
+  b.port.mmio_write(0, 1, from - 1_us - c.mmio_latency);
+  b.port.mmio_write(4, 2, from + 1_us - c.mmio_latency);
+  b.run(from + 2_us);
+  ASSERT_EQ(b.bar.visits.size(), 1u);
+  EXPECT_LT(b.bar.visits[0].at, from);
+  b.device.read(m.iova, 64);
+  b.run(100_us);
+  ASSERT_EQ(b.bar.visits.size(), 2u);
+  EXPECT_GT(b.bar.visits[1].at, until);
+  EXPECT_LT(b.bar.visits[1].at, until + 1_us);
+  EXPECT_EQ(b.record.of(event_kind::tlp_up).back().at, until);
+  EXPECT_EQ(b.port.counters().retrains, 1u);
+}
+
+TEST(link, that_goes_down_while_it_trains_has_no_training_left) {
+  bench b;
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.retrain(3, 8);
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  EXPECT_FALSE(port_word(b.port, port_link_control) & port_link_training);
+  b.device.fill(m.iova, 1, 64);
+  b.run(1_us);
+  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 1u);
+}
+
+// ---------------------------------------------------------------- lost UpdateFCs
+
 TEST(link, a_lost_UpdateFC_is_repeated_after_30_us) {
   pcie_config c;
   c.credits.posted_headers = 1;
