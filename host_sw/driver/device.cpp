@@ -1,5 +1,6 @@
 #include "host_sw/driver/device.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -53,6 +54,7 @@ start_result device::bring_up(const driver_config& config, std::uint16_t first_e
   can_inline_ = features & US_FEATURE_INLINE;
   has_memory_features_ = features & US_FEATURE_MEMORY;
   echoes_ = features & US_FEATURE_ECHO;
+  if (features & US_FEATURE_TX_QUEUES) tx_queues_ = std::min(read(US_REG_TX_QUEUES), US_TX_QUEUES_MOST);
   max_connections = read(US_REG_MAX_CONNECTIONS);
   constexpr std::uint32_t largest = 1u << cid::index_bits;
   if (max_connections > largest) max_connections = largest;
@@ -141,6 +143,33 @@ void device::ring_odt() {
   write(US_REG_ODT_HEAD, odt_rung_);
 }
 
+void device::ring_tx() {
+  for (unsigned q = 0; q < tx_queues_; ++q) {
+    std::uint32_t tail;
+    if (!tx[q].take_doorbell(&tail)) continue;
+    ++count_.doorbells;
+    write(US_TX_QUEUE(q) + US_TX_TAIL, tail);
+  }
+}
+
+bool device::begin_queue(unsigned queue, std::uint32_t entries) {
+  const std::uint32_t at = US_TX_QUEUE(queue);
+  write(at + US_TX_CONTROL, 0);
+  if (!tx[queue].create(hal_, entries, first_index_)) return false;
+  tx_echo_[queue] = {};
+  write(at + US_TX_BASE_LO, low(tx[queue].iova()));
+  write(at + US_TX_BASE_HI, high(tx[queue].iova()));
+  write(at + US_TX_SIZE, entries);
+  write(at + US_TX_CONTROL, US_TX_ENABLE);
+  const std::uint32_t status = read(at + US_TX_STATUS);
+  return status != all_ones && (status & US_TX_RUNNING);
+}
+
+void device::stop() {
+  idt.stop();
+  for (idt_ring& ring : tx) ring.stop();
+}
+
 void device::announce_now() {
   if (!can_announce_) return;
   ++count_.doorbells;
@@ -171,6 +200,11 @@ void device::ring_lost() {
     ++count_.lost_doorbells;
     write(US_REG_ODT_HEAD, odt_rung_);
   }
+  for (unsigned q = 0; q < tx_queues_; ++q) {
+    if (!tx[q].entries() || !tx_echo_[q].lost(tx[q].told(), h.tx_tail[q])) continue;
+    ++count_.lost_doorbells;
+    write(US_TX_QUEUE(q) + US_TX_TAIL, tx[q].told());
+  }
 }
 
 bool device::wakeup_lost() {
@@ -182,7 +216,10 @@ bool device::wakeup_lost() {
 }
 
 ring_facts device::facts() const {
-  return {idt.iova(), idt.entries(), odt.iova(), odt.entries(), heartbeat_.iova, epoch, first_index_};
+  ring_facts f{idt.iova(),      idt.entries(), odt.iova(),   odt.entries(),
+               heartbeat_.iova, epoch,         first_index_, {}};
+  for (unsigned q = 0; q < tx_queues_; ++q) f.tx[q] = {tx[q].iova(), tx[q].entries()};
+  return f;
 }
 
 }  // namespace understudy::host

@@ -35,6 +35,11 @@ class device {
   // Tell it of new descriptors / of consumed records, which arms the interrupt.
   void ring_idt();
   void ring_odt();
+  void ring_tx();
+
+  // Transmit queue `queue`, below tx_queues(), begins with an empty ring of `entries`; what was open in it is
+  // forgotten. False: no memory, or the adapter refuses it.
+  bool begin_queue(unsigned queue, std::uint32_t entries);
 
   // Look at the heartbeat block, once each period. False: it missed too many beats, or reports a fatal error.
   bool beats(std::uint32_t allowed_misses);
@@ -50,6 +55,10 @@ class device {
   bool serving = false;  // connections are loaded into it, or their last records are being drained
   idt_ring idt;
   odt_ring odt;
+  idt_ring tx[US_TX_QUEUES_MOST];  // without entries: not open
+  unsigned tx_queues() const { return tx_queues_; }
+  // It is gone: no descriptor waits for a slot any more.
+  void stop();
   std::uint16_t epoch = 0;
   std::uint32_t max_connections = 0;
   bool can_announce() const { return can_announce_; }
@@ -91,7 +100,8 @@ class device {
   int missed_ = 0;
   std::uint32_t first_index_ = 0;
   std::uint32_t odt_rung_ = 0;
-  echo idt_echo_, odt_echo_;
+  echo idt_echo_, odt_echo_, tx_echo_[US_TX_QUEUES_MOST];
+  unsigned tx_queues_ = 0;
   bool was_waiting_ = false;
   std::uint32_t waiting_at_ = 0;
 };

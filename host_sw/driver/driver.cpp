@@ -427,12 +427,17 @@ driver_counters& driver::counters() {
 hal& driver::machine() {
   return impl_->hw;
 }
-raw_send* driver::open_raw(const tx_pool_config& c, void (*done)(void*, std::uint64_t, bool), void* context) {
-  return impl_->open_raw(c, done, context);
+raw_send* driver::open_raw(const tx_pool_config& c, void (*done)(void*, std::uint64_t, bool), void* context,
+                           unsigned queue) {
+  return impl_->open_raw(c, done, context, queue);
 }
 
-tx_buf_pool& driver::raw_buffers() {
-  return impl_->raw->pool;
+tx_buf_pool& driver::raw_buffers(unsigned queue) {
+  return impl_->raw.at(raw_port::place(queue))->pool;
+}
+
+unsigned driver::tx_queues() const {
+  return impl_->current == no_adapter ? 0 : impl_->devices[impl_->current].tx_queues();
 }
 
 ring_facts driver::rings(unsigned adapter) const {

@@ -91,6 +91,7 @@ struct group_config {
 
 struct driver_config {
   std::uint32_t idt_entries = 1024;        // power of two, 16 to 65536
+  std::uint32_t tx_entries = 256;          // of each transmit queue; the same
   std::uint32_t odt_entries = 4096;        // power of two, 16 to 65536
   std::uint32_t first_index = 0;           // of both tables, as the adapters'; 0 unless their wrap is tested
   std::uint32_t pool_buffers = 256;        // receive buffers that each adapter holds for connections to come
@@ -121,17 +122,18 @@ struct driver_config {
 };
 
 struct driver_counters {
-  std::uint64_t doorbells = 0;  // writes of IDT_TAIL and ODT_HEAD
+  std::uint64_t doorbells = 0;  // writes of IDT_TAIL, ODT_HEAD and the TAILs of transmit queues
   std::uint64_t mmio_reads = 0;
   std::uint64_t interrupts = 0;
   std::uint64_t lost_doorbells = 0;  // rung again, since heartbeats said that they did not arrive
   std::uint64_t lost_wakeups = 0;    // records found waiting by the watchdog, without an interrupt
   std::uint64_t records = 0;         // consumed, of the current epoch
-  std::uint64_t descriptors = 0;     // written into input tables
+  std::uint64_t descriptors = 0;     // written into input tables and transmit queues
   std::uint64_t backlogged = 0;      // descriptors that had to wait for a free slot
   std::uint64_t bad_records = 0;     // dropped: contents contradict what the driver knows
   std::uint64_t late_records = 0;    // dropped: of an older epoch
   std::uint64_t refused = 0;         // descriptors that an adapter refused
+  std::uint64_t tx_stops = 0;        // transmit queues that an adapter stopped
   std::uint64_t copied_bytes = 0;    // between applications and DMA memory
   std::uint64_t inline_sends = 0;    // that went with their descriptor
   std::uint64_t fallbacks = 0;       // times that data of a connection with lent buffers went into another
@@ -244,6 +246,10 @@ class driver_observer {
   virtual void on_connection(const connection_facts&) {}  // first told by a record; before its data
   virtual void on_connection_end(cid, int /*error*/) {}   // the cid is free
   virtual void on_descriptor(unsigned /*adapter*/, const us_idt_entry&, std::uint32_t /*index*/) {}
+  // The transmit queue begins with an empty ring, where ring_facts says.
+  virtual void on_tx_queue(unsigned /*adapter*/, unsigned /*queue*/) {}
+  virtual void on_tx_descriptor(unsigned /*adapter*/, unsigned /*queue*/, const us_idt_entry&,
+                                std::uint32_t /*index*/) {}
   virtual void on_delivered(int /*fd*/, cid, std::span<const std::uint8_t>) {
   }  // given to an application by recv() or received()
   // [iova, iova + len) is an application's DMA memory from now on / no longer.
@@ -262,6 +268,10 @@ struct ring_facts {
   std::uint64_t heartbeat_iova = 0;
   std::uint16_t epoch = 0;
   std::uint32_t first_index = 0;  // of the first descriptor and the first record
+  struct tx_ring {
+    std::uint64_t iova = 0;
+    std::uint32_t entries = 0;  // 0: the queue is not open
+  } tx[US_TX_QUEUES_MOST];
 };
 
 // Hard state of one connection as the host holds it.
@@ -391,12 +401,16 @@ class driver : public any_driver {
   cid id(conn c) const;  // invalid before the handshake is complete; stays after the end
 
   // ---- frames that the host's stack builds itself (not offloaded, not protected)
-  // The path of the active adapter, with its pool of buffers; called in the driver's context, as `done` is.
-  // An adapter that fails tells every open frame unsent; open it again for the substitute. Null: the adapter
-  // cannot, or there is no memory.
+  // A path of the active adapter, with its pool of buffers: by the table that all descriptors share, or by a
+  // transmit queue of its own. Called in the driver's context, as `done` is. When an adapter fails, what it
+  // has reported is told first, then every frame that is open is told unsent; open the path again for the
+  // substitute. A queue that stops tells its open frames unsent and goes on. Null: the adapter cannot, or
+  // there is no memory. A path that is opened again must have nothing open.
+  static constexpr unsigned shared_table = ~0u;
   raw_send* open_raw(const tx_pool_config& c, void (*done)(void* context, std::uint64_t cookie, bool sent),
-                     void* context);
-  tx_buf_pool& raw_buffers();  // of the open path
+                     void* context, unsigned queue = shared_table);
+  tx_buf_pool& raw_buffers(unsigned queue = shared_table);  // of the open path
+  unsigned tx_queues() const;                               // that the active adapter has
 
   // ---- looking
   const driver_config& config() const;

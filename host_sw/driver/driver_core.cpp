@@ -16,6 +16,7 @@ start_result check(const driver_config& c, unsigned adapters) {
   const auto bad = [](const char* text) { return start_result{driver_error::bad_config, text}; };
   if (!ring_ok(c.idt_entries) || !ring_ok(c.odt_entries))
     return bad("table sizes: a power of two, 16 to 65536");
+  if (!ring_ok(c.tx_entries)) return bad("tx_entries: a power of two, 16 to 65536");
   if (c.buffer_bytes == 0 || c.buffer_bytes % 1024 || c.buffer_bytes > 1u << 20)
     return bad("buffer_bytes: a multiple of 1024, at most 1 MiB");
   if (c.receive_buffer == 0 || c.receive_buffer > 1u << 30 || c.send_buffer == 0 || c.send_buffer > 1u << 30)
@@ -112,7 +113,10 @@ void driver_core::leave_batch() {
     while (std::exchange(told_, false))
       if (user) user->on_batch_end();
     for (device& d : devices)
-      if (d.alive) d.ring_idt();
+      if (d.alive) {
+        d.ring_idt();
+        d.ring_tx();
+      }
   }
   --depth_;
 }
@@ -194,10 +198,29 @@ std::uint32_t driver_core::post(device& d, const us_idt_entry& e) {
   return index;
 }
 
-raw_send* driver_core::open_raw(const tx_pool_config& c, raw_send::done_function done, void* context) {
+std::uint32_t driver_core::post_to_queue(device& d, unsigned queue, const us_idt_entry& e) {
+  const std::uint32_t index = d.tx[queue].push(e);
+  ++count.descriptors;
+  if (d.tx[queue].waiting()) ++count.backlogged;
+  for (driver_observer* o : observers) o->on_tx_descriptor(d.number(), queue, e, index);
+  announce();
+  return index;
+}
+
+bool driver_core::begin_queue(device& d, unsigned queue) {
+  if (!d.begin_queue(queue, config.tx_entries)) return false;
+  for (driver_observer* o : observers) o->on_tx_queue(d.number(), queue);
+  return true;
+}
+
+raw_send* driver_core::open_raw(const tx_pool_config& c, raw_send::done_function done, void* context,
+                                unsigned queue) {
   if (current == driver::no_adapter || !devices[current].can_send_raw()) return nullptr;
+  const bool own = queue != driver::shared_table;
+  if (own && (queue >= devices[current].tx_queues() || !begin_queue(devices[current], queue))) return nullptr;
   auto port = std::make_unique<raw_port>();
   port->adapter = current;
+  port->queue = queue;
   port->done = done;
   port->context = context;
   port->core = this;
@@ -206,15 +229,22 @@ raw_send* driver_core::open_raw(const tx_pool_config& c, raw_send::done_function
       hw, current, port->pool,
       [](void* p, const us_idt_entry& e) {
         auto* self = static_cast<raw_port*>(p);
-        return self->core->post(self->core->devices[self->adapter], e);
+        device& d = self->core->devices[self->adapter];
+        return self->queue == driver::shared_table ? self->core->post(d, e)
+                                                   : self->core->post_to_queue(d, self->queue, e);
       },
       [](void* p, std::uint64_t cookie, bool sent) {
         auto* self = static_cast<raw_port*>(p);
         self->done(self->context, cookie, sent);
       },
       port.get());
-  raw = std::move(port);
-  return &*raw->send;
+  raw_port& opened = *(raw[raw_port::place(queue)] = std::move(port));
+  return &*opened.send;
+}
+
+void driver_core::abandon_raw(unsigned a) {
+  for (const auto& port : raw)
+    if (port && port->adapter == a) port->send->abandon();
 }
 
 void driver_core::post_addresses(device& d) {

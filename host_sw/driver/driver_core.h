@@ -49,7 +49,11 @@ struct rx_group {
 
 // Frames that the host's stack builds, through one adapter.
 struct raw_port {
+  // Among the driver's ports, as us_record's `ring` counts: 0 is the shared table, n transmit queue n - 1.
+  static constexpr unsigned place(unsigned queue) { return queue == driver::shared_table ? 0 : queue + 1; }
+
   unsigned adapter = 0;
+  unsigned queue = driver::shared_table;
   tx_buf_pool pool;
   raw_send::done_function done = nullptr;
   void* context = nullptr;
@@ -81,7 +85,7 @@ class driver_core {
   std::uint16_t epoch = 1;                   // of the current adapter
   std::uint32_t next_port = 0;
   failover recovery;
-  std::unique_ptr<raw_port> raw;  // null until opened
+  std::array<std::unique_ptr<raw_port>, 1 + US_TX_QUEUES_MOST> raw;  // null until opened
 
   start_result start();
 
@@ -99,6 +103,7 @@ class driver_core {
 
   // ---- descriptors
   std::uint32_t post(device& d, const us_idt_entry& e);
+  std::uint32_t post_to_queue(device& d, unsigned queue, const us_idt_entry& e);
   void post_addresses(device& d);
   // LISTEN (for a substitute: of a listener that peers know), UNLISTEN, or ACCEPTED with what is to be
   // returned.
@@ -120,9 +125,10 @@ class driver_core {
   // Those that wait for a buffer, as far as there are any now.
   void serve_starved();
 
-  // Open the raw path of the current adapter; an earlier one must have nothing open. Null: the adapter
-  // cannot, or no memory.
-  raw_send* open_raw(const tx_pool_config& c, raw_send::done_function done, void* context);
+  // As driver::open_raw().
+  raw_send* open_raw(const tx_pool_config& c, raw_send::done_function done, void* context, unsigned queue);
+  // Adapter `a` sends nothing any more.
+  void abandon_raw(unsigned a);
 
   // ---- connections
   void request_abort(connection& c, int error);
@@ -193,6 +199,10 @@ class driver_core {
   bool on_time_wait(connection& c, seq32 una);
   bool on_ended(device& d, const us_record& r, int error);
   bool on_refused(device& d, const us_record& r);
+  bool begin_queue(device& d, unsigned queue);
+  raw_port* port_of(const device& d, const us_record& r);
+  bool on_raw(device& d, const us_record& r);
+  bool on_tx_stopped(device& d, const us_record& r);
   bool usable_cid(const device& d, cid id) const;
   bool pool_buffer_ok(const device& d, const us_record& r);
   void attach_pool_buffer(device& d, connection& c, const us_record& r);

@@ -40,7 +40,7 @@ void failover::run() {
     failures_.pop_front();
     const bool needed = a == d_.current || (recovering() && a == to_);
     d_.devices[a].alive = false;
-    d_.devices[a].idt.stop();
+    d_.devices[a].stop();
     if (needed) recover(a);
   }
 }
@@ -62,7 +62,6 @@ void failover::enter(recovery_state s) {
 
 void failover::recover(unsigned a) {
   ++d_.count.failovers;
-  if (d_.raw && d_.raw->adapter == a) d_.raw->send->abandon();
   from_ = a;
   to_ = pick();
   enter(recovery_state::fencing);
@@ -111,6 +110,7 @@ void failover::drain() {
     device& old = d_.devices[a];
     d_.consume(old, ~0u);
     old.serving = false;
+    d_.abandon_raw(a);
     for (const buf_id id : d_.buffers.in_pool_of(a)) {
       for (driver_observer* o : d_.observers) o->on_take_back(id);
       d_.buffers.give_back(id);
@@ -240,6 +240,7 @@ void failover::release_ports() {
 
 void failover::give_up(driver_error why) {
   condition_ = why;
+  for (const unsigned a : undrained_) d_.abandon_raw(a);
   d_.table.for_each([&](connection& c) {
     if (c.phase != conn_phase::gone) d_.end(c, ENETDOWN);
   });

@@ -11,9 +11,13 @@ static_assert(std::endian::native == std::endian::little, "descriptors and recor
 
 bool idt_ring::create(hal& h, std::uint32_t entries, std::uint32_t first) {
   hal_ = &h;
+  if (!memory_.cpu || entries_ != entries) {
+    if (memory_.cpu) h.dma_free(memory_);
+    memory_ = h.dma_alloc(static_cast<std::size_t>(entries) * US_ENTRY_BYTES);
+  }
   entries_ = entries;
   head_ = tail_ = announced_ = first;
-  memory_ = h.dma_alloc(static_cast<std::size_t>(entries) * US_ENTRY_BYTES);
+  waiting_.clear();
   notes_.assign(static_cast<std::size_t>(entries) * 4, note{});
   return memory_.cpu != nullptr;
 }

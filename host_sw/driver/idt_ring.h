@@ -1,4 +1,4 @@
-// Input descriptor table of one adapter: the host writes, the adapter reads.
+// A ring of descriptors that the host writes and the adapter reads: its input table, or a transmit queue.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -19,8 +19,8 @@ class idt_ring {
     std::uint32_t buf_id = US_NO_BUF;  // POST_RX, POST_POOL
   };
 
-  // Memory for `entries` (a power of two) descriptors, the first of which has the index `first`. False: none
-  // left.
+  // Memory for `entries` (a power of two) descriptors, the first of which has the index `first`; what it has
+  // already is used again. False: none left.
   bool create(hal& h, std::uint32_t entries, std::uint32_t first = 0);
   // Number, seal and store a descriptor; when the table is full it waits its turn. Returns its free-running
   // index.

@@ -46,6 +46,7 @@ raw_send_counters raw_send::counters() const {
 void raw_send::xmit(tx_buffer& b, std::uint32_t payload, const std::uint8_t* header,
                     std::uint32_t header_bytes, std::uint64_t cookie) {
   pool_.saw_header(header_bytes);
+  if (refused(cookie)) return;
   const bool ours = b.interface == interface_;
   if (ours && header_bytes <= b.headroom) {
     std::memcpy(b.data() - header_bytes, header, header_bytes);
@@ -78,6 +79,7 @@ bool raw_send::xmit_in_place(tx_buffer& b, std::uint32_t payload, std::uint32_t 
                              std::uint64_t cookie) {
   pool_.saw_header(header_bytes);
   if (header_bytes > b.headroom || b.interface != interface_) return false;
+  if (refused(cookie)) return true;
   ++count_.single;
   const std::uint32_t last = piece(b.iova + b.headroom - header_bytes, header_bytes + payload, false);
   posted({last, cookie, &b, nullptr, {}});
@@ -85,6 +87,7 @@ bool raw_send::xmit_in_place(tx_buffer& b, std::uint32_t payload, std::uint32_t 
 }
 
 void raw_send::xmit_gather(tx_range header, tx_range payload, std::uint64_t cookie) {
+  if (refused(cookie)) return;
   ++count_.gathered;
   frame f{0, cookie, nullptr, nullptr, {}};
   map(f, header);
@@ -107,8 +110,20 @@ bool raw_send::completed(const us_record& r) {
   return true;
 }
 
+void raw_send::give_up() {
+  for (std::size_t left = open(); left; --left) over(false);
+}
+
 void raw_send::abandon() {
-  while (open()) over(false);
+  gone_ = true;
+  give_up();
+}
+
+bool raw_send::refused(std::uint64_t cookie) {
+  if (!gone_) return false;
+  ++count_.failed;
+  done_(context_, cookie, false);
+  return true;
 }
 
 void raw_send::over(bool sent) {

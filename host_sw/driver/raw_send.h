@@ -34,7 +34,7 @@ struct tx_range {
 
 class raw_send {
  public:
-  // Puts a descriptor into the adapter's input table; its free-running index.
+  // Puts a descriptor into the adapter's input table or a transmit queue; its free-running index.
   using post_function = std::uint32_t (*)(void* context, const us_idt_entry&);
   // A frame has left (true) or nothing of it has (false). Its buffers are the caller's again; a pool's buffer
   // has gone back to the pool unless `sent` is false, so that the frame can be tried again.
@@ -57,7 +57,10 @@ class raw_send {
   // A US_REC_RAW record of the adapter. False: it contradicts what was posted.
   bool completed(const us_record& r);
 
-  // The adapter is gone: every open frame is told unsent, and its buffer is the caller's.
+  // A transmit queue has stopped, and begins anew: every frame that is open is told unsent, and its buffer is
+  // the caller's. What is posted meanwhile is not among them.
+  void give_up();
+  // The adapter is gone: the same, and so is every frame from now on, at once.
   void abandon();
 
   // Frames posted and not yet reported.
@@ -76,6 +79,7 @@ class raw_send {
   std::uint32_t piece(std::uint64_t iova, std::uint32_t bytes, bool more);
   void posted(const frame& f);
   void over(bool sent);
+  bool refused(std::uint64_t cookie);
 
   hal& hal_;
   unsigned interface_;
@@ -85,6 +89,7 @@ class raw_send {
   void* context_;
   std::vector<frame> open_;  // in order of descriptors, from first_open_ on
   std::size_t first_open_ = 0;
+  bool gone_ = false;  // the adapter
   raw_send_counters count_;
 };
 

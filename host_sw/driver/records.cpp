@@ -94,7 +94,8 @@ bool driver_core::apply(device& d, const us_record& r) {
   if (d.alive && !d.idt.consumed_to(r.idt_head)) return false;
   if (r.type == US_REC_CREDIT) return true;
   if (r.type == US_REC_REFUSED) return on_refused(d, r);
-  if (r.type == US_REC_RAW) return raw && raw->adapter == d.number() && raw->send->completed(r);
+  if (r.type == US_REC_RAW) return on_raw(d, r);
+  if (r.type == US_REC_TX_STOPPED) return on_tx_stopped(d, r);
   if (!d.serving) return false;
   switch (r.type) {
     case US_REC_EMBRYO:
@@ -380,6 +381,36 @@ bool driver_core::on_ended(device&, const us_record& r, int error) {
 }
 
 // ---------------------------------------------------------------- refusals
+
+raw_port* driver_core::port_of(const device& d, const us_record& r) {
+  raw_port* const port = r.u.end.ring < raw.size() ? raw[r.u.end.ring].get() : nullptr;
+  return port && port->adapter == d.number() ? port : nullptr;
+}
+
+// What a queue reports is consumed as well; of the shared table every record says how much is.
+bool driver_core::on_raw(device& d, const us_record& r) {
+  raw_port* const port = port_of(d, r);
+  if (!port || port->send->open() == 0) return false;
+  if (port->queue != driver::shared_table && d.alive && !d.tx[port->queue].consumed_to(r.u.end.index + 1))
+    return false;
+  return port->send->completed(r);
+}
+
+// The queue begins anew, and whoever has something open in it may try again.
+bool driver_core::on_tx_stopped(device& d, const us_record& r) {
+  raw_port* const port = port_of(d, r);
+  if (!port || port->queue == driver::shared_table) return false;
+  const idt_ring& ring = d.tx[port->queue];
+  if (r.u.end.index - ring.consumed() > ring.told() - ring.consumed()) return false;
+  ++count.tx_stops;
+  if (!d.alive) return true;  // its frames are told when all of its records are read
+  if (begin_queue(d, port->queue)) {
+    port->send->give_up();
+  } else {
+    port->send->abandon();
+  }
+  return true;
+}
 
 bool driver_core::on_refused(device& d, const us_record& r) {
   ++count.refused;

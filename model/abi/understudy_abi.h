@@ -33,8 +33,10 @@ extern "C" {
 #define US_ABI_MAJOR 1u       /* a driver refuses another major version */
 /* Later minors only add. 1: SET_OPTIONS. 2: announcement in bulk. 3: SEND_RAW, DMA_ATOMIC. 4: SET_GROUP,
  * direct receive buffers, HOLD_, WAIT_US. 5: VLANs, INLINE, BAD_DOORBELLS.
- * 6: heartbeats say which doorbells have arrived. */
-#define US_ABI_MINOR 6u
+ * 6: heartbeats say which doorbells have arrived. 7: transmit queues; an adapter without any is one of minor
+ * 6. */
+#define US_ABI_MINOR 7u
+#define US_ABI_MINOR_WITHOUT_QUEUES 6u
 
 /* US_REG_FEATURES: a driver refuses an adapter that lacks a bit it needs. */
 #define US_FEATURE_TCP (1u << 0)
@@ -50,14 +52,15 @@ extern "C" {
 #define US_FEATURE_VLAN (1u << 10)   /* vlan of SET_ADDRESS */
 #define US_FEATURE_INLINE (1u << 11) /* US_SEND_INLINE, INLINE */
 #define US_FEATURE_ECHO (1u << 12)   /* idt_tail, odt_head of the heartbeat */
+#define US_FEATURE_TX_QUEUES (1u << 13) /* TX_QUEUES, US_TX_REGISTERS, tx_tail of the heartbeat */
 
 /* ---------------------------------------------------------------- registers (BAR 0, 32 bits wide, 32-bit
  * access) US_REGISTERS(X): X(name, offset, access, reset, sentence). Access: ro, rw, wo (reads as 0). */
 #define US_BAR0_SIZE 4096u
 #define US_REGISTERS(X)                                                                                      \
   X(ID, 0x000u, ro, US_MAGIC, "Magic number 'USDY'; all-ones means that nobody answers.")                    \
-  X(ABI_VERSION, 0x004u, ro, (US_ABI_MAJOR << 16 | US_ABI_MINOR),                                            \
-    "Major version in bits 31:16, minor in 15:0.")                                                           \
+  X(ABI_VERSION, 0x004u, ro, (US_ABI_MAJOR << 16 | US_ABI_MINOR_WITHOUT_QUEUES),                             \
+    "Major version in bits 31:16, minor in 15:0; with transmit queues minor 7.")                             \
   X(FEATURES, 0x008u, ro, 0u, "US_FEATURE_ bits.")                                                           \
   X(STATUS, 0x00cu, ro, 0u, "US_STATUS_ bits.")                                                              \
   X(CONTROL, 0x010u, rw, 0u, "US_CONTROL_ bits.")                                                            \
@@ -108,13 +111,42 @@ extern "C" {
   X(DMA_ATOMIC, 0x0ccu, ro, 64u,                                                                             \
     "Bytes of the largest write that is in host memory whole or not at all, and its alignment.")             \
   X(BAD_DOORBELLS, 0x0d4u, ro, 0u,                                                                           \
-    "Doorbells that go back or beyond their ring; each is ignored and changes nothing else.")
+    "Doorbells that go back or beyond their ring; each is ignored and changes nothing else.")                \
+  X(TX_QUEUES, 0x0d8u, ro, 0u, "Transmit queues, 0 to 8, each with its registers from 0x400 + 32 n on.")
 
 enum us_register {
 #define US_X(name, offset, access, reset, text) US_REG_##name = (offset),
   US_REGISTERS(US_X)
 #undef US_X
 };
+
+/* Transmit queues: rings of SEND_RAW descriptors beside the input table. Queue n has these registers at
+ * US_TX_QUEUE(n) + offset; they are there if n < TX_QUEUES. A queue runs from the write that sets
+ * US_TX_ENABLE until one that clears it, a reset, or a descriptor that cannot be understood. */
+#define US_TX_QUEUES_MOST 8u
+#define US_TX_BLOCK 0x400u
+#define US_TX_BLOCK_BYTES 0x20u
+#define US_TX_QUEUE(n) (US_TX_BLOCK + (n)*US_TX_BLOCK_BYTES)
+#define US_TX_REGISTERS(X)                                                                                  \
+  X(BASE_LO, 0x00u, rw, 0u,                                                                                 \
+    "Bus address of the queue's ring, bits 31:0; 64-byte aligned. It and SIZE are taken by ENABLE.")        \
+  X(BASE_HI, 0x04u, rw, 0u, "Bits 63:32.")                                                                  \
+  X(SIZE, 0x08u, rw, 0u, "Entries of the ring: a power of two, 16 to 65536.")                               \
+  X(CONTROL, 0x0cu, rw, 0u,                                                                                 \
+    "US_TX_ENABLE. Set: the queue begins with an empty ring, unless STATUS says why not. Cleared: what is " \
+    "open in it is forgotten, and no record tells of it.")                                                  \
+  X(TAIL, 0x10u, rw, 0u, "Doorbell: free-running index one past the last entry that the host has written.") \
+  X(HEAD, 0x14u, ro, 0u, "Free-running count of descriptors taken, whose slots are free again.")            \
+  X(STATUS, 0x18u, ro, 0u,                                                                                  \
+    "US_TX_RUNNING, or in bits 7:0 the us_status for which ENABLE was refused or the queue has stopped.")
+
+enum us_tx_register {
+#define US_X(name, offset, access, reset, text) US_TX_##name = (offset),
+  US_TX_REGISTERS(US_X)
+#undef US_X
+};
+#define US_TX_ENABLE (1u << 0)   /* of CONTROL */
+#define US_TX_RUNNING (1u << 31) /* of STATUS */
 
 /* ENABLE: fetch descriptors, write records, beat; the rings must be set up before.
  * RX_ENABLE: accept frames. Clear (after reset): every frame is dropped, nothing is answered. Setting it on
@@ -357,8 +389,10 @@ enum us_record_type {
   US_REC_CREDIT = 7,      /* only idt_head moved */
   US_REC_REFUSED = 8,     /* an input descriptor was refused: .end */
   US_REC_TIME_WAIT = 9,   /* both FINs exchanged and acknowledged; CLOSED follows after 2 MSL */
-  US_REC_RAW = 10 /* SEND_RAW frames are over, to the one whose last descriptor is .end.index: that one
-                     with .end.status, the others sent */
+  US_REC_RAW = 10,        /* SEND_RAW frames of .end.ring are over, to the one whose last descriptor is
+                             .end.index: that one with .end.status, the others sent */
+  US_REC_TX_STOPPED = 11  /* the transmit queue .end.ring has stopped for .end.status; nothing from descriptor
+                             .end.index on was sent, and all before are reported */
 };
 
 #define US_REC_FLAG_FIN (1u << 0)  /* rcv_nxt covers the peer's FIN */
@@ -419,7 +453,8 @@ struct us_record {
       uint32_t status; /* enum us_status */
       uint32_t opcode; /* REFUSED: of the descriptor */
       uint32_t index;  /* REFUSED: free-running index of the descriptor */
-      uint8_t reserved[16];
+      uint32_t ring;   /* RAW, TX_STOPPED: 0: the input table; n: transmit queue n - 1 */
+      uint8_t reserved[12];
     } end;
     uint8_t raw[28];
   } u;
@@ -443,7 +478,8 @@ struct us_heartbeat {
   uint32_t connections;
   uint32_t idt_tail; /* doorbells as they have arrived: with US_FEATURE_ECHO */
   uint32_t odt_head;
-  uint8_t reserved[40];
+  uint32_t tx_tail[US_TX_QUEUES_MOST]; /* the same of the transmit queues */
+  uint8_t reserved[8];
 };
 US_STATIC_ASSERT(sizeof(struct us_heartbeat) == 64, "heartbeat is 64 bytes");
 

@@ -27,6 +27,7 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
       output_(
           config_, dma, agenda_, [this](cid c, seq32 rcv_nxt) { committed(c, rcv_nxt); },
           [this] { raise_interrupt(US_VECTOR_RECORDS); }),
+      tx_queues_(config_, dma, agenda_, output_, [this] { start_transmit(); }),
       announcer_(agenda_, [this](std::span<us_record> all) { write_announcement(all); }),
       fetched_(frame_ref::make(config.descriptors_a_fetch * US_ENTRY_BYTES)),
       connections_(config.tcp.max_connections),

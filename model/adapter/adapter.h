@@ -24,6 +24,8 @@
 #include "model/adapter/dma_engine.h"
 #include "model/adapter/neighbours.h"
 #include "model/adapter/output_table.h"
+#include "model/adapter/raw_chain.h"
+#include "model/adapter/tx_queues.h"
 #include "model/core/event_log.h"
 #include "model/core/fifo.h"
 #include "model/core/group_rules.h"
@@ -64,20 +66,21 @@ struct adapter_counters {
   std::uint64_t dropped_overflow = 0;  // rx fifo full
   drop_counters dropped;
   std::uint64_t dropped_no_neighbour = 0;
-  std::uint64_t descriptors = 0;      // input descriptors executed
-  std::uint64_t refused = 0;          // input descriptors refused
-  std::uint64_t bad_doorbells = 0;    // of both rings, ignored: back, or beyond the ring
-  std::uint64_t pool_empty = 0;       // a connection began without a buffer
-  std::uint64_t waits = 0;            // segments that waited for a buffer of their application
-  std::uint64_t fallbacks = 0;        // pieces that went elsewhere, because none came or it had no more room
-  std::uint64_t holds = 0;            // hand-overs of what was held back
-  std::uint64_t merged = 0;           // pieces held back that went with the one before, in one DMA and record
-  std::uint64_t expedited = 0;        // hand-overs before their time: pushed, urgent, closing, window closed
-  std::uint64_t inline_sends = 0;     // whose bytes came with their descriptor
-  std::uint64_t inline_missed = 0;    // that were said to, and did not, or found no room: read as others are
-  std::uint64_t timers = 0;           // entries of the wheel served
-  picos timers_late = 0;              // what they waited for the timer unit, all together
-  std::uint64_t raw_frames = 0;       // built by the host, sent
+  std::uint64_t descriptors = 0;    // input descriptors executed
+  std::uint64_t refused = 0;        // input descriptors refused
+  std::uint64_t bad_doorbells = 0;  // of any ring, ignored: back, or beyond the ring
+  std::uint64_t pool_empty = 0;     // a connection began without a buffer
+  std::uint64_t waits = 0;          // segments that waited for a buffer of their application
+  std::uint64_t fallbacks = 0;      // pieces that went elsewhere, because none came or it had no more room
+  std::uint64_t holds = 0;          // hand-overs of what was held back
+  std::uint64_t merged = 0;         // pieces held back that went with the one before, in one DMA and record
+  std::uint64_t expedited = 0;      // hand-overs before their time: pushed, urgent, closing, window closed
+  std::uint64_t inline_sends = 0;   // whose bytes came with their descriptor
+  std::uint64_t inline_missed = 0;  // that were said to, and did not, or found no room: read as others are
+  std::uint64_t timers = 0;         // entries of the wheel served
+  picos timers_late = 0;            // what they waited for the timer unit, all together
+  // Built by the host and given by the input table; tx_queue_counters tells of the transmit queues.
+  std::uint64_t raw_frames = 0;       // sent
   std::uint64_t raw_failed = 0;       // not sent: a length or a DMA was bad
   std::uint64_t raw_reads = 0;        // DMA operations for raw frames
   std::uint64_t checksum_cycles = 0;  // that the checksum block took
@@ -119,6 +122,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
 
   const adapter_counters& counters() const { return counters_; }
   const output_table_counters& record_counters() const { return output_.counters(); }
+  const tx_queues& transmit_queues() const { return tx_queues_; }
   const lookup_counters& lookups() const { return lookup_.counters(); }
   const announce_counters& announcements() const { return announcer_.counters; }
   const tcp_engine& engine() const { return *engine_; }
@@ -206,11 +210,6 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
     parsed_frame parsed;
     const local_address* to = nullptr;  // null: not for us
     picos ready_at = 0;                 // when its connection is found, after that of the frame before it
-  };
-  struct raw_piece {
-    iova at;
-    std::uint32_t length = 0;
-    std::uint32_t offset = 0;  // in its frame
   };
   struct raw_frame {  // in order of descriptors
     frame_ref frame;
@@ -357,6 +356,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::unique_ptr<tcp_engine> engine_;
   connection_lookup lookup_;
   output_table output_;
+  tx_queues tx_queues_;
   announcer announcer_;
 
   bool dead_ = false;
@@ -406,10 +406,9 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   std::uint32_t inline_have_ = 0;    // bytes of it that have come
   std::uint32_t inline_ranges_ = 0;  // kept with their bytes
 
-  raw_piece raw_chain_[US_RAW_PIECES];  // of the frame whose descriptors are being taken
-  unsigned raw_chain_pieces_ = 0;       // may count beyond US_RAW_PIECES
-  fifo<raw_frame> raw_frames_;          // not yet over
-  std::uint64_t raw_first_ = 0;         // number of the first of them
+  raw_chain raw_chain_;          // of the frame whose descriptors are being taken
+  fifo<raw_frame> raw_frames_;   // not yet over
+  std::uint64_t raw_first_ = 0;  // number of the first of them
   fifo<raw_read> raw_reads_waiting_;
   std::uint32_t raw_reading_ = 0;     // reads outstanding
   std::uint32_t raw_unreported_ = 0;  // frames sent and not yet in a record
@@ -426,6 +425,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   fifo<frame_ref> out_frames_;         // complete frames: ARP, echo
   fifo<std::uint32_t> out_control_;    // slots without payload: ACK, SYN, RST
   fifo<std::uint32_t> out_data_;       // slots with payload or FIN, in stream order
+  bool queues_turn_ = false;           // of transmit queues against out_data_
   fifo<std::uint32_t> waiting_kicks_;  // slots of kicks whose neighbour has been asked for
   std::vector<std::unique_ptr<out_slot>> slots_;
   std::vector<std::uint32_t> free_slots_;

@@ -70,6 +70,9 @@ struct adapter_config {
   std::uint32_t inline_ranges = 4096;  // sends whose bytes came with their descriptor that it keeps, at most
   std::uint32_t raw_reads = 16;        // reads of raw frames' pieces outstanding, at most
   std::uint32_t raw_completion_batch = 8;  // raw frames that one record reports, at most
+  std::uint32_t tx_queues = 0;  // rings for raw frames beside the input table, at most US_TX_QUEUES_MOST
+  // Bytes of frames of one of them that are being read or wait for the MAC, at most; one frame always may.
+  std::uint32_t tx_queue_bytes = 32 * 1024;
   picos interrupt_moderation = 10_us;  // least time between two interrupts, common default range 8 to 50 us
   picos acked_record_age = 10_us;      // send progress is reported after at most this time
   commit_proof proof = commit_proof::flush_read;

@@ -1,47 +1,33 @@
 // Frames that the host's stack has built: fetched piece by piece, sent whole or not at all, reported in
 // order.
-#include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "model/adapter/adapter.h"
 
 namespace understudy {
 
 namespace {
-constexpr unsigned raw_queue = 1;        // of the DMA engine's reads
-constexpr std::uint32_t min_frame = 60;  // without FCS (IEEE 802.3 3.2.8)
+constexpr unsigned raw_queue = 1;  // of the DMA engine's reads
 }  // namespace
 
 // Every frame has one outcome, a bad one too; it comes in the order of the descriptors.
 void adapter::take_raw_piece(const us_idt_entry& e, std::uint32_t index) {
-  if (raw_chain_pieces_ < US_RAW_PIECES) {
-    raw_chain_[raw_chain_pieces_] = {
-        iova{static_cast<std::uint64_t>(e.u.send.iova_hi) << 32 | e.u.send.iova_lo}, e.u.send.len, 0};
-  }
-  ++raw_chain_pieces_;
+  raw_chain_.add(e);
   if (e.flags & US_RAW_MORE) return;
-  const unsigned pieces = raw_chain_pieces_;
-  raw_chain_pieces_ = 0;
+  const std::uint32_t bytes = raw_chain_.lay_out();
+  const unsigned pieces = std::exchange(raw_chain_.count, 0);
   raw_frame& f = raw_frames_.extend_back();
   f = raw_frame{};
   f.last = index;
-  std::uint64_t bytes = 0;
-  bool good = pieces <= US_RAW_PIECES;
-  for (unsigned i = 0; good && i < pieces; ++i) {
-    raw_chain_[i].offset = static_cast<std::uint32_t>(bytes);
-    bytes += raw_chain_[i].length;
-    good = raw_chain_[i].length != 0 && bytes <= US_RAW_MAX_BYTES;
-  }
-  if (!good || bytes < US_RAW_MIN_BYTES) {
+  if (bytes == 0) {
     f.status = US_ERR_BAD_LENGTH;
     finish_raw();
     return;
   }
-  f.frame = frame_ref::make(std::max(static_cast<std::uint32_t>(bytes), min_frame));
-  if (bytes < min_frame) std::memset(f.frame.data() + bytes, 0, min_frame - bytes);
+  f.frame = room_for_raw(bytes);
   f.reads = pieces;
   const std::uint64_t number = raw_first_ + raw_frames_.size() - 1;
-  for (unsigned i = 0; i < pieces; ++i) raw_reads_waiting_.push_back({number, raw_chain_[i]});
+  for (unsigned i = 0; i < pieces; ++i) raw_reads_waiting_.push_back({number, raw_chain_.pieces[i]});
   start_raw_reads();
 }
 

@@ -122,15 +122,17 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
     const std::uint32_t i = (offset - US_MSIX_TABLE) / 4;
     return offset == US_MSIX_PBA ? msix_pending_ : i < US_MSIX_VECTORS * 4 ? msix_[i / 4][i % 4] : 0;
   }
+  if (tx_queues_.has_register(offset)) return tx_queues_.read(offset);
   switch (offset) {
     case US_REG_ID:
       return US_MAGIC;
     case US_REG_ABI_VERSION:
-      return US_ABI_MAJOR << 16 | US_ABI_MINOR;
+      return US_ABI_MAJOR << 16 | (tx_queues_.count() ? US_ABI_MINOR : US_ABI_MINOR_WITHOUT_QUEUES);
     case US_REG_FEATURES:
       return US_FEATURE_TCP | US_FEATURE_COMMIT_RECORDS | US_FEATURE_RESTORE | US_FEATURE_HEARTBEAT |
              US_FEATURE_SET_OPTIONS | US_FEATURE_ANNOUNCE | US_FEATURE_SEND_RAW | US_FEATURE_MEMORY |
              US_FEATURE_VLAN | US_FEATURE_INLINE | US_FEATURE_ECHO |
+             (tx_queues_.count() ? US_FEATURE_TX_QUEUES : 0u) |
              (config_.tcp.timestamps ? US_FEATURE_TIMESTAMPS : 0u) |
              (config_.tcp.window_scaling ? US_FEATURE_WINDOW_SCALE : 0u);
     case US_REG_STATUS:
@@ -149,6 +151,8 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
       return static_cast<std::uint32_t>(counters_.refused);
     case US_REG_BAD_DOORBELLS:
       return static_cast<std::uint32_t>(counters_.bad_doorbells);
+    case US_REG_TX_QUEUES:
+      return tx_queues_.count();
     case US_REG_DMA_ATOMIC:
       return dma_engine::atomic_unit();
     case US_REG_SECRET_0:
@@ -173,6 +177,10 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
   }
   if (offset == US_REG_CONTROL) {
     control(value);
+    return;
+  }
+  if (tx_queues_.has_register(offset)) {
+    if (!tx_queues_.write(offset, value)) ++counters_.bad_doorbells;
     return;
   }
   const std::uint32_t before = std::exchange(regs_[offset / 4], value);
@@ -257,6 +265,7 @@ void adapter::control(std::uint32_t value) {
       return;
     }
     output_.configure(odt_base, odt);
+    tx_queues_.enable(true);
     if (regs_[US_REG_HEARTBEAT_US / 4]) start_beating();
   }
   if (control_ & ~before & US_CONTROL_RX_ENABLE) {
@@ -266,6 +275,7 @@ void adapter::control(std::uint32_t value) {
     after_engine();
   }
   if (!(control_ & US_CONTROL_RX_ENABLE)) status_ |= US_STATUS_RX_BLOCKED;
+  if (!(control_ & US_CONTROL_ENABLE)) tx_queues_.enable(false);
 }
 
 void adapter::start_indices() {
@@ -324,7 +334,9 @@ void adapter::reset() {
   slots_.clear();
   free_slots_.clear();
   waiting_for_neighbour_.clear();
-  raw_chain_pieces_ = 0;
+  tx_queues_.reset();
+  queues_turn_ = false;
+  raw_chain_.count = 0;
   raw_first_ += raw_frames_.size();
   raw_frames_.clear();
   raw_reads_waiting_.clear();
@@ -381,6 +393,7 @@ void adapter::beat() {
   h.connections = engine_->connections();
   h.idt_tail = regs_[US_REG_IDT_TAIL / 4];
   h.odt_head = regs_[US_REG_ODT_HEAD / 4];
+  for (unsigned q = 0; q < tx_queues_.count(); ++q) h.tx_tail[q] = tx_queues_.tail(q);
   dma.write_atomic(
       iova{static_cast<std::uint64_t>(regs_[US_REG_HEARTBEAT_HI / 4]) << 32 | regs_[US_REG_HEARTBEAT_LO / 4]},
       {reinterpret_cast<const std::uint8_t*>(&h), sizeof h});

@@ -96,6 +96,7 @@ void adapter::start_transmit() {
   if (!out_control_.empty()) earliest = std::min(earliest, slots_[out_control_.front()]->ready_at);
   if (!out_data_.empty() && slots_[out_data_.front()]->reads == 0)
     earliest = std::min(earliest, slots_[out_data_.front()]->ready_at);
+  earliest = std::min(earliest, tx_queues_.next_ready());
   if (earliest == never) return;
   earliest = std::max({earliest, medium_free_, now_ps()});
   if (transmit_scheduled_ && transmit_at_ <= earliest) return;
@@ -108,7 +109,8 @@ void adapter::start_transmit() {
   });
 }
 
-// One frame: complete frames first, then segments without payload, then data in stream order.
+// One frame: complete frames first, then segments without payload, then data in stream order and frames of
+// transmit queues, in turn.
 void adapter::transmit() {
   const picos now = now_ps();
   frame_ref f;
@@ -118,11 +120,16 @@ void adapter::transmit() {
       break;
     }
     fifo<std::uint32_t>* q = nullptr;
+    const bool data = !out_data_.empty() && slots_[out_data_.front()]->reads == 0 &&
+                      slots_[out_data_.front()]->ready_at <= now;
     if (!out_control_.empty() && slots_[out_control_.front()]->ready_at <= now) {
       q = &out_control_;
-    } else if (!out_data_.empty() && slots_[out_data_.front()]->reads == 0 &&
-               slots_[out_data_.front()]->ready_at <= now) {
+    } else if ((queues_turn_ || !data) && (f = tx_queues_.take(now))) {
+      queues_turn_ = false;
+      break;
+    } else if (data) {
       q = &out_data_;
+      queues_turn_ = true;
     }
     if (!q) break;
     const std::uint32_t index = q->pop_front();

@@ -31,6 +31,13 @@ constexpr register_row registers[] = {
 #undef US_X
 };
 
+// Of each transmit queue, at US_TX_QUEUE(n).
+constexpr register_row tx_registers[] = {
+#define US_X(name, offset, access, reset, sentence) {#name, offset, #access, reset, sentence},
+    US_TX_REGISTERS(US_X)
+#undef US_X
+};
+
 // A page: its file's name, the text of it and the same as JSON.
 struct page {
   std::string file;
@@ -58,15 +65,21 @@ page register_page() {
       "# Registers\n\nPrinted by `understudy describe registers`. BAR 0, 32 bits wide; ro: read only, rw: "
       "read and write, wo: "
       "write only, reads as 0.\n\n";
-  for (const register_row& r : registers) {
-    rows.push_back({{"name", r.name},
-                    {"offset", r.offset},
+  const auto add = [&](const register_row& r, const std::string& prefix, std::uint32_t base) {
+    rows.push_back({{"name", prefix + std::string(r.name)},
+                    {"offset", base + r.offset},
                     {"access", r.access},
                     {"reset", r.reset},
                     {"sentence", r.sentence}});
-    text += fmt::format("* `{}` (0x{:03x}, {}; after reset 0x{:08x}): {}\n", r.name, r.offset, r.access,
-                        r.reset, r.sentence);
-  }
+    text += fmt::format("* `{}{}` (0x{:03x}, {}; after reset 0x{:08x}): {}\n", prefix, r.name,
+                        base + r.offset, r.access, r.reset, r.sentence);
+  };
+  for (const register_row& r : registers) add(r, "", 0);
+  text += fmt::format(
+      "\n## Transmit queues\n\nOf queue 0; those of queue n lie {} n bytes further on, and are there if n is "
+      "below `TX_QUEUES`.\n\n",
+      US_TX_BLOCK_BYTES);
+  for (const register_row& r : tx_registers) add(r, "TX_", US_TX_QUEUE(0));
   return {"registers.md", text, rows};
 }
 

@@ -49,6 +49,8 @@ adapter_config adapter_of(const scenario& s) {
   c.raw_reads = a.raw_reads;
   c.timer_time = a.timer_time;
   c.raw_completion_batch = a.raw_completion_batch;
+  c.tx_queues = a.tx_queues;
+  c.tx_queue_bytes = static_cast<std::uint32_t>(a.tx_queue_bytes);
   c.dma.issue_time = a.dma_issue_time;
   c.clock_period = a.clock;
   c.checksum_bytes = a.checksum_bytes;

@@ -93,6 +93,11 @@ constexpr parameter table[] = {
     {"workload.raw_packets", integer, AT(workload.raw_packets), "0", "100000", "",
      "Before the connections: frames that the host's stack builds, so many of each size from 64 to 9000 "
      "bytes and each layout in turn, in one DMA and gathered. 0: none."},
+    {"workload.raw_queues", integer, AT(workload.raw_queues), "0", "8", "",
+     "Before the connections: a frame of 64 bytes that the host's stack builds behind 48 of 9000, again and "
+     "again, in one transmit queue and then with a queue of its own, the large ones spread over the others "
+     "of "
+     "so many queues. At most adapter.tx_queues; 0: none, else 2 or more."},
     {"workload.direction", word, AT(workload.direction), "", "", "both|up|down",
      "Made-up streams: both ways, up (from the host behind the adapter to the peer) or down."},
     {"workload.peer_keepalive", time, AT(workload.peer_keepalive), "0 ps", "7200 s", "",
@@ -212,6 +217,12 @@ constexpr parameter table[] = {
     {"adapter.raw_completion_batch", integer, AT(adapter.raw_completion_batch), "1", "1024", "",
      "Frames that the host has built which one record reports as sent, at most; fewer after "
      "adapter.acked_record_age."},
+    {"adapter.tx_queues", integer, AT(adapter.tx_queues), "0", "8", "",
+     "Transmit queues: rings of descriptors of their own for frames that the host has built, which take "
+     "turns "
+     "frame by frame. 0: all such frames go by the input table."},
+    {"adapter.tx_queue_bytes", size, AT(adapter.tx_queue_bytes), "64 B", "1 MiB", "",
+     "Frames of one transmit queue that are being read or wait for the MAC, at most; one frame always may."},
     {"adapter.dma_backlog_bytes", size, AT(adapter.dma_backlog_bytes), "16 KiB", "1 GiB", "",
      "Posted writes waiting in the adapter before it stops taking frames from the FIFO."},
     {"adapter.wscale", integer, AT(adapter.tcp.wscale), "0", "14", "",

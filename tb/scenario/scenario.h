@@ -51,6 +51,7 @@ struct workload_parameters {
   std::uint32_t phases = 0;
   picos interval = 2_us;
   std::uint32_t raw_packets = 0;   // of each size and layout
+  std::uint32_t raw_queues = 0;    // transmit queues that raw frames take; at most adapter.tx_queues
   std::string direction = "both";  // "both", "up" (adapter to peer), "down"
   picos peer_keepalive = 0;
   std::uint64_t iss = any_iss;  // initial sequence number of every connection at both ends
@@ -99,6 +100,8 @@ struct adapter_parameters {
   picos timer_time = 20_ns;
   std::uint32_t raw_reads = 16;
   std::uint32_t raw_completion_batch = 8;
+  std::uint32_t tx_queues = 0;
+  std::uint64_t tx_queue_bytes = 32 * 1024;
   std::uint64_t dma_backlog_bytes = 256 * 1024;
 };
 

@@ -215,7 +215,7 @@ TEST(connect, reports_refusal_timeout_and_a_full_adapter) {
     g.m.a[0].emit(r);
   }
   us_record r = g.m.a[0].blank(US_REC_REFUSED, US_NO_CID);
-  r.u.end = {US_ERR_NO_RESOURCES, US_OP_CONNECT, 0, {}};
+  r.u.end = {US_ERR_NO_RESOURCES, US_OP_CONNECT, 0, 0, {}};
   for (std::uint32_t i = 0; i < g.m.a[0].seen.size(); ++i)
     if (std::memcmp(&g.m.a[0].seen[i], &sent[2], 64) == 0) r.u.end.index = i;
   g.m.a[0].emit(r);
@@ -642,7 +642,7 @@ TEST_F(bad_records, of_every_kind_are_counted_and_dropped) {
   us_record e = a().blank(US_REC_ESTABLISHED, 5);
   expect_dropped(e, "ESTABLISHED twice");
   us_record refused = a().blank(US_REC_REFUSED, 5);
-  refused.u.end = {US_ERR_BAD_LENGTH, US_OP_SEND, 0x12345678, {}};
+  refused.u.end = {US_ERR_BAD_LENGTH, US_OP_SEND, 0x12345678, 0, {}};
   expect_dropped(refused, "refuses what was never posted");
   EXPECT_EQ(g.d.counters().bad_records, 22u);
 
@@ -758,7 +758,7 @@ TEST_F(bad_records, in_the_ring_itself_fail_the_adapter) {
 
 TEST_F(bad_records, refused_send_becomes_an_error_of_that_connection) {
   us_record r = a().blank(US_REC_REFUSED, 5);
-  r.u.end = {US_ERR_BAD_SEQUENCE, US_OP_SEND, a().consumed - 1, {}};
+  r.u.end = {US_ERR_BAD_SEQUENCE, US_OP_SEND, a().consumed - 1, 0, {}};
   a().emit(r);
   g.m.run_us(1);
   EXPECT_EQ(g.d.counters().refused, 1u);
@@ -775,7 +775,7 @@ TEST_F(bad_records, refused_pool_buffer_comes_back) {
   index += 1;  // the first one went to the connection
   const std::size_t free = g.d.buffers_free();
   us_record r = a().blank(US_REC_REFUSED, US_NO_CID);
-  r.u.end = {US_ERR_BAD_ADDRESS, US_OP_POST_POOL, index, {}};
+  r.u.end = {US_ERR_BAD_ADDRESS, US_OP_POST_POOL, index, 0, {}};
   a().emit(r);
   g.m.run_us(1);
   EXPECT_EQ(g.d.buffers_free(), free + 1);

@@ -398,7 +398,7 @@ TEST(restore, refused_by_the_substitute_resets_that_connection_alone) {
   b.on_descriptor = [&](const us_idt_entry& e) {
     if (e.opcode != US_OP_RESTORE || e.cid != 5) return;
     us_record r = b.blank(US_REC_REFUSED, 5);
-    r.u.end = {US_ERR_IN_USE, US_OP_RESTORE, b.consumed - 1, {}};
+    r.u.end = {US_ERR_IN_USE, US_OP_RESTORE, b.consumed - 1, 0, {}};
     b.emit(r);
   };
   g.d.fail_now(0);

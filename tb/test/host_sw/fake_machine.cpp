@@ -41,6 +41,7 @@ void fake_adapter::mmio_write(std::uint32_t offset, std::uint32_t value) {
     return;
   }
   regs[offset] = value;
+  if (offset >= US_TX_BLOCK && offset < US_TX_QUEUE(reg(US_REG_TX_QUEUES))) write_tx_register(offset, value);
   if (offset == US_REG_IDT_TAIL) {
     ++doorbells;
     consume();
@@ -56,6 +57,34 @@ void fake_adapter::mmio_write(std::uint32_t offset, std::uint32_t value) {
   }
 }
 
+void fake_adapter::write_tx_register(std::uint32_t offset, std::uint32_t value) {
+  const std::uint32_t queue = (offset - US_TX_BLOCK) / US_TX_BLOCK_BYTES, at = US_TX_QUEUE(queue);
+  std::vector<us_idt_entry>& seen_there = tx_seen[queue];
+  if (offset == at + US_TX_CONTROL) {
+    regs[at + US_TX_STATUS] = value & US_TX_ENABLE ? tx_status : 0;
+    regs[at + US_TX_TAIL] = 0;
+    seen_there.clear();
+  }
+  if (offset != at + US_TX_TAIL) return;
+  const std::uint64_t base = reg(at + US_TX_BASE_LO) | static_cast<std::uint64_t>(reg(at + US_TX_BASE_HI))
+                                                           << 32;
+  for (auto i = static_cast<std::uint32_t>(seen_there.size()); i != value; ++i) {
+    us_idt_entry e;
+    std::memcpy(&e, m_.memory(base + (i & (reg(at + US_TX_SIZE) - 1)) * 64ull, 64), 64);
+    if (e.index16 != static_cast<std::uint16_t>(i) || e.crc != crc32c(&e, 60)) ++bad_descriptors;
+    seen_there.push_back(e);
+  }
+}
+
+void fake_adapter::report_raw(unsigned queue, std::uint32_t index, us_status status, bool interrupt) {
+  us_record r = blank(US_REC_RAW, US_NO_CID);
+  r.u.end.status = status;
+  r.u.end.opcode = US_OP_SEND_RAW;
+  r.u.end.index = index;
+  r.u.end.ring = queue + 1;
+  emit(r, interrupt);
+}
+
 void fake_adapter::beat() {
   if (beating && answers) {
     us_heartbeat h{};
@@ -64,6 +93,7 @@ void fake_adapter::beat() {
     h.status = reg(US_REG_STATUS);
     h.idt_tail = reg(US_REG_IDT_TAIL);
     h.odt_head = reg(US_REG_ODT_HEAD);
+    for (unsigned q = 0; q < reg(US_REG_TX_QUEUES); ++q) h.tx_tail[q] = reg(US_TX_QUEUE(q) + US_TX_TAIL);
     const std::uint64_t at = reg(US_REG_HEARTBEAT_LO) | static_cast<std::uint64_t>(reg(US_REG_HEARTBEAT_HI))
                                                             << 32;
     std::memcpy(m_.memory(at, sizeof h), &h, sizeof h);

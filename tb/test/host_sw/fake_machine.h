@@ -56,6 +56,12 @@ class fake_adapter {
   std::uint32_t max_connections = 64;
   std::uint8_t group = 0;  // of buffers, that connections opened from now on belong to
   bool pci_answers = true;
+  std::uint32_t tx_status = US_TX_RUNNING;  // of a queue that is enabled
+  // It has `n` transmit queues; before the driver starts.
+  void give_queues(std::uint32_t n) {
+    features |= US_FEATURE_SEND_RAW | US_FEATURE_TX_QUEUES;
+    regs[US_REG_TX_QUEUES] = n;
+  }
   std::function<void(const us_idt_entry&)> on_descriptor;
   std::function<void()> before_arming;  // between an ODT_HEAD doorbell and its effect
 
@@ -65,7 +71,8 @@ class fake_adapter {
   }
 
   // ---- what a test looks at
-  std::vector<us_idt_entry> seen;  // descriptors consumed
+  std::vector<us_idt_entry> seen;                        // descriptors consumed
+  std::vector<us_idt_entry> tx_seen[US_TX_QUEUES_MOST];  // the same of transmit queues since their ENABLE
   std::uint32_t bad_descriptors = 0;
   std::map<std::uint32_t, std::uint32_t> regs{{US_MSIX_TABLE + 12, 1}, {US_MSIX_TABLE + 28, 1}};  // masked
   std::map<std::uint32_t, fake_connection> connections;
@@ -84,6 +91,8 @@ class fake_adapter {
   us_record blank(us_record_type type, std::uint32_t cid) const;
   // Number, epoch and CRC are filled in; returns the slot. The record becomes visible at once.
   std::uint32_t emit(us_record r, bool interrupt = true);
+  // Frames of transmit queue `queue` are over, to the one that ends with descriptor `index`.
+  void report_raw(unsigned queue, std::uint32_t index, us_status status = US_OK, bool interrupt = true);
   std::uint8_t* slot(std::uint32_t number) const;
   std::uint32_t written() const { return number_next_; }
 
@@ -104,6 +113,7 @@ class fake_adapter {
   void mmio_write(std::uint32_t offset, std::uint32_t value);
   void consume();
   void beat();
+  void write_tx_register(std::uint32_t offset, std::uint32_t value);
   void interrupt(unsigned vector);
 
  private:
