@@ -7,6 +7,7 @@
 
 #include "model/abi/understudy_abi.h"
 #include "model/pcie/tlp.h"
+#include "tb/monitors/tx_register.h"
 #include "tb/platform/configure.h"
 #include "tb/platform/simulation.h"
 
@@ -66,6 +67,8 @@ std::string in_words(const event& e) {
       return e.length == sizeof(us_record) ? "had a commit record become visible to the host"
                                            : fmt::format("had {} land in host memory", plural(e.b, "byte"));
     case event_kind::mmio_write:
+      if (const auto queue = tx_doorbell_at(e.a))
+        return fmt::format("heard the doorbell of transmit queue {}: new frames", *queue);
       return e.a == US_REG_IDT_TAIL   ? "heard the doorbell: new descriptors"
              : e.a == US_REG_ODT_HEAD ? "was told how far records are read"
                                       : "had a register written";

@@ -56,6 +56,11 @@ class monitor_set : public event_observer, public host::driver_observer {
   void on_record(unsigned adapter, const us_record& r) override;
   void on_connection_end(cid c, int error) override;
   void on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index) override;
+  void on_tx_queue(unsigned adapter, unsigned queue) override { rings_.on_tx_queue(adapter, queue); }
+  void on_tx_descriptor(unsigned adapter, unsigned queue, const us_idt_entry& d,
+                        std::uint32_t index) override {
+    rings_.on_tx_descriptor(adapter, queue, d, index);
+  }
   void on_app_memory(iova at, std::uint64_t length) override { memory_.on_app_memory(at, length); }
   void on_app_memory_gone(iova at) override { memory_.on_app_memory_gone(at); }
   void on_app_access(iova at, std::uint32_t length, bool write) override {

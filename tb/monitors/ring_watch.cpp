@@ -9,6 +9,7 @@
 
 #include "model/abi/crc32c.h"
 #include "model/pcie/pcie_port.h"
+#include "tb/monitors/tx_register.h"
 
 namespace understudy::tb {
 
@@ -29,8 +30,13 @@ ring_watch::adapter_state& ring_watch::state(unsigned adapter) {
   if (!a.known) {
     a.rings = driver_.rings(adapter);
     a.known = a.rings.odt_entries != 0;
-    if (a.known)
-      a.records_issued = a.records_visible = a.head = a.idt_tail = a.idt_fetched = a.rings.first_index;
+    if (a.known) {
+      a.records_issued = a.records_visible = a.head = a.rings.first_index;
+      read_ring& input = a.read[0];
+      input.tail = input.fetched = a.rings.first_index;
+      input.at = a.rings.idt_iova;
+      input.entries = a.rings.idt_entries;
+    }
   }
   return a;
 }
@@ -56,24 +62,15 @@ void ring_watch::on_event(const event& e) {
       break;
     case event_kind::mmio_write: {
       adapter_state& a = state(e.unit);
-      const auto value = static_cast<std::uint32_t>(e.b);
       if (e.a == US_REG_IDT_TAIL) {
-        if (static_cast<std::int32_t>(value - a.idt_tail) < 0) {
-          q2_.violated(e.number, e.at,
-                       fmt::format("adapter {}: doorbell {} after {}", letter(e.unit), value, a.idt_tail));
-        } else {
-          q2_.checked();
-        }
-        a.idt_tail = value;
-        if (value - a.idt_fetched > a.rings.idt_entries) {
-          q4_.violated(e.number, e.at,
-                       fmt::format("adapter {}: descriptor {} overwrites one from {} on that was not fetched",
-                                   letter(e.unit), value - 1, a.idt_fetched));
-        } else {
-          q4_.checked();
-        }
+        doorbell(a.read[0], "", e);
+      } else if (const auto r = tx_register_at(e.a)) {
+        read_ring& queue = a.read[1 + r->queue];
+        if (r->offset == US_TX_CONTROL && (e.b & US_TX_ENABLE))
+          queue.tail = queue.fetched = a.rings.first_index;
+        if (r->offset == US_TX_TAIL && queue.entries) doorbell(queue, "transmit queue's ", e);
       } else if (e.a == US_REG_ODT_HEAD) {
-        a.head = value;
+        a.head = static_cast<std::uint32_t>(e.b);
         a.armed_at = e.at;
         a.woken = false;
       }
@@ -101,6 +98,25 @@ void ring_watch::on_event(const event& e) {
   }
 }
 
+// `of` names the ring, with a blank behind it; empty: the input table.
+void ring_watch::doorbell(read_ring& r, const char* of, const event& e) {
+  const auto value = static_cast<std::uint32_t>(e.b);
+  if (static_cast<std::int32_t>(value - r.tail) < 0) {
+    q2_.violated(e.number, e.at,
+                 fmt::format("adapter {}: {}doorbell {} after {}", letter(e.unit), of, value, r.tail));
+  } else {
+    q2_.checked();
+  }
+  r.tail = value;
+  if (value - r.fetched > r.entries) {
+    q4_.violated(e.number, e.at,
+                 fmt::format("adapter {}: {}descriptor {} overwrites one from {} on that was not fetched",
+                             letter(e.unit), of, value - 1, r.fetched));
+  } else {
+    q4_.checked();
+  }
+}
+
 void ring_watch::tlp_up(const event& e) {
   adapter_state& a = state(e.unit);
   if (a.fenced && a.unsilenced) return;  // it reaches nothing: write_visible() sees to that
@@ -119,23 +135,26 @@ void ring_watch::tlp_up(const event& e) {
     return;
   }
   if (type != memory_read || length == 0 || !a.known) return;
-  const std::uint64_t idt_bytes = std::uint64_t{a.rings.idt_entries} * US_ENTRY_BYTES;
-  if (inside(e.a, length, a.rings.idt_iova, idt_bytes)) {
+  for (std::size_t i = 0; i < a.read.size(); ++i) {
+    read_ring& r = a.read[i];
+    if (!r.entries || !inside(e.a, length, r.at, r.bytes())) continue;
     const std::uint32_t n = length / US_ENTRY_BYTES;
-    if (static_cast<std::int32_t>(a.idt_tail - (a.idt_fetched + n)) < 0) {
-      q2_.violated(e.number, e.at,
-                   fmt::format("adapter {} fetches descriptor {}, the tail is {}", letter(e.unit),
-                               a.idt_fetched + n - 1, a.idt_tail));
+    if (static_cast<std::int32_t>(r.tail - (r.fetched + n)) < 0) {
+      q2_.violated(
+          e.number, e.at,
+          fmt::format("adapter {} fetches {}descriptor {}, the tail is {}", letter(e.unit),
+                      i ? fmt::format("transmit queue {}'s ", i - 1) : "", r.fetched + n - 1, r.tail));
     } else {
       q2_.checked();
     }
-    a.idt_fetched += n;
+    r.fetched += n;
     dma1_.checked();
     return;
   }
   bool raw = false;
-  for (std::size_t i = 0; i < a.raw.size() && !raw; ++i)
-    raw = inside(e.a, length, a.raw[i].at, a.raw[i].length);
+  for (const read_ring& r : a.read)
+    for (std::size_t i = 0; i < r.raw.size() && !raw; ++i)
+      raw = inside(e.a, length, r.raw[i].at, r.raw[i].length);
   if (raw || is_posted(e.a, length)) {
     dma1_.checked();
   } else {
@@ -265,19 +284,25 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
   }
   judge_refusal();
   ++a.consumed;
-  const auto beyond = [&a](std::uint32_t index) { return static_cast<std::int32_t>(index - a.idt_tail) > 0; };
-  const bool wild_index =
-      (!a.fenced && beyond(r.idt_head)) ||
-      ((r.type == US_REC_REFUSED || r.type == US_REC_RAW) &&
-       (beyond(r.u.end.index + 1) || a.idt_tail - r.u.end.index > 4 * a.rings.idt_entries));
+  const auto beyond = [](const read_ring& ring, std::uint32_t index) {
+    return static_cast<std::int32_t>(index - ring.tail) > 0;
+  };
+  const bool of_a_ring = r.type == US_REC_RAW || r.type == US_REC_TX_STOPPED;
+  const std::uint32_t number = of_a_ring ? r.u.end.ring : 0;
+  const bool no_ring = of_a_ring && (number >= a.read.size() || !a.read[number].entries);
+  read_ring& ring = a.read[no_ring ? 0 : number];
+  const std::uint32_t behind = r.u.end.index + (r.type != US_REC_TX_STOPPED);
+  const bool wild_index = (!a.fenced && beyond(a.read[0], r.idt_head)) || no_ring ||
+                          ((r.type == US_REC_REFUSED || of_a_ring) &&
+                           (beyond(ring, behind) || ring.tail - r.u.end.index > 4 * ring.entries));
   if (wild || wild_index) {
     wild_ = {true, r.number, adapter, driver_.counters().bad_records};
   } else {
     q5_.checked();
   }
-  if (r.type == US_REC_RAW)
-    while (!a.raw.empty() && static_cast<std::int32_t>(a.raw.front().index - r.u.end.index) <= 0)
-      a.raw.drop_front();
+  if (r.type == US_REC_RAW && !no_ring)
+    while (!ring.raw.empty() && static_cast<std::int32_t>(ring.raw.front().index - r.u.end.index) <= 0)
+      ring.raw.drop_front();
   if (a.visible_at.empty() || a.visible_at.front().number != r.number) return;
   judge_wakeup(adapter, log.count(), now);
   a.visible_at.drop_front();
@@ -285,7 +310,22 @@ void ring_watch::on_record(unsigned adapter, const us_record& r, const event_log
 
 void ring_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index) {
   if (d.opcode != US_OP_SEND_RAW) return;
-  state(adapter).raw.push_back(
+  state(adapter).read[0].raw.push_back(
+      {index, std::uint64_t{d.u.send.iova_hi} << 32 | d.u.send.iova_lo, d.u.send.len});
+}
+
+void ring_watch::on_tx_queue(unsigned adapter, unsigned queue) {
+  adapter_state& a = state(adapter);
+  read_ring& r = a.read[1 + queue];
+  const host::ring_facts::tx_ring now = driver_.rings(adapter).tx[queue];
+  r.at = now.iova;
+  r.entries = now.entries;
+  r.raw.clear();
+}
+
+void ring_watch::on_tx_descriptor(unsigned adapter, unsigned queue, const us_idt_entry& d,
+                                  std::uint32_t index) {
+  state(adapter).read[1 + queue].raw.push_back(
       {index, std::uint64_t{d.u.send.iova_hi} << 32 | d.u.send.iova_lo, d.u.send.len});
 }
 

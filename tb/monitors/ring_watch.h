@@ -1,6 +1,7 @@
 // Rings, doorbells, interrupts and bus accesses of the host's adapters, judged by what is truly visible in
 // memory. I-DMA-1, I-DMA-2, I-DMA-4, I-Q-1 to I-Q-5, I-LV-2.
 #pragma once
+#include <array>
 #include <functional>
 #include <map>
 #include <memory_resource>
@@ -37,6 +38,8 @@ class ring_watch {
   void on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t length);
   void on_send_freed(cid c, seq32 below);
   void on_descriptor(unsigned adapter, const us_idt_entry& d, std::uint32_t index);
+  void on_tx_queue(unsigned adapter, unsigned queue);
+  void on_tx_descriptor(unsigned adapter, unsigned queue, const us_idt_entry& d, std::uint32_t index);
   // `wild`: it names a buffer or bytes that its adapter does not have; the driver must refuse it.
   void on_record(unsigned adapter, const us_record& r, const event_log& log, bool wild);
   // The connection is over: its send ranges are the host's again.
@@ -52,6 +55,20 @@ class ring_watch {
     std::uint32_t number;
     picos at;
   };
+  struct raw_piece {  // of a frame that the host has built, until a record says that it is over
+    std::uint32_t index;
+    std::uint64_t at;
+    std::uint32_t length;
+  };
+  // A ring of descriptors that an adapter reads.
+  struct read_ring {
+    std::uint64_t at = 0;
+    std::uint32_t entries = 0;  // 0: it is not open
+    std::uint32_t tail = 0;     // at the device
+    std::uint32_t fetched = 0;
+    fifo<raw_piece> raw;  // posted by it
+    std::uint64_t bytes() const { return std::uint64_t{entries} * US_ENTRY_BYTES; }
+  };
   struct adapter_state {
     host::ring_facts rings;
     bool known = false;  // rings read from the driver
@@ -60,20 +77,14 @@ class ring_watch {
     bool faulty = false;               // struck by a fault: it need not wake anybody any more
     std::uint32_t records_issued = 0;  // TLPs into the output table
     std::uint32_t records_visible = 0;
-    std::uint32_t head = 0;      // ODT_HEAD at the device
-    std::uint32_t idt_tail = 0;  // at the device
-    std::uint32_t idt_fetched = 0;
+    std::uint32_t head = 0;  // ODT_HEAD at the device
+    // As us_record's `ring` counts: 0 is the input table, n transmit queue n - 1.
+    std::array<read_ring, 1 + US_TX_QUEUES_MOST> read;
     fifo<std::uint32_t> interrupt_covers;  // records issued when each interrupt message left
     fifo<loud> visible_at;                 // of the records not yet consumed that an interrupt is due for
     picos armed_at = 0;                    // the driver's latest word that it wants an interrupt
     bool woken = false;                    // one came since
     std::uint32_t consumed = 0;
-    struct raw_piece {  // of a frame that the host has built, until a record says that it is over
-      std::uint32_t index;
-      std::uint64_t at;
-      std::uint32_t length;
-    };
-    fifo<raw_piece> raw;
   };
   static bool inside(std::uint64_t at, std::uint64_t length, std::uint64_t base, std::uint64_t size) {
     return at >= base && at + length <= base + size;
@@ -83,6 +94,7 @@ class ring_watch {
   // One record of a write, at `at`.
   void record_written(adapter_state& a, const event& e, std::uint64_t at, const std::uint8_t* bytes);
   void tlp_up(const event& e);
+  void doorbell(read_ring& r, const char* of, const event& e);
   // For how long the oldest record has lain while nobody woke the driver.
   static picos unheard(adapter_state& a, picos now);
   void judge_wakeup(unsigned adapter, std::uint64_t event, picos now);

@@ -1,9 +1,12 @@
 #include "tb/platform/bus_tap.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 
 #include "model/abi/understudy_abi.h"
+#include "tb/monitors/tx_register.h"
 
 namespace understudy::tb {
 namespace {
@@ -81,12 +84,15 @@ std::size_t tlp_header(std::uint8_t (&out)[20], const tlp_on_link& t) {
 }
 
 bus_tap::bus_tap(pcapng_writer& writer, host_memory& memory, const host::any_driver& driver,
-                 unsigned adapters)
-    : writer_(writer), memory_(memory), driver_(driver), idt_tail_(adapters) {
+                 unsigned adapters, unsigned tx_queues)
+    : writer_(writer), memory_(memory), driver_(driver), tx_(adapters) {
   for (unsigned i = 0; i < adapters; ++i) {
     const std::string letter(1, static_cast<char>('A' + i));
     tlps_.push_back(writer.add_interface("tlp_" + letter, 0, tlp_link_type));
-    descriptors_.push_back(writer.add_interface("descriptors_" + letter, 0, descriptor_link_type));
+    input_.push_back({writer.add_interface("descriptors_" + letter, 0, descriptor_link_type), {}});
+    for (unsigned q = 0; q < tx_queues; ++q)
+      tx_[i].push_back(
+          {writer.add_interface(fmt::format("tx_{}{}", letter, q), 0, descriptor_link_type), {}});
   }
 }
 
@@ -118,28 +124,36 @@ void bus_tap::on_event(const event& e) {
       const host::ring_facts r = driver_.rings(e.unit);
       const std::uint64_t bytes = std::uint64_t{r.odt_entries} * US_ENTRY_BYTES;
       if (e.length == US_ENTRY_BYTES && e.a >= r.odt_iova && e.a - r.odt_iova < bytes)
-        writer_.packet(e.at, descriptors_[e.unit], true, {e.data, e.length}, e.length);
+        writer_.packet(e.at, input_[e.unit].interface, true, {e.data, e.length}, e.length);
       return;
     }
     case event_kind::mmio_write:
-      if (e.a == US_REG_IDT_TAIL) posted_descriptors(e);
+      if (e.a == US_REG_IDT_TAIL) {
+        const host::ring_facts r = driver_.rings(e.unit);
+        posted_descriptors(input_[e.unit], e, r.idt_iova, r.idt_entries, r.first_index);
+      } else if (const auto r = tx_register_at(e.a); r && r->queue < tx_[e.unit].size()) {
+        written_ring& ring = tx_[e.unit][r->queue];
+        const host::ring_facts f = driver_.rings(e.unit);
+        if (r->offset == US_TX_CONTROL) ring.tail.reset();
+        if (r->offset == US_TX_TAIL)
+          posted_descriptors(ring, e, f.tx[r->queue].iova, f.tx[r->queue].entries, f.first_index);
+      }
       return;
     default:
       return;
   }
 }
 
-// What lies between the last doorbell and this one.
-void bus_tap::posted_descriptors(const event& e) {
-  const host::ring_facts r = driver_.rings(e.unit);
+void bus_tap::posted_descriptors(written_ring& ring, const event& e, std::uint64_t base,
+                                 std::uint32_t entries, std::uint32_t first) {
   const auto tail = static_cast<std::uint32_t>(e.b);
-  std::uint32_t at = idt_tail_[e.unit].value_or(r.first_index);
-  idt_tail_[e.unit] = tail;
-  if (r.idt_entries == 0 || tail - at > r.idt_entries) at = tail;
+  std::uint32_t at = ring.tail.value_or(first);
+  ring.tail = tail;
+  if (entries == 0 || tail - at > entries) at = tail;
   for (; at != tail; ++at) {
-    const std::uint64_t slot = at & (r.idt_entries - 1);
-    const std::uint8_t* entry = memory_.at(r.idt_iova + slot * US_ENTRY_BYTES, US_ENTRY_BYTES);
-    if (entry) writer_.packet(e.at, descriptors_[e.unit], false, {entry, US_ENTRY_BYTES}, US_ENTRY_BYTES);
+    const std::uint64_t slot = at & (entries - 1);
+    const std::uint8_t* entry = memory_.at(base + slot * US_ENTRY_BYTES, US_ENTRY_BYTES);
+    if (entry) writer_.packet(e.at, ring.interface, false, {entry, US_ENTRY_BYTES}, US_ENTRY_BYTES);
   }
 }
 

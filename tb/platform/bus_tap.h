@@ -1,5 +1,5 @@
 // What crosses the PCI Express links and what driver and adapters tell each other in memory, as interfaces of
-// the capture: TLP headers, input descriptors at their doorbell, commit records when they are visible.
+// the capture: TLP headers, descriptors at their doorbell, commit records when they are visible.
 // traces/wireshark/understudy.lua dissects them.
 #pragma once
 #include <cstdint>
@@ -26,8 +26,10 @@ class bus_tap : public event_observer, public tlp_observer {
  public:
   static constexpr unsigned tlp_link_type = 147, descriptor_link_type = 148;  // LINKTYPE_USER0 and USER1
 
-  // One interface for the TLPs and one for the descriptors of each adapter, named by its letter.
-  bus_tap(pcapng_writer& writer, host_memory& memory, const host::any_driver& driver, unsigned adapters);
+  // One interface for the TLPs and one for the descriptors of each adapter, named by its letter, and one for
+  // those of each of its transmit queues, named by letter and number.
+  bus_tap(pcapng_writer& writer, host_memory& memory, const host::any_driver& driver, unsigned adapters,
+          unsigned tx_queues);
   void on_event(const event& e) override;
   void on_tlp(std::uint16_t unit, const tlp_on_link& t) override;
   // Write what is still on the wires; before the capture is closed.
@@ -46,12 +48,20 @@ class bus_tap : public event_observer, public tlp_observer {
   };
   void write_until(picos now);
 
-  void posted_descriptors(const event& e);
+  // A ring of descriptors that the host writes.
+  struct written_ring {
+    unsigned interface = 0;
+    std::optional<std::uint32_t> tail;  // nothing: no doorbell yet
+  };
+  // What lies between the last doorbell of the ring at `base` and this one.
+  void posted_descriptors(written_ring& ring, const event& e, std::uint64_t base, std::uint32_t entries,
+                          std::uint32_t first);
   pcapng_writer& writer_;
   host_memory& memory_;
   const host::any_driver& driver_;
-  std::vector<unsigned> tlps_, descriptors_;            // interfaces by adapter
-  std::vector<std::optional<std::uint32_t>> idt_tail_;  // nothing: no doorbell yet
+  std::vector<unsigned> tlps_;                 // interfaces by adapter
+  std::vector<written_ring> input_;            // by adapter; its interface carries the records, too
+  std::vector<std::vector<written_ring>> tx_;  // by adapter and queue
   std::priority_queue<coming, std::vector<coming>, std::greater<>> coming_;
   std::uint64_t told_ = 0;
 };

@@ -314,6 +314,11 @@ void simulation::start() {
     result_.single_dma = single_dma_->run();
     result_.raw_frames = single_dma_->counts();
   }
+  if (s_.workload.raw_queues) {
+    queue_waits_ = std::make_unique<queue_waits>(platform_, log_, s_);
+    result_.queue_waits = queue_waits_->run();
+    queue_waits_->add_to(result_.raw_frames);
+  }
   connections_.open(s_.workload.interval);
   if (phases_) phases_->start();
 }
@@ -522,8 +527,9 @@ run_result simulation::run() {
   result_.seed = s_.seed;
   capture_ = open_capture(options_, platform_, result_);
   if (capture_ && options_.bus_captures) {
-    bus_tap_ = std::make_unique<bus_tap>(*capture_, *platform_.main.memory, *platform_.main.driver,
-                                         static_cast<unsigned>(platform_.main.slots.size()));
+    bus_tap_ =
+        std::make_unique<bus_tap>(*capture_, *platform_.main.memory, *platform_.main.driver,
+                                  static_cast<unsigned>(platform_.main.slots.size()), s_.adapter.tx_queues);
     log_.subscribe(bus_tap_.get());
     for (const slot& p : platform_.main.slots) p.port->watch(bus_tap_.get());
   }

@@ -16,6 +16,7 @@
 #include "tb/platform/fault_schedule.h"
 #include "tb/platform/phases.h"
 #include "tb/platform/platform.h"
+#include "tb/platform/queue_waits.h"
 #include "tb/platform/run.h"
 #include "tb/platform/single_dma.h"
 #include "tb/platform/timeline.h"
@@ -120,6 +121,7 @@ class simulation {
   std::function<void()> on_started_;
   std::unique_ptr<phases> phases_;
   std::unique_ptr<single_dma> single_dma_;
+  std::unique_ptr<queue_waits> queue_waits_;
 };
 
 }  // namespace understudy::tb

@@ -7,6 +7,7 @@
 
 #include "model/abi/understudy_abi.h"
 #include "model/pcie/tlp.h"
+#include "tb/monitors/tx_register.h"
 #include "tb/monitors/wire_segment.h"
 #include "tb/platform/configure.h"
 
@@ -37,16 +38,19 @@ void timeline::on_event(const event& e) {
   pending none;
   pending& p = e.unit < pending_.size() ? pending_[e.unit] : none;
   switch (e.kind) {
-    case event_kind::mmio_write:
+    case event_kind::mmio_write: {
+      const auto queue = tx_doorbell_at(e.a);
       slice(e, doorbell,
             e.a == US_REG_IDT_TAIL   ? "IDT_TAIL"
             : e.a == US_REG_ODT_HEAD ? "ODT_HEAD"
+            : queue                  ? fmt::format("TX {} TAIL", *queue)
                                      : fmt::format("write {:#x}", e.a));
-      if (e.a == US_REG_IDT_TAIL) {
+      if (e.a == US_REG_IDT_TAIL || queue) {
         p.doorbell_flow = ++next_flow_;
         arrow('s', p.doorbell_flow, e, doorbell);
       }
       break;
+    }
     case event_kind::mmio_read:
       slice(e, doorbell, fmt::format("read {:#x}", e.a));
       break;

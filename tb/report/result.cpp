@@ -32,6 +32,13 @@ json single_dma_json(const single_dma_row& r) {
           {"iommu_unmaps", r.iommu_unmaps}};
 }
 
+json queue_wait_json(const queue_wait_row& r) {
+  return {{"queues", r.queues},
+          {"backlog", r.backlog},
+          {"samples", r.samples},
+          {"wait_ps", {{"p50", r.p50}, {"p99", r.p99}, {"max", r.max}}}};
+}
+
 json raw_frames_json(const raw_frame_counts& r) {
   return {{"single", r.single},
           {"gathered", r.gathered},
@@ -218,6 +225,7 @@ std::string to_json(const run_result& r) {
         {"delivery_latency_ps", {{"p50", m.delivery.p50}, {"p99", m.delivery.p99}}},
         {"commit_latency_ps", {{"p50", m.commit.p50}, {"p99", m.commit.p99}}}}},
       {"single_dma", list(r.single_dma, single_dma_json)},
+      {"queue_waits", list(r.queue_waits, queue_wait_json)},
       {"raw_frames", raw_frames_json(r.raw_frames)},
       {"host_interface",
        {{"doorbells", h.doorbells},

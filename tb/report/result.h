@@ -203,6 +203,14 @@ struct single_dma_row {
   double iommu_maps = 0, iommu_unmaps = 0;  // of a packet, as the adapter's IOMMU counts; 0 without one
 };
 
+// A small frame of the host's behind large ones, again and again: from its doorbell to its first bit.
+struct queue_wait_row {
+  std::uint32_t queues = 0;   // 1: all in one; else the small one has its own
+  std::uint32_t backlog = 0;  // large frames
+  std::uint32_t samples = 0;
+  picos p50 = 0, p99 = 0, max = 0;
+};
+
 // Frames built by the host: how they went, and why some did not go in one DMA.
 struct raw_frame_counts {
   std::uint64_t single = 0, gathered = 0, sent = 0, failed = 0;
@@ -313,6 +321,7 @@ struct run_result {
   pcie_counts pcie;
   ack_latency_times ack_latency;
   std::vector<single_dma_row> single_dma;  // pairs: single, gathered
+  std::vector<queue_wait_row> queue_waits;
   raw_frame_counts raw_frames;
   std::vector<monitor_result> monitors;
   std::vector<fault_result> faults;

@@ -78,6 +78,15 @@ void add_single_dma(const run_result& r, std::vector<std::string>& lines) {
                       f.no_headroom, f.other_interface, f.pool_empty, f.failed)));
 }
 
+void add_queue_waits(const run_result& r, std::vector<std::string>& lines) {
+  for (const queue_wait_row& q : r.queue_waits)
+    lines.push_back(labelled(
+        &q == r.queue_waits.data() ? "tx queues" : "",
+        fmt::format("64 B behind {} of 9000 B{}: us p50 {:.2f} p99 {:.2f} max {:.2f}", q.backlog,
+                    q.queues == 1 ? " in one queue" : fmt::format(", of {} queues its own", q.queues),
+                    microseconds(q.p50), microseconds(q.p99), microseconds(q.max))));
+}
+
 std::string faults_line(const run_result& r, const scenario& s) {
   std::string t = describe_faults(s);
   if (t.empty()) return "none";
@@ -214,6 +223,7 @@ std::string summary_text(const run_result& r, const scenario& s, const std::stri
   add_table(r.table, lines);
   add_memory(r.memory, s, lines);
   add_single_dma(r, lines);
+  add_queue_waits(r, lines);
   for (const rtl_block& x : r.rtl)
     lines.push_back(
         labelled(&x == r.rtl.data() ? "rtl" : "", fmt::format("{}: {} cycles", x.name, x.cycles)));

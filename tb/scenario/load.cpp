@@ -447,6 +447,10 @@ void check_workload(const checker& c) {
   if (s.peer == "responder" && s.workload.side == "server" && !s.wire.impair.empty())
     c.blame("wire.impair", "peer",
             "a responder sends its SYN only once, allowed: empty, or workload.side = \"client\"");
+  if (s.workload.raw_queues == 1 || s.workload.raw_queues > s.adapter.tx_queues)
+    c.blame("workload.raw_queues", "adapter.tx_queues",
+            fmt::format("{} queues are impossible, allowed: 0, or 2 to adapter.tx_queues = {}",
+                        s.workload.raw_queues, s.adapter.tx_queues));
   if (connections > s.adapter.tcp.max_connections)
     c.blame("workload.connections", "adapter.connections",
             fmt::format("{} connections do not fit, allowed: at most adapter.connections = {}", connections,

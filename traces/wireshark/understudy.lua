@@ -87,6 +87,7 @@ local opcodes = {
 }
 local records = {
   [0] = "NONE", "EMBRYO", "ESTABLISHED", "DATA", "ACKED", "ABORTED", "CLOSED", "CREDIT", "REFUSED", "TIME_WAIT", "RAW",
+  "TX_STOPPED",
 }
 local d = {
   ring = ProtoField.string("understudy_descriptor.ring", "Ring"),
@@ -100,10 +101,24 @@ local d = {
   rcv_nxt = ProtoField.uint32("understudy_descriptor.rcv_nxt", "RCV.NXT"),
   snd_una = ProtoField.uint32("understudy_descriptor.snd_una", "SND.UNA"),
   idt_head = ProtoField.uint32("understudy_descriptor.idt_head", "Input descriptors consumed"),
+  about = ProtoField.string("understudy_descriptor.about", "Ring of the frames that are over"),
+  last = ProtoField.uint32("understudy_descriptor.last", "Last descriptor of the newest of them"),
   crc = ProtoField.uint32("understudy_descriptor.crc", "CRC-32C", base.HEX),
 }
 descriptor.fields = d
 local outbound = Field.new("frame.packet_flags_direction")
+local interface = Field.new("frame.interface_name")
+
+-- The ring that the packet is of: an interface tx_A0 carries what is written into transmit queue 0 of adapter A.
+local function written_ring()
+  local name = interface()
+  local queue = name and tostring(name.value):match("^tx_%u(%d)$")
+  return queue and "transmit " .. queue or "input"
+end
+-- The ring that a record of the output table is about.
+local function reported_ring(number)
+  return number == 0 and "input" or string.format("transmit %d", number - 1)
+end
 
 function descriptor.dissector(buffer, info, tree)
   if buffer:captured_len() ~= 64 then return 0 end
@@ -120,11 +135,18 @@ function descriptor.dissector(buffer, info, tree)
     root:add_le(d.snd_una, buffer(16, 4))
     root:add_le(d.idt_head, buffer(28, 4))
     info.cols.info = string.format("record %d %s", buffer(8, 4):le_uint(), records[first] or "?")
+    if first == 10 or first == 11 then  -- RAW, TX_STOPPED
+      local about = reported_ring(buffer(44, 4):le_uint())
+      root:add(d.about, buffer(44, 4), about)
+      root:add_le(d.last, buffer(40, 4))
+      info.cols.info:append(string.format(" %s to %d", about, buffer(40, 4):le_uint()))
+    end
   else
-    root:add(d.ring, "input")
+    local ring = written_ring()
+    root:add(d.ring, ring)
     root:add(d.opcode, buffer(0, 1))
     root:add_le(d.index, buffer(2, 2))
-    info.cols.info = string.format("descriptor %d %s", buffer(2, 2):le_uint(), opcodes[first] or "?")
+    info.cols.info = string.format("%sdescriptor %d %s", ring == "input" and "" or ring .. " ", buffer(2, 2):le_uint(), opcodes[first] or "?")
   end
   root:add(d.flags, buffer(1, 1))
   root:add_le(d.cid, buffer(4, 4))

@@ -268,6 +268,60 @@ const story stories[] = {
        g.emit(event_kind::tlp_up, 0, g.driver.rings(0).idt_iova,
               static_cast<std::uint64_t>(tlp_type::memory_read) << 32 | (breach ? 4u : 3u) * US_ENTRY_BYTES);
      }},
+    {"I-Q-2", "a_doorbell_of_a_transmit_queue_moves_forward",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       g.open_tx_queue();
+       g.emit(event_kind::mmio_write, 0, US_TX_QUEUE(1) + US_TX_TAIL, 3);
+       g.emit(event_kind::mmio_write, 0, US_TX_QUEUE(1) + US_TX_TAIL, breach ? 2 : 4);
+     }},
+    {"I-Q-2", "no_descriptor_of_a_transmit_queue_beyond_its_tail_is_fetched",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       g.open_tx_queue();
+       g.emit(event_kind::mmio_write, 0, US_TX_QUEUE(1) + US_TX_TAIL, 3);
+       g.emit(event_kind::tlp_up, 0, g.driver.rings(0).tx[1].iova,
+              static_cast<std::uint64_t>(tlp_type::memory_read) << 32 | (breach ? 4u : 3u) * US_ENTRY_BYTES);
+     }},
+    {"I-Q-4", "no_descriptor_of_a_transmit_queue_is_overwritten_before_it_is_fetched",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       g.open_tx_queue();
+       g.emit(event_kind::mmio_write, 0, US_TX_QUEUE(1) + US_TX_TAIL, breach ? 17 : 16);
+     }},
+    {"I-Q-5", "a_report_of_frames_beyond_a_transmit_queues_tail_is_refused",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       g.open_tx_queue();
+       g.emit(event_kind::mmio_write, 0, US_TX_QUEUE(1) + US_TX_TAIL, 3);
+       us_record r = g.record(US_REC_RAW, 0);
+       r.u.end.ring = 2;
+       r.u.end.index = 3;
+       g.commit(r);
+       g.consume(r);
+       if (!breach) ++g.driver.count.bad_records;
+       g.emit(event_kind::timer, 0);
+     }},
+    {"I-DMA-1", "a_frame_of_a_transmit_queue_is_read_until_a_record_says_that_it_is_over",
+     [](watch_rig& g, bool breach) {
+       g.open();
+       g.open_tx_queue();
+       us_idt_entry d{};
+       d.opcode = US_OP_SEND_RAW;
+       d.u.send.iova_lo = 0x5000'0000;
+       d.u.send.len = 1000;
+       g.watch.on_tx_descriptor(0, 1, d, 0);
+       g.emit(event_kind::mmio_write, 0, US_TX_QUEUE(1) + US_TX_TAIL, 1);
+       if (breach) {
+         us_record r = g.record(US_REC_RAW, 0);
+         r.u.end.ring = 2;
+         r.u.end.index = 0;
+         g.commit(r);
+         g.consume(r);
+       }
+       g.emit(event_kind::tlp_up, 0, 0x5000'0000,
+              static_cast<std::uint64_t>(tlp_type::memory_read) << 32 | 1000u);
+     }},
     {"I-Q-3", "an_interrupt_comes_behind_its_records",
      [](watch_rig& g, bool breach) {
        g.open();

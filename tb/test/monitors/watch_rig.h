@@ -28,7 +28,9 @@ struct paper_driver : host::any_driver {
   const host::driver_counters& counters() const override { return count; }
   host::ring_facts rings(unsigned adapter) const override {
     const std::uint64_t base = 0x2000'0000 + adapter * 0x100'0000ull;
-    return {base, 16, base + 0x10000, 16, base + 0x20000, epoch};
+    host::ring_facts f{base, 16, base + 0x10000, 16, base + 0x20000, epoch, 0, {}};
+    f.tx[1] = {base + 0x30000, 16};
+    return f;
   }
   std::vector<host::shadow_facts> shadows() const override { return {}; }
   std::size_t connections() const override { return open; }
@@ -134,6 +136,11 @@ struct watch_rig {
     for (const us_record& r : lying) consume(r);
     lying.clear();
     emit(event_kind::mmio_write, 0, US_REG_ODT_HEAD, numbers[0]);
+  }
+  // Transmit queue 1 of adapter 0 begins, with 16 entries.
+  void open_tx_queue() {
+    watch.on_tx_queue(0, 1);
+    emit(event_kind::mmio_write, 0, US_TX_QUEUE(1) + US_TX_CONTROL, US_TX_ENABLE);
   }
   // The driver consumes it.
   void consume(const us_record& r, unsigned adapter = 0) { watch.on_record(adapter, r); }
