@@ -209,7 +209,8 @@ class session : public solo {
         ack = v.hard.snd_una + (flight ? s.number(2) % (flight + 1) : 0);
         now().sent.acknowledged(earlier(ack, host().posted));
         segment a = plain(tcp_ack, 0);
-        if (a.seq.after(later(v.hard.rcv_adv, v.hard.rcv_nxt))) dirty_ = true;
+        if (a.seq.after(edge())) dirty_ = true;
+        sent_before(a.seq);
         blocks(s, a);
         give(a);
         break;
@@ -350,13 +351,18 @@ class session : public solo {
     seq = kept;
     return s;
   }
+  // Of what the engine takes.
+  seq32 edge() { return later(view().hard.rcv_adv, view().hard.rcv_nxt); }
+  // A segment says that the peer has sent what is before `end`: it sends that again in the end.
+  void sent_before(seq32 end) {
+    if (end.after(first_byte + top_)) top_ = earlier(end, edge()).minus(first_byte);
+  }
   void piece(std::uint32_t at, std::uint32_t length, std::uint8_t flags) {
     segment s = plain(flags, length);
     s.seq = first_byte + at;
     if (alive()) {
-      const seq32 edge = later(view().hard.rcv_adv, view().hard.rcv_nxt);
-      if (s.seq.after_eq(edge) && s.seq != view().hard.rcv_nxt) dirty_ = true;
-      if ((s.seq + length).after(first_byte + top_)) top_ = earlier(s.seq + length, edge).minus(first_byte);
+      if (s.seq.after_eq(edge()) && s.seq != view().hard.rcv_nxt) dirty_ = true;
+      sent_before(s.seq + length);
     }
     give(s, at);
   }
