@@ -2,7 +2,8 @@
 //
 // The way of a frame: its queue's doorbell -> descriptors, fetched in batches -> its pieces, read when its
 // queue has the turn -> the MAC, which takes one frame of each queue in turn -> a US_REC_RAW record, which
-// reports several. A queue that waits, for the host's memory or with a long backlog, holds up no other.
+// reports several. A queue with a long backlog holds up no other; reads that the host's memory does not
+// answer take the place of others', since all queues share them.
 #pragma once
 #include <cstdint>
 #include <vector>
