@@ -136,6 +136,21 @@ INSTANTIATE_TEST_SUITE_P(of, tx_queues_death,
                                          R"([{kind="zombie", at="1300 us"}])",
                                          R"([{kind="link_down", at="1250 us"}])"));
 
+class tx_queues_doorbell : public testing::TestWithParam<const char*> {};
+
+TEST_P(tx_queues_doorbell, that_comes_poisoned_is_rung_again_and_every_frame_leaves_once) {
+  inside i("failover.toml", {"adapter.tx_queues=4", "topology.adapters=1",
+                             std::string("fault=[{kind=\"poisoned_doorbell\", at=\"") + GetParam() + "\"}]"});
+  frame_source source(i);
+  const run_result r = i.sim.run();
+  EXPECT_EQ(r.reasons, std::vector<std::string>{});
+  EXPECT_TRUE(source.done()) << source.sent.size() << " of " << frames;
+  EXPECT_EQ(source.lost, 0u);
+  for (const auto& [number, times] : source.left) ASSERT_EQ(times, 1) << number;
+}
+INSTANTIATE_TEST_SUITE_P(at, tx_queues_doorbell,
+                         testing::Values("1060 us", "1103 us", "1207 us", "1311 us", "1402 us"));
+
 TEST(tx_queues_beside_tcp, take_turns_with_the_segments_of_connections) {
   inside i("failover.toml", {"adapter.tx_queues=4", "fault=[]", "topology.adapters=1"});
   frame_source source(i);
