@@ -246,8 +246,12 @@ TEST_F(cli, describe_registers_lists_the_abi) {
   std::size_t expected = 0;
 #define US_X(name, offset, access, reset, text) ++expected;
   US_REGISTERS(US_X)
+  const std::size_t own = expected;
+  US_TX_REGISTERS(US_X)
 #undef US_X
   ASSERT_EQ(j.size(), expected);
+  EXPECT_EQ(j[own]["name"], "TX_BASE_LO");
+  EXPECT_EQ(j[own]["offset"], US_TX_QUEUE(0) + US_TX_BASE_LO);
   EXPECT_EQ(j[0]["name"], "ID");
   EXPECT_EQ(j[0]["reset"], US_MAGIC);
   EXPECT_EQ(run({"describe", "registers"}), exit_held);
