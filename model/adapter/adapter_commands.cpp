@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstring>
 
-#include "model/abi/crc32c.h"
 #include "model/adapter/adapter.h"
+#include "model/adapter/descriptor_ring.h"
 
 namespace understudy {
 
@@ -23,16 +23,13 @@ constexpr std::uint32_t max_range = 1u << 20;  // bytes of a send range or recei
 // One DMA read at a time, never across the end of the ring.
 void adapter::fetch_descriptors() {
   if (fetching_ || idt_head_ == idt_tail_ || !(control_ & US_CONTROL_ENABLE)) return;
-  const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
-  const std::uint32_t slot = idt_head_ & (entries - 1);
-  const std::uint32_t n = std::min({idt_tail_ - idt_head_, entries - slot, config_.descriptors_a_fetch});
+  const descriptor_batch b = next_batch(idt_head_, idt_tail_, regs_[US_REG_IDT_SIZE / 4],
+                                        config_.descriptors_a_fetch, config_.mutants.fetch_beyond_tail);
   const iova base{static_cast<std::uint64_t>(regs_[US_REG_IDT_BASE_HI / 4]) << 32 |
                   regs_[US_REG_IDT_BASE_LO / 4]};
   fetching_ = true;
-  const std::uint32_t beyond =
-      config_.mutants.fetch_beyond_tail && n < std::min(entries - slot, config_.descriptors_a_fetch) ? 1 : 0;
-  dma.read(base + std::uint64_t{slot} * US_ENTRY_BYTES, (n + beyond) * US_ENTRY_BYTES, fetched_.data(),
-           fetched_, [this, first = idt_head_, n](bool ok) {
+  dma.read(base + b.offset, (b.count + b.beyond) * US_ENTRY_BYTES, fetched_.data(), fetched_,
+           [this, first = idt_head_, n = b.count](bool ok) {
              if (!ok) {  // the ring is not where the driver said: nothing more can be understood
                status_ |= US_STATUS_FATAL;
                raise_interrupt(US_VECTOR_HEALTH);
@@ -51,12 +48,7 @@ void adapter::execute_fetched(std::uint32_t first, std::uint32_t count) {
       output_.set_idt_head(idt_head_);
       output_.input_executed(first + i, e.opcode == US_OP_CONNECT);
       ++counters_.descriptors;
-      us_status s = US_OK;
-      if (e.crc != crc32c(&e, offsetof(us_idt_entry, crc))) {
-        s = US_ERR_BAD_CRC;
-      } else if (e.index16 != static_cast<std::uint16_t>(first + i)) {
-        s = US_ERR_BAD_SEQUENCE;
-      }
+      us_status s = seal_of(e, first + i);
       if (s != US_OK || e.opcode != US_OP_INLINE) give_inline_up();
       if (s == US_OK && e.opcode == US_OP_SEND_RAW) {
         take_raw_piece(e, first + i);

@@ -75,25 +75,13 @@ void adapter::finish_raw() {
     }
     ++counters_.raw_failed;
     raw_unreported_ = 0;
-    us_record r{};
-    r.type = US_REC_RAW;
-    r.cid = US_NO_CID;
-    r.u.end.status = f.status;
-    r.u.end.opcode = US_OP_SEND_RAW;
-    r.u.end.index = f.last;
-    output_.push(r, false);
+    output_.push(raw_report(US_REC_RAW, 0, f.status, f.last), false);
   }
 }
 
 void adapter::report_raw() {
   raw_unreported_ = 0;
-  us_record r{};
-  r.type = US_REC_RAW;
-  r.cid = US_NO_CID;
-  r.u.end.status = US_OK;
-  r.u.end.opcode = US_OP_SEND_RAW;
-  r.u.end.index = raw_last_;
-  output_.push(r, false);
+  output_.push(raw_report(US_REC_RAW, 0, US_OK, raw_last_), false);
 }
 
 }  // namespace understudy

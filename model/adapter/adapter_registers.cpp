@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "model/adapter/adapter.h"
+#include "model/adapter/descriptor_ring.h"
 #include "model/pcie/poison_extension.h"
 
 namespace understudy {
@@ -186,8 +187,7 @@ void adapter::write_register(std::uint32_t offset, std::uint32_t value) {
   const std::uint32_t before = std::exchange(regs_[offset / 4], value);
   switch (offset) {
     case US_REG_IDT_TAIL: {
-      const std::uint32_t entries = regs_[US_REG_IDT_SIZE / 4];
-      if (value - idt_head_ > entries || value - idt_head_ < idt_tail_ - idt_head_) {
+      if (!doorbell_ok(idt_head_, idt_tail_, regs_[US_REG_IDT_SIZE / 4], value)) {
         ignore_doorbell(offset, before);
         return;
       }
@@ -256,9 +256,8 @@ void adapter::control(std::uint32_t value) {
   if (control_ & ~before & US_CONTROL_ENABLE) {
     const std::uint32_t idt = regs_[US_REG_IDT_SIZE / 4];
     const std::uint32_t odt = regs_[US_REG_ODT_SIZE / 4];
-    const auto usable = [](std::uint32_t n) { return n >= 16 && n <= 65536 && (n & (n - 1)) == 0; };
     const iova odt_base = address(US_REG_ODT_BASE_LO, US_REG_ODT_BASE_HI);
-    if (!usable(idt) || !usable(odt) || odt_base.raw % US_ENTRY_BYTES ||
+    if (!ring_entries_ok(idt) || !ring_entries_ok(odt) || odt_base.raw % US_ENTRY_BYTES ||
         regs_[US_REG_IDT_BASE_LO / 4] % US_ENTRY_BYTES) {
       status_ |= US_STATUS_FATAL;
       control_ = 0;

@@ -48,4 +48,16 @@ inline frame_ref room_for_raw(std::uint32_t bytes) {
   return f;
 }
 
+// A record about frames of `ring` (0: the input table; n: transmit queue n - 1) up to descriptor `index`.
+inline us_record raw_report(std::uint8_t type, std::uint32_t ring, us_status status, std::uint32_t index) {
+  us_record r{};
+  r.type = type;
+  r.cid = US_NO_CID;
+  r.u.end.status = status;
+  r.u.end.opcode = US_OP_SEND_RAW;
+  r.u.end.index = index;
+  r.u.end.ring = ring;
+  return r;
+}
+
 }  // namespace understudy

@@ -1,11 +1,10 @@
 #include "model/adapter/tx_queues.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstring>
 #include <utility>
 
-#include "model/abi/crc32c.h"
+#include "model/adapter/descriptor_ring.h"
 
 namespace understudy {
 
@@ -36,7 +35,7 @@ std::uint32_t tx_queues::read(std::uint32_t offset) const {
     case US_TX_SIZE:
       return q.size;
     case US_TX_CONTROL:
-      return q.control;
+      return q.running ? US_TX_ENABLE : 0;
     case US_TX_TAIL:
       return q.tail;
     case US_TX_HEAD:
@@ -61,15 +60,14 @@ bool tx_queues::write(std::uint32_t offset, std::uint32_t value) {
       q.size = value;
       break;
     case US_TX_CONTROL:
-      q.control = value & US_TX_ENABLE;
-      if (!q.control) {
+      if (!(value & US_TX_ENABLE)) {
         switch_off(q);
       } else if (!q.running) {
         switch_on(q);
       }
       break;
     case US_TX_TAIL:
-      if (!q.running || value - q.head > q.entries || value - q.head < q.tail - q.head) return false;
+      if (!q.running || !doorbell_ok(q.head, q.tail, q.entries, value)) return false;
       q.tail = value;
       fetch(q);
       break;
@@ -90,14 +88,13 @@ void tx_queues::switch_on(queue& q) {
   q.status = US_OK;
   if (!enabled_) {
     q.status = US_ERR_BAD_STATE;
-  } else if (q.size < 16 || q.size > 65536 || (q.size & (q.size - 1)) != 0) {
+  } else if (!ring_entries_ok(q.size)) {
     q.status = US_ERR_BAD_LENGTH;
   } else if (base % US_ENTRY_BYTES || base + bytes < base) {
     q.status = US_ERR_BAD_ADDRESS;
   }
   if (q.status != US_OK) {
     ++q.counters.refused;
-    q.control = 0;
     return;
   }
   q.base = iova{base};
@@ -110,7 +107,6 @@ void tx_queues::switch_on(queue& q) {
 void tx_queues::switch_off(queue& q) {
   ++q.life;
   q.running = false;
-  q.control = 0;
   q.status = q.broken = US_OK;
   if (std::exchange(q.fetching, false)) q.fetched = {};  // a late answer belongs to the old one
   q.chain.count = 0;
@@ -143,26 +139,23 @@ void tx_queues::fetch(queue& q) {
   if (!enabled_ || !q.running || q.broken != US_OK || q.fetching || q.head == q.tail ||
       q.held_descriptors > config_.descriptors_a_fetch)
     return;
-  const std::uint32_t slot = q.head & (q.entries - 1);
-  const std::uint32_t most = std::min(q.entries - slot, config_.descriptors_a_fetch);
-  const std::uint32_t n = std::min(q.tail - q.head, most);
-  const std::uint32_t beyond = config_.mutants.fetch_beyond_tail && n < most ? 1 : 0;
+  const descriptor_batch b =
+      next_batch(q.head, q.tail, q.entries, config_.descriptors_a_fetch, config_.mutants.fetch_beyond_tail);
   q.fetching = true;
   ++q.counters.fetches;
-  const dma_status s =
-      dma_.read(q.base + std::uint64_t{slot} * US_ENTRY_BYTES, (n + beyond) * US_ENTRY_BYTES,
-                q.fetched.data(), q.fetched, [this, i = number(q), life = q.life, n](bool ok) {
-                  queue& to = queues_[i];
-                  if (life != to.life) return;
-                  if (!ok) {
-                    to.fetching = false;
-                    break_at_head(to, US_ERR_DMA);
-                    return;
-                  }
-                  work_.in(n * config_.descriptor_time, [this, i, life, n] {
-                    if (life == queues_[i].life) take_descriptors(queues_[i], n);
-                  });
-                });
+  const dma_status s = dma_.read(q.base + b.offset, (b.count + b.beyond) * US_ENTRY_BYTES, q.fetched.data(),
+                                 q.fetched, [this, i = number(q), life = q.life, n = b.count](bool ok) {
+                                   queue& to = queues_[i];
+                                   if (life != to.life) return;
+                                   if (!ok) {
+                                     to.fetching = false;
+                                     break_at_head(to, US_ERR_DMA);
+                                     return;
+                                   }
+                                   work_.in(n * config_.descriptor_time, [this, i, life, n] {
+                                     if (life == queues_[i].life) take_descriptors(queues_[i], n);
+                                   });
+                                 });
   if (s == dma_status::ok) return;
   q.fetching = false;
   break_at_head(q, US_ERR_DMA);
@@ -174,13 +167,8 @@ void tx_queues::take_descriptors(queue& q, std::uint32_t n) {
   for (std::uint32_t i = 0; i < n; ++i) {
     us_idt_entry e;
     std::memcpy(&e, q.fetched.data() + std::size_t{i} * US_ENTRY_BYTES, sizeof e);
-    if (e.crc != crc32c(&e, offsetof(us_idt_entry, crc))) {
-      bad = US_ERR_BAD_CRC;
-    } else if (e.index16 != static_cast<std::uint16_t>(q.head)) {
-      bad = US_ERR_BAD_SEQUENCE;
-    } else if (e.opcode != US_OP_SEND_RAW) {
-      bad = US_ERR_BAD_OPCODE;
-    }
+    bad = seal_of(e, q.head);
+    if (bad == US_OK && e.opcode != US_OP_SEND_RAW) bad = US_ERR_BAD_OPCODE;
     if (bad != US_OK) break;
     ++q.counters.descriptors;
     q.chain.add(e);
@@ -343,14 +331,7 @@ void tx_queues::sent(queue& q, std::uint32_t last) {
 void tx_queues::report(queue& q, std::uint8_t type, us_status status, std::uint32_t index) {
   q.unreported = 0;
   ++q.counters.reports;
-  us_record r{};
-  r.type = type;
-  r.cid = US_NO_CID;
-  r.u.end.status = status;
-  r.u.end.opcode = US_OP_SEND_RAW;
-  r.u.end.index = index;
-  r.u.end.ring = number(q) + 1;
-  output_.push(r, false);
+  output_.push(raw_report(type, number(q) + 1, status, index), false);
 }
 
 }  // namespace understudy

@@ -77,7 +77,7 @@ class tx_queues {
   };
   struct queue {
     // Registers.
-    std::uint32_t base_lo = 0, base_hi = 0, size = 0, control = 0, tail = 0, head = 0;
+    std::uint32_t base_lo = 0, base_hi = 0, size = 0, tail = 0, head = 0;
     us_status status = US_OK;  // why it does not run
     bool running = false;
     // Taken by ENABLE.

@@ -53,9 +53,12 @@ class polling_driver::connection : public tb::stream {
     const std::size_t room = ring_.bytes - posted.minus(later(una, iss + 1));
     const auto n = static_cast<std::uint32_t>(std::min(bytes.size(), room));
     wants_room = n < bytes.size();
-    for (std::uint32_t i = 0; i < n; ++i) {
-      ring_.cpu[place(posted + i)] = bytes[i];
-      d_.hal_.cpu_wrote(ring_.iova + place(posted + i), 1);
+    for (std::uint32_t done = 0; done < n;) {
+      const std::uint32_t at = place(posted + done);
+      const auto piece = std::min(n - done, static_cast<std::uint32_t>(ring_.bytes) - at);
+      std::memcpy(ring_.cpu + at, bytes.data() + done, piece);
+      d_.hal_.cpu_wrote(ring_.iova + at, piece);
+      done += piece;
     }
     d_.hal_.spend(host::work::copy_bytes, n);
     d_.count_.copied_bytes += n;
