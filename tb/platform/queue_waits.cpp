@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "host_sw/driver/raw_send.h"
-#include "tb/platform/configure.h"
+#include "tb/platform/raw_traffic.h"
 #include "tb/report/percentile.h"
 
 namespace understudy::tb {
@@ -16,47 +15,37 @@ constexpr std::uint32_t small = 64, large = 9000, backlog = 48;
 // The small frame is posted so long after the large ones, another step longer each time.
 constexpr picos step = 2_us;
 constexpr std::uint32_t samples = 50;
-constexpr picos slice = 20_us;
-constexpr int patience = 1000;  // slices
 
 }  // namespace
 
 class queue_waits::experiment final : public event_observer {
  public:
-  experiment(platform& p, event_log& log, const scenario& s) : p_(p) {
+  experiment(platform& p, event_log& log, const scenario& s) : p_(p), traffic_(p, "workload.raw_queues") {
     log.subscribe(this, {event_kind::mmio_write, event_kind::frame_out});
-    driver_ = dynamic_cast<host::driver*>(p.main.driver.get());
-    if (!driver_) throw std::runtime_error("workload.raw_queues needs the driver of the house");
-    unit_ = driver_->active_adapter();
-    in_driver([&] {
-      for (std::uint32_t q = 0; q < s.workload.raw_queues; ++q)
-        paths_.push_back(driver_->open_raw(
-            {}, [](void* self, std::uint64_t, bool sent) { static_cast<experiment*>(self)->told(sent); },
-            this, q));
+    unit_ = traffic_.driver().active_adapter();
+    traffic_.in_driver([&] {
+      for (std::uint32_t q = 0; q < s.workload.raw_queues; ++q) paths_.push_back(traffic_.open_path(q));
     });
     if (std::find(paths_.begin(), paths_.end(), nullptr) != paths_.end())
       throw std::runtime_error("the adapter has too few transmit queues");
-    std::copy(lwip_mac.begin(), lwip_mac.end(), head_);
-    std::copy(host_mac.begin(), host_mac.end(), head_ + 6);
-    head_[12] = 0x88;  // local experimental EtherType (IEEE 802): nobody answers
-    head_[13] = 0xb5;
+    address_frame(head_);
   }
 
   // The small frame goes by queue `small_queue`, the large ones by the first `large_queues`.
   queue_wait_row measure(std::uint32_t large_queues, std::uint32_t small_queue) {
     std::vector<picos> waits;
     for (std::uint32_t i = 0; i < samples; ++i) {
-      open_ = backlog + 1;
+      traffic_.expect(backlog + 1);
       rung_ = left_ = 0;
       doorbell_ = 0;
-      in_driver([&] {
+      traffic_.in_driver([&] {
         for (std::uint32_t n = 0; n < backlog; ++n) post(n % large_queues, large);
       });
       p_.main.machine->post_at(now_ps() + i * step, [this, small_queue] {
         doorbell_ = US_TX_QUEUE(small_queue) + US_TX_TAIL;
         post(small_queue, small);
       });
-      wait([this] { return open_ == 0 && left_ != 0; });
+      traffic_.wait([this] { return traffic_.all_told() && left_ != 0; });
       waits.push_back(left_ - rung_);
     }
     const bool own = small_queue >= large_queues;
@@ -71,20 +60,7 @@ class queue_waits::experiment final : public event_observer {
   std::uint32_t queues() const { return static_cast<std::uint32_t>(paths_.size()); }
 
   void add_to(raw_frame_counts& to) const {
-    for (const host::raw_send* path : paths_) {
-      const host::raw_send_counters c = path->counters();
-      to.single += c.single;
-      to.gathered += c.gathered;
-      to.sent += c.sent;
-      to.failed += c.failed;
-      to.descriptors += c.descriptors;
-      to.copied_bytes += c.copied_bytes;
-      to.maps += c.maps;
-      to.unmaps += c.unmaps;
-      to.no_headroom += c.no_headroom;
-      to.other_interface += c.other_interface;
-      to.pool_empty += c.pool_empty;
-    }
+    for (const host::raw_send* path : paths_) add(to, path->counters());
   }
 
   void on_event(const event& e) override {
@@ -98,39 +74,18 @@ class queue_waits::experiment final : public event_observer {
 
  private:
   void post(std::uint32_t queue, std::uint32_t bytes) {
-    host::tx_buffer* b = driver_->raw_buffers(queue).take();
+    host::tx_buffer* b = traffic_.driver().raw_buffers(queue).take();
     if (!b) throw std::runtime_error("no transmit buffer is free");
     paths_[queue]->xmit(*b, bytes - header_bytes, head_, header_bytes, 0);
   }
-  template <class F>
-  void wait(F over) {
-    for (int i = 0; i < patience && !over(); ++i) sc_core::sc_start(to_sc(slice));
-    if (unsent_) throw std::runtime_error("a frame that the host has built was not sent");
-    if (!over()) throw std::runtime_error("a frame that the host has built does not leave");
-  }
-  template <class F>
-  void in_driver(F f) {
-    bool done = false;
-    p_.main.machine->post([&] {
-      f();
-      done = true;
-    });
-    wait([&] { return done; });
-  }
-  void told(bool sent) {
-    unsent_ = unsent_ || !sent;
-    --open_;
-  }
 
   platform& p_;
-  host::driver* driver_ = nullptr;
+  raw_traffic traffic_;
   unsigned unit_ = 0;
   std::vector<host::raw_send*> paths_;  // by queue
   std::uint8_t head_[header_bytes] = {};
   std::uint64_t doorbell_ = 0;  // register of the small frame's, while it has not come
   picos rung_ = 0, left_ = 0;   // of the small frame: its doorbell, its first bit
-  std::uint32_t open_ = 0;      // frames under way
-  bool unsent_ = false;         // one of them was not sent
 };
 
 queue_waits::queue_waits(platform& p, event_log& log, const scenario& s)

@@ -312,7 +312,7 @@ void simulation::start() {
   if (s_.workload.raw_packets) {
     single_dma_ = std::make_unique<single_dma>(platform_, log_, s_);
     result_.single_dma = single_dma_->run();
-    result_.raw_frames = single_dma_->counts();
+    single_dma_->add_to(result_.raw_frames);
   }
   if (s_.workload.raw_queues) {
     queue_waits_ = std::make_unique<queue_waits>(platform_, log_, s_);

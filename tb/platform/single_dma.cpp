@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "host_sw/driver/raw_send.h"
-#include "tb/platform/configure.h"
 #include "tb/platform/raw_forecast.h"
+#include "tb/platform/raw_traffic.h"
 #include "tb/report/percentile.h"
 
 namespace understudy::tb {
@@ -14,8 +13,6 @@ namespace {
 
 constexpr std::uint32_t header_bytes = 54;  // Ethernet, IPv4, TCP
 constexpr std::uint32_t sizes[] = {64, 128, 256, 512, 1024, 1514, 4096, 9000};
-constexpr picos slice = 20_us;
-constexpr int patience = 1000;  // slices
 
 // Watches one adapter: when the doorbell came, when the frame's first bit left, and what the link had carried
 // by then.
@@ -92,40 +89,34 @@ class single_dma::experiment {
  public:
   experiment(platform& p, event_log& log, const scenario& s)
       : p_(p),
+        traffic_(p, "workload.raw_packets"),
         card_(adapter_of(s)),
         bus_(pcie_of(s)),
         wire_(s.wire.rate),
         window_(log, *p.main.slots[0].port) {
-    driver_ = dynamic_cast<host::driver*>(p.main.driver.get());
-    if (!driver_) throw std::runtime_error("workload.raw_packets needs the driver of the house");
-    in_driver([this] {
-      raw_ = driver_->open_raw(
-          {}, [](void* self, std::uint64_t, bool sent) { static_cast<experiment*>(self)->told(sent); }, this);
-    });
+    traffic_.in_driver([this] { raw_ = traffic_.open_path(host::driver::shared_table); });
     // Memory of the stack's own, which no adapter reaches but while it is mapped.
     header_ = p_.main.memory->allocate(4096, 4096);
     payload_ = p_.main.memory->allocate(16384, 4096);
     if (!raw_ || !payload_.cpu) throw std::runtime_error("the adapter sends no frames of the host's");
     for (unsigned i = 0; i < header_bytes; ++i) head_[i] = static_cast<std::uint8_t>(i);
-    std::copy(lwip_mac.begin(), lwip_mac.end(), head_);
-    std::copy(host_mac.begin(), host_mac.end(), head_ + 6);
-    head_[12] = 0x88;  // local experimental EtherType (IEEE 802): nobody answers
-    head_[13] = 0xb5;
+    address_frame(head_);
   }
 
   void send(std::uint32_t bytes, bool gather, samples& out) {
     const auto ops = p_.main.slots[0].device->counters().raw_reads;
     const host::raw_send_counters before = raw_->counters();
     const iommu_counters translated = p_.main.slots[0].port->translation().counters();
-    open_ = 1;
+    traffic_.expect(1);
     window_.open();
     std::vector<raw_piece_at> pieces;
-    in_driver([&] {
-      table_ = driver_->rings(0).idt_iova +
-               driver_->counters().descriptors % driver_->rings(0).idt_entries * US_ENTRY_BYTES;
+    traffic_.in_driver([&] {
+      table_ = traffic_.driver().rings(0).idt_iova + traffic_.driver().counters().descriptors %
+                                                         traffic_.driver().rings(0).idt_entries *
+                                                         US_ENTRY_BYTES;
       pieces = post(bytes, gather);
     });
-    wait([this] { return open_ == 0 && window_.closed(); });
+    traffic_.wait([this] { return traffic_.all_told() && window_.closed(); });
     out.latency.push_back(window_.latency());
     out.tlps.push_back(window_.tlps());
     out.link_bytes.push_back(window_.link_bytes());
@@ -142,23 +133,19 @@ class single_dma::experiment {
   // its stride to the last.
   void send_many(std::uint32_t bytes, bool gather, samples& out) {
     constexpr std::uint32_t frames = 48, first = 8;
-    open_ = frames;
+    traffic_.expect(frames);
     window_.open();
     std::vector<raw_piece_at> pieces;
-    in_driver([&] {
+    traffic_.in_driver([&] {
       for (std::uint32_t i = 0; i < frames; ++i) pieces = post(bytes, gather);
     });
-    wait([&] { return open_ == 0 && window_.left().size() == frames; });
+    traffic_.wait([&] { return traffic_.all_told() && window_.left().size() == frames; });
     const std::vector<picos>& left = window_.left();
     out.rate = (frames - 1 - first) * 1e12 / static_cast<double>(left.back() - left[first]);
     out.expected_rate = forecast_raw_rate(bus_, card_, wire_, table_, pieces);
   }
 
-  raw_frame_counts counts() const {
-    const host::raw_send_counters c = raw_->counters();
-    return {c.single, c.gathered, c.sent,        c.failed,          c.descriptors, c.copied_bytes,
-            c.maps,   c.unmaps,   c.no_headroom, c.other_interface, c.pool_empty};
-  }
+  void add_to(raw_frame_counts& counts) const { add(counts, raw_->counters()); }
 
  private:
   // One frame's descriptors; where its pieces lie.
@@ -169,43 +156,22 @@ class single_dma::experiment {
       raw_->xmit_gather({header_.iova, header_bytes}, {payload_.iova, payload}, 0);
       return {{header_.iova, header_bytes}, {payload_.iova, payload}};
     }
-    host::tx_buffer* b = driver_->raw_buffers().take();
+    host::tx_buffer* b = traffic_.driver().raw_buffers().take();
     if (!b) throw std::runtime_error("no transmit buffer is free");
     raw_->xmit(*b, payload, head_, header_bytes, 0);
     return {{b->iova + b->headroom - header_bytes, bytes}};
   }
-  template <class F>
-  void wait(F over) {
-    for (int i = 0; i < patience && !over(); ++i) sc_core::sc_start(to_sc(slice));
-    if (unsent_) throw std::runtime_error("a frame that the host has built was not sent");
-    if (!over()) throw std::runtime_error("a frame that the host has built does not leave");
-  }
-  template <class F>
-  void in_driver(F f) {
-    bool done = false;
-    p_.main.machine->post([&] {
-      f();
-      done = true;
-    });
-    wait([&] { return done; });
-  }
-  void told(bool sent) {
-    unsent_ = unsent_ || !sent;
-    --open_;
-  }
 
   platform& p_;
+  raw_traffic traffic_;
   const adapter_config card_;
   const pcie_config bus_;
   const bits_per_second wire_;
   window window_;
-  host::driver* driver_ = nullptr;
   host::raw_send* raw_ = nullptr;
   host_memory::region header_, payload_;
   std::uint8_t head_[header_bytes] = {};
   std::uint64_t table_ = 0;
-  std::uint32_t open_ = 0;  // frames under way
-  bool unsent_ = false;     // one of them was not sent
 };
 
 single_dma::single_dma(platform& p, event_log& log, const scenario& s)
@@ -229,8 +195,8 @@ std::vector<single_dma_row> single_dma::run() {
   return rows;
 }
 
-raw_frame_counts single_dma::counts() const {
-  return experiment_->counts();
+void single_dma::add_to(raw_frame_counts& counts) const {
+  experiment_->add_to(counts);
 }
 
 }  // namespace understudy::tb

@@ -20,8 +20,8 @@ class single_dma {
   // Run the started platform until s.workload.raw_packets frames of each size have left in each layout, in
   // turn. One row a size and layout. std::runtime_error if a frame does not leave.
   std::vector<single_dma_row> run();
-  // Of everything sent so far.
-  raw_frame_counts counts() const;
+  // Add everything sent so far.
+  void add_to(raw_frame_counts& counts) const;
 
  private:
   class experiment;
