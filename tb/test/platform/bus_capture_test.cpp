@@ -7,14 +7,6 @@
 namespace understudy::tb {
 namespace {
 
-// Fields of those packets of a run's capture that match `filter`.
-std::vector<std::string> dissected(const program_run& r, const std::string& filter,
-                                   const std::string& fields) {
-  const std::string script = std::string(US_SOURCE_DIR) + "/traces/wireshark/understudy.lua";
-  return packets(r.out / "capture.pcapng", filter,
-                 "-X lua_script:" + quoted(script) + " -T fields " + fields);
-}
-
 TEST(bus_capture, shows_every_tlp_descriptor_and_record_to_tshark) {
   if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
   const program_run r = run_program(scenario_file("hello.toml"), {}, "--captures all");

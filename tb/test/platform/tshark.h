@@ -23,4 +23,12 @@ inline std::filesystem::path frames_of_link(const program_run& r, const std::str
   return file;
 }
 
+// Fields of those packets of a run's capture that match `filter`, by the project's dissector.
+inline std::vector<std::string> dissected(const program_run& r, const std::string& filter,
+                                          const std::string& fields) {
+  const std::string script = std::string(US_SOURCE_DIR) + "/traces/wireshark/understudy.lua";
+  return packets(r.out / "capture.pcapng", filter,
+                 "-X lua_script:" + quoted(script) + " -T fields " + fields);
+}
+
 }  // namespace understudy::tb

@@ -76,22 +76,17 @@ TEST(tx_queues_capture, names_the_ring_of_each_descriptor_and_report) {
   if (!tshark_is_installed()) GTEST_SKIP() << "tshark is not installed";
   const program_run r = run_program(scenario_file("tx_queues.toml"), {}, "--captures all --timeline");
   ASSERT_EQ(r.status, 0) << r.reasons();
-  const std::string script = std::string(US_SOURCE_DIR) + "/traces/wireshark/understudy.lua";
-  const auto dissected = [&](const std::string& filter, const std::string& fields) {
-    return packets(r.out / "capture.pcapng", filter,
-                   "-X lua_script:" + quoted(script) + " -T fields " + fields);
-  };
   EXPECT_EQ(
-      dissected("understudy_descriptor.ring == \"transmit 0\"", "-e understudy_descriptor.index").size(),
+      dissected(r, "understudy_descriptor.ring == \"transmit 0\"", "-e understudy_descriptor.index").size(),
       50u * 49 + 50 * 48);
   const auto small =
-      dissected("understudy_descriptor.ring == \"transmit 1\"", "-e understudy_descriptor.index");
+      dissected(r, "understudy_descriptor.ring == \"transmit 1\"", "-e understudy_descriptor.index");
   ASSERT_EQ(small.size(), 50u);
   for (std::size_t i = 0; i < small.size(); ++i) EXPECT_EQ(small[i], std::to_string(i));
   EXPECT_EQ(
-      dissected("understudy_descriptor.about == \"transmit 1\"", "-e understudy_descriptor.last").size(),
+      dissected(r, "understudy_descriptor.about == \"transmit 1\"", "-e understudy_descriptor.last").size(),
       50u);
-  EXPECT_EQ(dissected("understudy_descriptor.ring == \"input\" && understudy_descriptor.opcode == 14",
+  EXPECT_EQ(dissected(r, "understudy_descriptor.ring == \"input\" && understudy_descriptor.opcode == 14",
                       "-e frame.number")
                 .size(),
             0u)
