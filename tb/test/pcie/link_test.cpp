@@ -797,13 +797,24 @@ TEST(link, that_retrains_after_four_replays_is_silent_in_the_other_direction_too
   EXPECT_LE(sent, first + c.retrain_time);
 }
 
-TEST(link, that_retrains_for_want_of_an_UpdateFC_is_silent_in_both_directions) {
+pcie_config few_credits(std::uint32_t posted_headers) {
   pcie_config c;
-  c.credits.posted_headers = 1;
-  bench b(c);
+  c.credits.posted_headers = posted_headers;
+  return c;
+}
+
+// The next UpdateFCs get lost, so many. Memory to write to.
+host_memory::region losing_updates(bench& b, std::uint32_t lost) {
   const auto m = b.memory.allocate(4096, 4096);
   b.run(0);
-  b.port.lose_dllps(pcie_port::dllp::update_fc, 7);
+  b.port.lose_dllps(pcie_port::dllp::update_fc, lost);
+  return m;
+}
+
+TEST(link, that_retrains_for_want_of_an_UpdateFC_is_silent_in_both_directions) {
+  const pcie_config c = few_credits(1);
+  bench b(c);
+  const auto m = losing_updates(b, 7);
   b.device.fill(m.iova, 1, 64);
   const picos from = b.wire(88) + 2 * c.propagation + 210_us, until = from + c.retrain_time;
   b.port.mmio_write(0, 1, from - 1_us - c.mmio_latency);
@@ -836,12 +847,9 @@ TEST(link, that_goes_down_while_it_trains_has_no_training_left) {
 // ---------------------------------------------------------------- lost UpdateFCs
 
 TEST(link, a_lost_UpdateFC_is_repeated_after_30_us) {
-  pcie_config c;
-  c.credits.posted_headers = 1;
+  const pcie_config c = few_credits(1);
   bench b(c);
-  const auto m = b.memory.allocate(4096, 4096);
-  b.run(0);
-  b.port.lose_dllps(pcie_port::dllp::update_fc, 1);
+  const auto m = losing_updates(b, 1);
   b.device.fill(m.iova, 1, 64);
   b.device.fill(m.iova + 64, 2, 64);
   b.run(100_us);
@@ -852,12 +860,9 @@ TEST(link, a_lost_UpdateFC_is_repeated_after_30_us) {
 }
 
 TEST(link, a_lost_UpdateFC_is_made_good_by_that_of_the_next_tlp) {
-  pcie_config c;
-  c.credits.posted_headers = 2;
+  const pcie_config c = few_credits(2);
   bench b(c);
-  const auto m = b.memory.allocate(4096, 4096);
-  b.run(0);
-  b.port.lose_dllps(pcie_port::dllp::update_fc, 1);
+  const auto m = losing_updates(b, 1);
   for (unsigned i = 0; i < 3; ++i) b.device.fill(m.iova + 64 * i, 1, 64);
   b.run(100_us);
   const auto sent = b.record.of(event_kind::tlp_up);
@@ -866,12 +871,9 @@ TEST(link, a_lost_UpdateFC_is_made_good_by_that_of_the_next_tlp) {
 }
 
 TEST(link, without_an_UpdateFC_for_200_us_the_link_retrains) {
-  pcie_config c;
-  c.credits.posted_headers = 1;
+  const pcie_config c = few_credits(1);
   bench b(c);
-  const auto m = b.memory.allocate(4096, 4096);
-  b.run(0);
-  b.port.lose_dllps(pcie_port::dllp::update_fc, 7);
+  const auto m = losing_updates(b, 7);
   b.device.fill(m.iova, 1, 64);
   b.device.fill(m.iova + 64, 2, 64);
   b.run(1_ms);

@@ -53,6 +53,9 @@ TEST(tx_queues_scenario, holds_where_the_indices_of_rings_wrap) {
 TEST(tx_queues_scenario, holds_behind_an_iommu) {
   const program_run r = run_program(scenario_file("tx_queues.toml"), {"pcie.iommu=true"});
   EXPECT_EQ(r.status, 0) << r.reasons();
+  EXPECT_EQ(r.result["raw_frames"]["sent"], 2 * 50 * 49);
+  EXPECT_GT(r.result["pcie"]["iommu"]["hits"], 2 * 50 * 49) << "every frame is translated";
+  EXPECT_EQ(r.result["pcie"]["iommu"]["refused"], 0);
 }
 
 // The negative control of the rings' monitor.
