@@ -216,8 +216,7 @@ bool device::wakeup_lost() {
 }
 
 ring_facts device::facts() const {
-  ring_facts f{idt.iova(),      idt.entries(), odt.iova(),   odt.entries(),
-               heartbeat_.iova, epoch,         first_index_, {}};
+  ring_facts f{idt.iova(), idt.entries(), odt.iova(), odt.entries(), heartbeat_.iova, epoch, first_index_};
   for (unsigned q = 0; q < tx_queues_; ++q) f.tx[q] = {tx[q].iova(), tx[q].entries()};
   return f;
 }

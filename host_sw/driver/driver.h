@@ -271,7 +271,7 @@ struct ring_facts {
   struct tx_ring {
     std::uint64_t iova = 0;
     std::uint32_t entries = 0;  // 0: the queue is not open
-  } tx[US_TX_QUEUES_MOST];
+  } tx[US_TX_QUEUES_MOST] = {};
 };
 
 // Hard state of one connection as the host holds it.
