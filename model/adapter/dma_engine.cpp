@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "model/pcie/frame_extension.h"
-#include "model/pcie/tlp.h"
 
 namespace understudy {
 
@@ -569,7 +568,7 @@ void dma_engine::answered(transaction& t) {
            : counters_.read_bytes_failed) += n;
   job.ok = job.ok && ok;
   if (through_block) {
-    block_->complete(t.tag, ok, t.get_data_ptr(), n, last);
+    complete_in_block(t, ok, last);
     if (last) {
       job.ok = block_->last_report().status == dma_status::ok;
       block_ended_ |= std::uint64_t{1} << (job.in_block - block_floor_);
@@ -579,6 +578,18 @@ void dma_engine::answered(transaction& t) {
   if (!t.given_up) t.release();
   if (last) end_read(j);
   wake_if_work();
+}
+
+// The completions of a read, in order: a failed one is a single completion without data. With `last`, the
+// report of its transfer follows.
+void dma_engine::complete_in_block(const transaction& t, bool ok, bool last) {
+  const std::uint32_t length = t.get_data_length();
+  std::uint32_t at = 0;
+  if (ok)
+    for (std::uint32_t n;
+         (n = first_completion(config_.completer, t.get_address() + at, length - at)) < length - at; at += n)
+      block_->complete(t.tag, true, t.get_data_ptr() + at, n, false);
+  block_->complete(t.tag, ok, t.get_data_ptr() + at, length - at, last);
 }
 
 // A read is outstanding from here on. All have the same time, so that the oldest ends first.

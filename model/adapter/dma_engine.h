@@ -15,6 +15,7 @@
 #include "model/core/frame.h"
 #include "model/core/inplace_function.h"
 #include "model/cosim/dma_unit.h"
+#include "model/pcie/tlp.h"
 #include "model/sim/agenda.h"
 
 namespace understudy {
@@ -32,6 +33,9 @@ struct dma_config {
   picos clock_period = 2500_ps;   // of the data path
   std::uint32_t data_bytes = 32;  // that it moves in a cycle: 8, 16, 32 or 64
   bool rtl = false;               // the Verilated data path, whose cycles count where they are more
+  // How the root complex cuts its answers into completions (PCIe 2.3.1.1: MPS, RCB): the Verilated data path
+  // gets them one by one. Used for nothing else.
+  link_parameters completer;
 };
 
 struct dma_counters {
@@ -178,6 +182,7 @@ class dma_engine : public sc_core::sc_module {
   std::uint32_t take_tag();
   void order_tags();
   void watch(transaction& t);
+  void complete_in_block(const transaction& t, bool ok, bool last);
   void forget_answered();
   void expire_reads();
   std::uint32_t new_read_job();

@@ -54,8 +54,8 @@ class dma_unit {
   virtual dma_unit_request next_request(std::uint8_t* payload) = 0;
   // Other limits, while nothing is under way.
   virtual void limit(const dma_unit_limits& l) = 0;
-  // The answer to a read or flush, whole: its bytes go to where they belong. With `last`, the report of its
-  // transfer follows.
+  // A completion of a read, in the order of its bytes, or of a flush: its bytes go to where they belong. One
+  // that is not `ok` has none and ends its request. With `last`, the report of its transfer follows.
   virtual void complete(std::uint32_t tag, bool ok, const std::uint8_t* data, std::uint32_t length,
                         bool last) = 0;
   // The report of the transfer that complete(last) has ended.

@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <set>
 #include <vector>
 
 #include "model/core/rng.h"
+#include "model/cosim/dma_pins.h"
 #include "model/pcie/pcie_port.h"
 #include "model/pcie/protocol_checker.h"
 #include "tb/test/allocations.h"
@@ -212,6 +214,51 @@ TEST_P(dma_engine_test, failed_completion_fails_its_transfer_alone) {
   EXPECT_TRUE(std::equal(r.cpu, r.cpu + 500, f.data() + 2500));
   EXPECT_EQ(engine.counters().read_bytes_failed, 1512u);
   expect_every_read_byte_accounted();
+}
+
+struct completion_lengths : tlp_observer {
+  void on_tlp(std::uint16_t, const tlp_on_link& t) override {
+    if (t.type == tlp_type::completion_data) of_link.push_back(t.length);
+  }
+  std::vector<std::uint32_t> of_link;
+};
+
+// The widths of the block's data pins.
+struct pins_of_32_bytes {
+  std::uint8_t cpl_data_i[32], ram_rd_data_i[32];
+};
+
+class dma_completions : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(completer, dma_completions, testing::Bool(),
+                         [](const auto& p) { return p.param ? "that_chops" : "of_whole_payloads"; });
+
+// Both cuts of 700 bytes from 0x2c on end with a short completion.
+TEST_P(dma_completions, reach_the_verilated_block_as_they_cross_the_link) {
+  pcie_config bus;
+  bus.link.completer_chops = GetParam();
+  dma_config c = data_path(true);
+  c.completer = bus.link;
+  dma_rig g(c, bus);
+  completion_lengths seen;
+  g.port.watch(&seen);
+  std::vector<std::uint8_t> pins;
+  g.engine.block()->record(&pins);
+  const auto r = g.host(4096);
+  frame_ref f = g.frame(700);
+  g.engine.read(iova{r.iova + 0x2c}, 700, f.data(), f, g.count());
+  g.run(10_us);
+  EXPECT_EQ(g.told_ok, 1);
+  EXPECT_TRUE(std::equal(f.data(), f.data() + 700, r.cpu + 0x2c));
+  // A beat that the block does not take at once stays on the pins; no two have the same bytes.
+  std::vector<std::uint32_t> of_block;
+  dma_inputs<pins_of_32_bytes> now{}, before{};
+  for (std::size_t at = 0; at < pins.size(); at += sizeof now, before = now) {
+    std::memcpy(&now, pins.data() + at, sizeof now);
+    const bool stays = before.cpl_valid && std::memcmp(before.cpl_data, now.cpl_data, 32) == 0;
+    if (now.cpl_valid && now.cpl_first && !stays) of_block.push_back(now.cpl_length);
+  }
+  EXPECT_EQ(of_block, seen.of_link);
+  EXPECT_EQ(of_block.size(), GetParam() ? 13u : 4u);
 }
 
 TEST_P(dma_engine_test, poison_and_completer_abort_fail_their_transfer_alone) {
