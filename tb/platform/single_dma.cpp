@@ -111,9 +111,9 @@ class single_dma::experiment {
     window_.open();
     std::vector<raw_piece_at> pieces;
     traffic_.in_driver([&] {
-      table_ = traffic_.driver().rings(0).idt_iova + traffic_.driver().counters().descriptors %
-                                                         traffic_.driver().rings(0).idt_entries *
-                                                         US_ENTRY_BYTES;
+      const host::ring_facts rings = traffic_.driver().rings(0);
+      const std::uint64_t index = rings.first_index + traffic_.driver().counters().descriptors;
+      table_ = rings.idt_iova + index % rings.idt_entries * US_ENTRY_BYTES;
       pieces = post(bytes, gather);
     });
     traffic_.wait([this] { return traffic_.all_told() && window_.closed(); });

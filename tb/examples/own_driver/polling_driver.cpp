@@ -329,6 +329,7 @@ host::start_result polling_driver::bring_up(unsigned a) {
   hal_.mmio_write32(a, US_REG_IDT_SIZE, ring_entries);
   hal_.mmio_write32(a, US_REG_ODT_SIZE, ring_entries);
   hal_.mmio_write32(a, US_REG_HEARTBEAT_US, config_.heartbeat_us);
+  u.written = u.rung = u.consumed = u.next_record = u.given_back = config_.first_index;
   u.epoch = epoch_;
   hal_.mmio_write32(a, US_REG_EPOCH, epoch_);
   clock_and_secret(a, 0);
@@ -673,7 +674,7 @@ void polling_driver::follow_load() {
 host::ring_facts polling_driver::rings(unsigned a) const {
   const unit& u = units_[a];
   if (!u.beat.cpu) return {};  // not brought up yet
-  return {u.idt.iova, ring_entries, u.odt.iova, ring_entries, u.beat.iova, u.epoch};
+  return {u.idt.iova, ring_entries, u.odt.iova, ring_entries, u.beat.iova, u.epoch, config_.first_index, {}};
 }
 
 std::vector<host::shadow_facts> polling_driver::shadows() const {

@@ -24,6 +24,7 @@ set(scenario ${prefix}/share/understudy/traces/scenarios/failover.toml)
 must_run(0 ${WORK}/own_driver/own_driver run ${scenario} --out ${WORK}/results --captures off)
 message("${output}")
 must_run(1 ${WORK}/own_driver/own_driver run ${scenario} --out ${WORK}/results --captures off --set topology.adapters=1)
+must_run(0 ${WORK}/own_driver/own_driver run ${scenario} --out ${WORK}/results --captures off --set adapter.first_index=4294967200)
 must_run(0 ${prefix}/bin/understudy run ${scenario} --out ${WORK}/results --captures off)
 
 must_run(0 ${WORK}/embed_c/embed_c)
