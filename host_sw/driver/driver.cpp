@@ -465,6 +465,13 @@ std::vector<shadow_facts> driver::shadows() const {
   return r;
 }
 
+bool driver::all_acknowledged() const {
+  bool all = true;
+  impl_->table.for_each(
+      [&all](const connection& c) { all = all && (!c.id.valid() || c.h_una == c.h_post_end); });
+  return all;
+}
+
 std::size_t driver::connections() const {
   return impl_->table.size();
 }

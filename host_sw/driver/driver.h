@@ -7,6 +7,7 @@
 // copied, its CRC, number and epoch are checked, and each index, length and sequence number in it is compared
 // with what the driver itself knows.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -306,8 +307,13 @@ class any_driver {
   virtual const driver_counters& counters() const = 0;
   virtual ring_facts rings(unsigned adapter) const = 0;
   virtual std::vector<shadow_facts> shadows() const = 0;  // every connection that an adapter knows, by cid
-  virtual std::size_t connections() const = 0;            // slots in use
-  virtual std::size_t buffers_free() const = 0;           // receive buffers that nobody holds
+  // Every byte and FIN that these have posted is acknowledged. Asked often; a driver may have a shorter way.
+  virtual bool all_acknowledged() const {
+    const std::vector<shadow_facts> all = shadows();
+    return std::all_of(all.begin(), all.end(), [](const shadow_facts& f) { return f.h_una == f.h_post_end; });
+  }
+  virtual std::size_t connections() const = 0;   // slots in use
+  virtual std::size_t buffers_free() const = 0;  // receive buffers that nobody holds
   virtual std::size_t buffers_total() const = 0;
   // Of one group of receive buffers, 0 being the default one. Empty: the driver knows no groups.
   struct group_facts {
@@ -419,6 +425,7 @@ class driver : public any_driver {
   hal& machine();
   ring_facts rings(unsigned adapter) const override;
   std::vector<shadow_facts> shadows() const override;
+  bool all_acknowledged() const override;
   std::size_t connections() const override;
   std::size_t buffers_free() const override;
   std::size_t buffers_total() const override;

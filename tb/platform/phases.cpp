@@ -16,30 +16,38 @@ phases::phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& 
 }
 
 void phases::start() {
-  open_ = 0;
+  open(0);
   if (!looking_) agenda_.in(look_every, [this] { look(); });
   looking_ = true;
+}
+
+void phases::open(std::uint32_t phase) {
+  open_ = phase;
+  settled_ = connections_.round_begin();
 }
 
 void phases::on_event(const event& e) {
   last_frame_ = e.at;
 }
 
-bool phases::resting() const {
+bool phases::resting() {
   if (now_ps() - last_frame_ < quiet) return false;
   const host::recovery_state r = platform_.main.driver->state();
   if (r != host::recovery_state::active && r != host::recovery_state::running) return false;
-  for (std::size_t i = connections_.round_begin(); i < connections_.round_end(); ++i) {
-    if (connections_.flow_of(i).open_phase > open_) continue;
+  // What an end has said and heard it does not take back: the connections that have settled need no second
+  // look.
+  bool from_the_front = true;
+  for (std::size_t i = settled_; i < connections_.round_end(); ++i) {
+    const bool later = connections_.flow_of(i).open_phase > open_;
     // An end that has not heard of its connection yet, while the other has, will by what that says next.
     const auto opened = [](const auto& e) { return e->now_in() != replay_end::state::unopened; };
     const bool begun = std::ranges::any_of(connections_.ends(i), opened);
     for (const auto& e : connections_.ends(i))
-      if (!e->settled(open_) && (opened(e) || !begun)) return false;
+      if (!later && !e->settled(open_) && (opened(e) || !begun)) return false;
+    from_the_front = from_the_front && (later || begun);
+    if (from_the_front) settled_ = i + 1;
   }
-  for (const host::shadow_facts& f : platform_.main.driver->shadows())
-    if (f.h_una != f.h_post_end) return false;
-  return true;
+  return platform_.main.driver->all_acknowledged();
 }
 
 void phases::look() {
@@ -49,7 +57,8 @@ void phases::look() {
       looking_ = false;
       return;
     }
-    connections_.open_phase(++open_, stagger_);
+    open(open_ + 1);
+    connections_.open_phase(open_, stagger_);
   }
   agenda_.in(look_every, [this] { look(); });
 }
