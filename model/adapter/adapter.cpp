@@ -62,6 +62,10 @@ void adapter::link_trained(unsigned generation, unsigned lanes) {
   if (!dead_) config_space_.trained(generation, lanes);
 }
 
+error_message adapter::link_error(std::uint32_t bit) {
+  return dead_ ? error_message::none : config_space_.report_correctable(bit);
+}
+
 void adapter::kill() {
   dead_ = true;
   agenda_.close();

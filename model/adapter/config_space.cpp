@@ -40,6 +40,13 @@ error_message config_space::report_error(std::uint32_t bit, bool advisory) {
   return control & signal_non_fatal ? error_message::non_fatal : error_message::none;
 }
 
+error_message config_space::report_correctable(std::uint32_t bit) {
+  report(device_control, correctable_detected);
+  report(aer_correctable, bit);
+  const bool sent = read(device_control) & signal_correctable && !(read(aer_correctable_mask) & bit);
+  return sent ? error_message::correctable : error_message::none;
+}
+
 // What is sticky, or belongs to the link, stays (PCIe 6.6.2, 7.4).
 void config_space::reset() {
   const auto before = value_;

@@ -76,6 +76,8 @@ class config_space {
   // masks, severity and Device Control ask for (PCIe 6.2.5). `advisory`: the requester is told by a
   // completion, so that the error is a correctable one unless its severity is fatal (PCIe 6.2.3.2.4.1).
   error_message report_error(std::uint32_t bit, bool advisory);
+  // The same of a correctable error, one bit.
+  error_message report_correctable(std::uint32_t bit);
   // Bits of a status register become 1.
   void report(std::uint32_t offset, std::uint32_t bits) { value_[offset / 4] |= bits; }
   bool msix_enabled() const { return read(msix_capability) & (1u << 31); }
