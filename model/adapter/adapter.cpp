@@ -40,6 +40,8 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
   mmio.register_b_transport(this, &adapter::mmio_transport);
   cfg.register_b_transport(this, &adapter::cfg_transport);
   dma.on_error([this](tlm::tlm_response_status s) { report_read_error(s); });
+  // PCIe 6.2.3.2.4.5: whoever has lost track of its request knows already.
+  dma.on_unexpected([this] { report_error(config_space::aer_unexpected_completion, true); });
   at_power_up_ = evaluated();
 }
 

@@ -50,7 +50,7 @@ class config_space {
   static constexpr std::uint32_t aer_correctable_mask = aer_capability + 0x14;
   static constexpr std::uint32_t aer_advisory = 1u << 13;  // of the correctable ones
   static constexpr std::uint32_t aer_poisoned = 1u << 12, aer_completion_timeout = 1u << 14,
-                                 aer_unsupported_request = 1u << 20;
+                                 aer_unexpected_completion = 1u << 16, aer_unsupported_request = 1u << 20;
   // Of Status, the upper half of the dword `command`; write 1 to clear.
   static constexpr std::uint32_t received_target_abort = 1u << 28;  // a completion with Completer Abort
   static constexpr std::uint32_t received_master_abort = 1u << 29;  // one with Unsupported Request
@@ -73,8 +73,9 @@ class config_space {
   bool bus_master() const { return read(command) & bus_master_bit; }
   bool relaxed_ordering() const { return read(device_control) & enable_relaxed_ordering; }
   // An uncorrectable error of AER, one bit: status registers say so, and the message is to be sent that
-  // masks, severity and Device Control ask for (PCIe 6.2.5). `advisory`: the requester is told by a
-  // completion, so that the error is a correctable one unless its severity is fatal (PCIe 6.2.3.2.4.1).
+  // masks, severity and Device Control ask for (PCIe 6.2.5). `advisory`: somebody else deals with it
+  // (of an unsupported read, the requester, who is told by a completion), so that the error is a correctable
+  // one unless its severity is fatal (PCIe 6.2.3.2.4).
   error_message report_error(std::uint32_t bit, bool advisory);
   // The same of a correctable error, one bit.
   error_message report_correctable(std::uint32_t bit);

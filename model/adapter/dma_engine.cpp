@@ -507,7 +507,7 @@ tlm::tlm_sync_enum dma_engine::nb_transport_bw(tlm::tlm_generic_payload& p, tlm:
   auto& t = static_cast<transaction&>(p);
   if (t.given_up) {
     if (phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
-    ++counters_.unexpected;
+    came_too_late();
     t.given_up = false;
     t.release();
     return tlm::TLM_COMPLETED;
@@ -531,6 +531,11 @@ tlm::tlm_sync_enum dma_engine::nb_transport_bw(tlm::tlm_generic_payload& p, tlm:
   return tlm::TLM_COMPLETED;
 }
 
+void dma_engine::came_too_late() {
+  ++counters_.unexpected;
+  if (unexpected_ && !stopped_) unexpected_();
+}
+
 void dma_engine::answered(transaction& t) {
   bool ok = t.is_response_ok();
   const bool wanted = t.life == life_;  // else a reset has forgotten it
@@ -543,7 +548,7 @@ void dma_engine::answered(transaction& t) {
   if (!block_) free_tags_.push_back(t.tag);
   t.serial = 0;
   forget_answered();
-  counters_.unexpected += !wanted && !t.given_up;
+  if (!wanted && !t.given_up) came_too_late();
   if (wanted && !ok && error_ && !stopped_) error_(t.get_response_status());
   const bool through_block = block_ && !stopped_ && wanted;
   if (t.is_flush) {

@@ -113,6 +113,9 @@ class dma_engine : public sc_core::sc_module {
   dma_aborted reset();
   // Called with the status of each read that has failed; incomplete: nobody answered.
   void on_error(inplace_function<void(tlm::tlm_response_status), 16> h) { error_ = std::move(h); }
+  // Called for each answer to a read that has timed out or that a reset has forgotten (PCIe 2.3.2: an
+  // Unexpected Completion).
+  void on_unexpected(inplace_function<void(), 16> h) { unexpected_ = std::move(h); }
   // Call `a` once, as soon as fewer than `bytes` of posted writes wait; one such wish at a time.
   void when_below(std::uint64_t bytes, inplace_function<void(), 16> a) {
     below_bytes_ = bytes;
@@ -175,6 +178,7 @@ class dma_engine : public sc_core::sc_module {
   void issue(transaction& t, picos work);
   void end_read(std::uint32_t job);
   void answered(transaction& t);
+  void came_too_late();
   std::uint32_t take_tag();
   void order_tags();
   void watch(transaction& t);
@@ -204,6 +208,7 @@ class dma_engine : public sc_core::sc_module {
   std::uint64_t serial_ = 0;  // of the newest read
   std::uint32_t life_ = 0;    // counts resets
   inplace_function<void(tlm::tlm_response_status), 16> error_;
+  inplace_function<void(), 16> unexpected_;
   std::uint64_t queued_write_bytes_ = 0;
   std::uint64_t below_bytes_ = 0;
   inplace_function<void(), 16> below_;

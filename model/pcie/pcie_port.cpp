@@ -718,7 +718,10 @@ void pcie_port::land() {
       land_message(t.message);
     } else {
       agenda_.in(config_.mmio_latency, [this, r = t.answered] {
-        if (!waiting(r.ticket)) return;
+        if (!waiting(r.ticket)) {  // it has timed out (PCIe 2.3.2)
+          aer_uncorrectable_ |= aer_unexpected_completion;
+          return;
+        }
         if (r.kind == access::mmio_read && !r.refused) {
           ++counters_.mmio_reads;
           log_access(event_kind::mmio_read, r);

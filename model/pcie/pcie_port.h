@@ -175,7 +175,7 @@ inline constexpr std::uint32_t port_dpc_triggered = 1u << 0;
 inline constexpr std::uint32_t port_dpc_by_fatal = 2u << 1;
 inline constexpr std::uint32_t aer_surprise_down = 1u << 5, aer_poisoned = 1u << 12,
                                aer_completion_timeout = 1u << 14, aer_completer_abort = 1u << 15,
-                               aer_unsupported_request = 1u << 20;
+                               aer_unexpected_completion = 1u << 16, aer_unsupported_request = 1u << 20;
 inline constexpr std::uint32_t aer_bad_tlp = 1u << 6, aer_bad_dllp = 1u << 7, aer_replay_rollover = 1u << 8,
                                aer_replay_timeout = 1u << 12;
 inline constexpr std::uint32_t port_link_active = 1u << 29;  // Data Link Layer Link Active, of Link Status

@@ -357,6 +357,8 @@ TEST_P(dma_engine_test, reset_in_the_middle_of_a_read_and_a_write_accounts_for_e
   for (std::uint32_t b = 0; b < length; ++b) out.data()[b] = pattern(0, b);
   std::vector<tlm::tlm_response_status> errors;
   engine.on_error([&](tlm::tlm_response_status s) { errors.push_back(s); });
+  std::uint64_t unexpected = 0;
+  engine.on_unexpected([&] { ++unexpected; });
   engine.write(iova{r.iova}, out, 0, length);
   engine.read(iova{from.iova}, reads, in.data(), in, count());
   engine.flush(iova{r.iova}, count());
@@ -378,6 +380,7 @@ TEST_P(dma_engine_test, reset_in_the_middle_of_a_read_and_a_write_accounts_for_e
   EXPECT_LT(n, length);
   EXPECT_EQ(n, length - c.write_bytes_aborted) << "what had left has landed";
   EXPECT_GT(c.unexpected, 0u);
+  EXPECT_EQ(unexpected, c.unexpected);
   EXPECT_EQ(c.read_bytes_aborted, reads) << "a read is of no use without its beginning";
   EXPECT_EQ(c.failed, 0u);
   expect_every_read_byte_accounted();
@@ -501,12 +504,16 @@ TEST(dma_reads, that_are_answered_too_late_have_failed_and_the_answer_is_unexpec
   dma_rig g(c, bus);
   const auto r = g.host(4096);
   frame_ref f = g.frame(512);
+  unsigned unexpected = 0;
+  g.engine.on_unexpected([&] { ++unexpected; });
   g.engine.read(iova{r.iova}, 512, f.data(), f, g.count());
   g.run(60_us);
   EXPECT_EQ(g.told, 1);
   EXPECT_EQ(g.told_ok, 0);
+  EXPECT_EQ(unexpected, 0u);
   g.run(60_us);
   EXPECT_EQ(g.told, 1);
+  EXPECT_EQ(unexpected, 1u);
   EXPECT_EQ(g.engine.counters().unexpected, 1u);
   EXPECT_EQ(g.engine.counters().timeouts, 1u);
 }

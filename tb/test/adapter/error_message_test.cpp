@@ -195,6 +195,72 @@ TEST(error_message, is_sent_for_a_read_that_came_poisoned_and_for_one_that_nobod
   EXPECT_TRUE(g.cfg_read(config_space::aer_uncorrectable) & config_space::aer_completion_timeout);
 }
 
+// PCIe 2.3.2, 6.2.3.2.4.5: an answer to a read that has timed out, or that a reset has forgotten. Advisory:
+// masked after power-on.
+class unexpected_completion : public testing::TestWithParam<bool> {
+ protected:
+  static adapter_config device() {
+    adapter_config c;
+    c.dma.completion_timeout = 100_us;
+    return c;
+  }
+  static pcie_config bus() {
+    pcie_config c;
+    c.read_latency = 120_us;
+    return c;
+  }
+  // A read that nobody waits for when its answer comes, after a reset or the time-out: 10 us before that.
+  void begin() {
+    g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+    frame_ref in = frame_ref::make(64);
+    g.dev.dma.read(iova{g.heartbeat.iova}, 64, in.data(), in, [](bool) {});
+    g.run(5_us);
+    if (GetParam()) g.write(US_REG_CONTROL, US_CONTROL_RESET);
+    g.run(105_us);
+  }
+  void read() {
+    const std::uint64_t before = g.dev.dma.counters().unexpected;
+    begin();
+    EXPECT_EQ(g.dev.dma.counters().unexpected, before);
+    g.run(30_us);
+    EXPECT_EQ(g.dev.dma.counters().unexpected, before + 1);
+  }
+  // What the reads that timed out have reported.
+  const std::uint32_t timeouts = GetParam() ? 0 : config_space::aer_completion_timeout;
+  const std::uint64_t nonfatal = GetParam() ? 0 : 1;
+  adapter_rig g{device(), 64, 64, bus()};
+};
+
+TEST_P(unexpected_completion, is_advisory) {
+  read();
+  EXPECT_EQ(g.cfg_read(config_space::aer_correctable), config_space::aer_advisory);
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), timeouts);
+  EXPECT_EQ(of(g), (received{0, nonfatal, 0}));
+  g.cfg_write(config_space::aer_correctable_mask, 0);
+  read();
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), timeouts | config_space::aer_unexpected_completion);
+  EXPECT_EQ(of(g), (received{1, 2 * nonfatal, 0}));
+  EXPECT_TRUE(device_status(g) & config_space::correctable_detected);
+  EXPECT_FALSE(device_status(g) & config_space::unsupported_detected);
+}
+
+TEST_P(unexpected_completion, is_fatal_where_severity_says_so) {
+  set_bits(g, config_space::aer_severity, config_space::aer_unexpected_completion);
+  read();
+  EXPECT_EQ(of(g), (received{0, nonfatal, 1}));
+}
+
+TEST_P(unexpected_completion, is_nothing_to_an_adapter_that_is_dead) {
+  g.cfg_write(config_space::aer_correctable_mask, 0);
+  begin();
+  g.dev.kill();
+  g.run(30_us);
+  EXPECT_EQ(g.dev.dma.counters().unexpected, 1u);
+  EXPECT_EQ(of(g), (received{0, nonfatal, 0}));
+}
+INSTANTIATE_TEST_SUITE_P(after, unexpected_completion, testing::Bool(),
+                         [](const auto& p) { return p.param ? "a_reset" : "a_timeout"; });
+
 // ---------------------------------------------------------------- errors of the link
 
 // What the adapter's end finds of TLPs in both directions (PCIe 3.6): one error each, of a TLP that goes when

@@ -555,6 +555,27 @@ TEST(link, an_unfenceable_adapter_answers_nothing_and_its_port_ignores_link_disa
   EXPECT_TRUE(port_word(b.port, port_aer_uncorrectable) & aer_completion_timeout);
 }
 
+// PCIe 2.3.2: nobody waits for it any more.
+TEST(link, an_answer_that_comes_after_the_completion_timeout_is_unexpected) {
+  const pcie_config c;
+  bench b(c);
+  b.run(0);
+  std::vector<std::uint32_t> values;
+  const auto done = [&](std::uint32_t v) { values.push_back(v); };
+  b.bar.access = c.completion_timeout - 2_us;
+  b.port.mmio_read(0, done);
+  b.run(2 * c.completion_timeout);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), 0u);
+  b.bar.access = c.completion_timeout + 5_us;
+  b.port.mmio_read(0, done);
+  b.run(c.completion_timeout);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_completion_timeout);
+  b.run(5_us);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_completion_timeout | aer_unexpected_completion);
+  EXPECT_EQ(values, (std::vector<std::uint32_t>{0, 0xffffffff}));
+  EXPECT_TRUE(b.port.quiet());
+}
+
 // ---------------------------------------------------------------- relaxed ordering
 
 // Two writes of which the first waits for a walk of the IOMMU's tables and the second does not. The instants
