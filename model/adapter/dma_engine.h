@@ -106,6 +106,8 @@ class dma_engine : public sc_core::sc_module {
   // 256 (PCIe 2.2.6.2). The Verilated block takes new limits when nothing is under way, and nothing new until
   // then.
   void limit(const dma_unit_limits& l);
+  // Off: no read times out. On again: the time of those outstanding begins then (PCIe 7.5.3.16 permits it).
+  void time_out(bool on);
   void stop();
   // Give up everything queued, also what the Verilated block holds, and forget what is under way: nobody is
   // told, its answers are ignored, and their tags stay taken until they come or time out. What the link has
@@ -184,6 +186,7 @@ class dma_engine : public sc_core::sc_module {
   void watch(transaction& t);
   void forget_answered();
   void expire_reads();
+  void await_expiry();
   std::uint32_t new_read_job();
 
   dma_config config_;
@@ -203,8 +206,9 @@ class dma_engine : public sc_core::sc_module {
     std::uint64_t serial;
     picos at;
   };
-  fifo<deadline> deadlines_;  // of reads, in order; those at the front are outstanding
+  fifo<deadline> deadlines_;  // of reads, in order; the one at the front is outstanding
   bool expiry_pending_ = false;
+  bool times_out_ = true;
   std::uint64_t serial_ = 0;  // of the newest read
   std::uint32_t life_ = 0;    // counts resets
   inplace_function<void(tlm::tlm_response_status), 16> error_;
