@@ -40,6 +40,8 @@ adapter::adapter(const sc_core::sc_module_name& name, const adapter_config& conf
   mmio.register_b_transport(this, &adapter::mmio_transport);
   cfg.register_b_transport(this, &adapter::cfg_transport);
   dma.on_error([this](tlm::tlm_response_status s) { report_read_error(s); });
+  // PCIe 6.2.3.2.4.5: whoever has lost track of its request knows already.
+  dma.on_unexpected([this] { report_error(config_space::aer_unexpected_completion, true); });
   at_power_up_ = evaluated();
 }
 
@@ -60,6 +62,10 @@ adapter::~adapter() = default;
 
 void adapter::link_trained(unsigned generation, unsigned lanes) {
   if (!dead_) config_space_.trained(generation, lanes);
+}
+
+error_message adapter::link_error(std::uint32_t bit) {
+  return dead_ ? error_message::none : config_space_.report_correctable(bit);
 }
 
 void adapter::kill() {

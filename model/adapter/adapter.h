@@ -105,6 +105,9 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   bool dead() const { return dead_; }
   // Its link has trained to another speed or width: Link Status.
   void link_trained(unsigned generation, unsigned lanes);
+  // Its end of the link has found an error, a bit of AER's correctable status: the message that its
+  // configuration space calls for.
+  error_message link_error(std::uint32_t bit);
   // Whoever sends the function's error messages, which its configuration space calls for (PCIe 2.2.8.3).
   using error_signal = inplace_function<void(error_message)>;
   void on_error(error_signal f) { signal_error_ = std::move(f); }

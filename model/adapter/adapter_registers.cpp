@@ -94,9 +94,10 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
   t.set_response_status(tlm::TLM_OK_RESPONSE);
 }
 
-// As Device Control says now.
+// As Device Control and Device Control 2 say now.
 void adapter::limit_requests() {
   dma.limit({config_space_.mps(), config_space_.mrrs(), config_space_.tags()});
+  dma.time_out(config_space_.completion_timeout());
 }
 
 void adapter::report_error(std::uint32_t bit, bool advisory) {

@@ -18,6 +18,7 @@ std::uint32_t limit(std::uint32_t value, unsigned bit, std::uint32_t most) {
 
 config_space::config_space(const function_limits& limits) : limits_(limits) {
   power_on();
+  set_up();
 }
 
 error_message config_space::report_error(std::uint32_t bit, bool advisory) {
@@ -40,6 +41,13 @@ error_message config_space::report_error(std::uint32_t bit, bool advisory) {
   return control & signal_non_fatal ? error_message::non_fatal : error_message::none;
 }
 
+error_message config_space::report_correctable(std::uint32_t bit) {
+  report(device_control, correctable_detected);
+  report(aer_correctable, bit);
+  const bool sent = read(device_control) & signal_correctable && !(read(aer_correctable_mask) & bit);
+  return sent ? error_message::correctable : error_message::none;
+}
+
 // What is sticky, or belongs to the link, stays (PCIe 6.6.2, 7.4).
 void config_space::reset() {
   const auto before = value_;
@@ -56,6 +64,7 @@ void config_space::power_on() {
   value_.fill(0);
   const std::uint32_t extended = limits_.tags > tags_of_5_bits ? enable_extended_tag : 0;
   const std::uint32_t wide = limits_.tags > tags_of_8_bits ? enable_10_bit_tag : 0;
+  constexpr std::uint32_t mrrs_512 = 2u << mrrs_bit;
   set(0x00, US_PCI_DEVICE << 16 | US_PCI_VENDOR, 0);
   set(command, 0x0010'0000, 0x0000'0406);       // capabilities list; memory space, bus master, INTx disable
   set(0x08, 0x0200'0001, 0);                    // class: Ethernet controller; revision 1
@@ -66,14 +75,13 @@ void config_space::power_on() {
   set(pcie_capability, 0x0002'0010 | msix_capability << 8, 0);  // PCI Express endpoint, version 2
   // Role-based error reporting, function-level reset.
   set(device_capabilities, 0x1000'8000 | size_code(limits_.mps) | (extended ? 1u << 5 : 0), 0);
-  set(device_control,
-      signal_correctable | signal_non_fatal | signal_fatal | signal_unsupported | enable_relaxed_ordering |
-          extended | size_code(limits_.mps) << mps_bit | size_code(limits_.mrrs) << mrrs_bit,
-      0x0000'70ff | extended);
+  set(device_control, limit(enable_relaxed_ordering | mrrs_512, mrrs_bit, limits_.mrrs),
+      0x0000'70ff | extended);  // the defaults of PCIe 7.5.3.4, within the slot
   set(link_capabilities, limits_.generation | limits_.lanes << 4, 0);
   set(link_control, 0, 0x0000'00c8);  // RCB, common clock, extended synch: Stored
-  set(device_capabilities_2, 1u << 16 | (wide ? 1u << 17 : 0), 0);  // 10-bit tags: Completer, Requester
-  set(device_control_2, wide, wide);
+  // Completion Timeout Disable; 10-bit tags: Completer, Requester.
+  set(device_capabilities_2, 1u << 4 | 1u << 16 | (wide ? 1u << 17 : 0), 0);
+  set(device_control_2, 0, wide | disable_completion_timeout);
   set(link_capabilities_2, ((1u << limits_.generation) - 1) << 1, 0);            // every speed up to its own
   set(msix_capability, 0x0000'0011 | (US_MSIX_VECTORS - 1) << 16, 0xc000'0000);  // enable and function mask
   set(msix_capability + 4, US_MSIX_TABLE, 0);
@@ -83,6 +91,14 @@ void config_space::power_on() {
   set(aer_correctable_mask, aer_advisory, 0x0000'f1c1);  // the default of PCIe 7.8.4.6
   set(msix_capability + 8, US_MSIX_PBA, 0);
   trained(limits_.generation, limits_.lanes);
+}
+
+// As firmware does: what the slot carries, and every error signalled.
+void config_space::set_up() {
+  const std::uint32_t signals = signal_correctable | signal_non_fatal | signal_fatal | signal_unsupported;
+  write(device_control, signals | enable_relaxed_ordering | enable_extended_tag |
+                            size_code(limits_.mps) << mps_bit | size_code(limits_.mrrs) << mrrs_bit);
+  write(device_control_2, enable_10_bit_tag);
 }
 
 void config_space::trained(unsigned generation, unsigned lanes) {

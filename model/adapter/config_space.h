@@ -30,10 +30,11 @@ class config_space {
   static constexpr std::uint32_t device_control_2 = pcie_capability + 0x28;
   static constexpr std::uint32_t link_capabilities_2 = pcie_capability + 0x2c;
   static constexpr std::uint32_t initiate_flr = 1u << 15;  // of Device Control; reads as 0 (PCIe 6.6.2)
-  static constexpr std::uint32_t enable_relaxed_ordering = 1u << 4;  // of Device Control
-  static constexpr unsigned mps_bit = 5, mrrs_bit = 12;              // fields of Device Control: 128 << n
-  static constexpr std::uint32_t enable_extended_tag = 1u << 8;      // of Device Control
-  static constexpr std::uint32_t enable_10_bit_tag = 1u << 12;       // of Device Control 2
+  static constexpr std::uint32_t enable_relaxed_ordering = 1u << 4;     // of Device Control
+  static constexpr unsigned mps_bit = 5, mrrs_bit = 12;                 // fields of Device Control: 128 << n
+  static constexpr std::uint32_t enable_extended_tag = 1u << 8;         // of Device Control
+  static constexpr std::uint32_t enable_10_bit_tag = 1u << 12;          // of Device Control 2
+  static constexpr std::uint32_t disable_completion_timeout = 1u << 4;  // of Device Control 2 (PCIe 7.5.3.16)
   // Of Device Control: which errors are signalled to the root port.
   static constexpr std::uint32_t signal_correctable = 1u << 0, signal_non_fatal = 1u << 1,
                                  signal_fatal = 1u << 2, signal_unsupported = 1u << 3;
@@ -50,14 +51,15 @@ class config_space {
   static constexpr std::uint32_t aer_correctable_mask = aer_capability + 0x14;
   static constexpr std::uint32_t aer_advisory = 1u << 13;  // of the correctable ones
   static constexpr std::uint32_t aer_poisoned = 1u << 12, aer_completion_timeout = 1u << 14,
-                                 aer_unsupported_request = 1u << 20;
+                                 aer_unexpected_completion = 1u << 16, aer_unsupported_request = 1u << 20;
   // Of Status, the upper half of the dword `command`; write 1 to clear.
   static constexpr std::uint32_t received_target_abort = 1u << 28;  // a completion with Completer Abort
   static constexpr std::uint32_t received_master_abort = 1u << 29;  // one with Unsupported Request
 
   explicit config_space(const function_limits& limits);
-  // A function-level reset: as after power-on, but for Max_Payload_Size, Link Control and Status, and what
-  // AER has reported (PCIe 6.6.2).
+  // A function-level reset: the defaults of hardware, which firmware and drivers have changed, but for
+  // Max_Payload_Size, Link Control and Status, and AER (PCIe 6.6.2). Whoever resets restores what he had in
+  // Device Control and Device Control 2.
   void reset();
   // The link has trained: Link Status (PCIe 7.5.3.8).
   void trained(unsigned generation, unsigned lanes);
@@ -66,6 +68,7 @@ class config_space {
   std::uint32_t mps() const { return 128u << (read(device_control) >> mps_bit & 7); }
   std::uint32_t mrrs() const { return 128u << (read(device_control) >> mrrs_bit & 7); }
   std::uint32_t tags() const;
+  bool completion_timeout() const { return !(read(device_control_2) & disable_completion_timeout); }
   // A dword at `offset` (rounded down to 4); 0 beyond the space.
   std::uint32_t read(std::uint32_t offset) const;
   // Writable bits only; the rest keeps its value, and bits of status registers are cleared by a 1.
@@ -73,9 +76,12 @@ class config_space {
   bool bus_master() const { return read(command) & bus_master_bit; }
   bool relaxed_ordering() const { return read(device_control) & enable_relaxed_ordering; }
   // An uncorrectable error of AER, one bit: status registers say so, and the message is to be sent that
-  // masks, severity and Device Control ask for (PCIe 6.2.5). `advisory`: the requester is told by a
-  // completion, so that the error is a correctable one unless its severity is fatal (PCIe 6.2.3.2.4.1).
+  // masks, severity and Device Control ask for (PCIe 6.2.5). `advisory`: somebody else deals with it
+  // (of an unsupported read, the requester, who is told by a completion), so that the error is a correctable
+  // one unless its severity is fatal (PCIe 6.2.3.2.4).
   error_message report_error(std::uint32_t bit, bool advisory);
+  // The same of a correctable error, one bit.
+  error_message report_correctable(std::uint32_t bit);
   // Bits of a status register become 1.
   void report(std::uint32_t offset, std::uint32_t bits) { value_[offset / 4] |= bits; }
   bool msix_enabled() const { return read(msix_capability) & (1u << 31); }
@@ -83,6 +89,7 @@ class config_space {
 
  private:
   void power_on();
+  void set_up();
   void set(std::uint32_t offset, std::uint32_t value, std::uint32_t writable);
   function_limits limits_;
   std::array<std::uint32_t, bytes / 4> value_{};

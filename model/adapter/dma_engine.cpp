@@ -506,7 +506,7 @@ tlm::tlm_sync_enum dma_engine::nb_transport_bw(tlm::tlm_generic_payload& p, tlm:
   auto& t = static_cast<transaction&>(p);
   if (t.given_up) {
     if (phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
-    ++counters_.unexpected;
+    came_too_late();
     t.given_up = false;
     t.release();
     return tlm::TLM_COMPLETED;
@@ -530,6 +530,11 @@ tlm::tlm_sync_enum dma_engine::nb_transport_bw(tlm::tlm_generic_payload& p, tlm:
   return tlm::TLM_COMPLETED;
 }
 
+void dma_engine::came_too_late() {
+  ++counters_.unexpected;
+  if (unexpected_ && !stopped_) unexpected_();
+}
+
 void dma_engine::answered(transaction& t) {
   bool ok = t.is_response_ok();
   const bool wanted = t.life == life_;  // else a reset has forgotten it
@@ -542,7 +547,7 @@ void dma_engine::answered(transaction& t) {
   if (!block_) free_tags_.push_back(t.tag);
   t.serial = 0;
   forget_answered();
-  counters_.unexpected += !wanted && !t.given_up;
+  if (!wanted && !t.given_up) came_too_late();
   if (wanted && !ok && error_ && !stopped_) error_(t.get_response_status());
   const bool through_block = block_ && !stopped_ && wanted;
   if (t.is_flush) {
@@ -598,10 +603,27 @@ void dma_engine::watch(transaction& t) {
   const std::uint32_t first = limits_.tags > tags_of_8_bits ? tags_of_8_bits : 0;
   t.frame.tag = static_cast<std::uint16_t>(first + t.tag);
   t.serial = ++serial_;
+  if (deadlines_.size() > 2 * config_.tags) {  // the oldest is not answered, nor does it time out
+    for (std::size_t n = deadlines_.size(); n > 0; --n) {
+      const deadline d = deadlines_.pop_front();
+      if (d.read->serial == d.serial) deadlines_.push_back(d);
+    }
+  }
   deadlines_.push_back({&t, t.serial, now_ps() + config_.completion_timeout});
-  if (expiry_pending_) return;
+  await_expiry();
+}
+
+void dma_engine::await_expiry() {
+  if (expiry_pending_ || deadlines_.empty() || stopped_ || !times_out_) return;
   expiry_pending_ = true;
   agenda_.at(deadlines_.front().at, [this] { expire_reads(); });
+}
+
+void dma_engine::time_out(bool on) {
+  if (std::exchange(times_out_, on) || !on) return;
+  for (std::size_t i = 0; i < deadlines_.size(); ++i)
+    deadlines_[i].at = now_ps() + config_.completion_timeout;
+  await_expiry();
 }
 
 void dma_engine::forget_answered() {
@@ -612,16 +634,14 @@ void dma_engine::forget_answered() {
 // The transaction stays away from the pool, and what it reads into stays alive: its target may still answer.
 void dma_engine::expire_reads() {
   expiry_pending_ = false;
-  while (!deadlines_.empty() && deadlines_.front().at <= now_ps() && !stopped_) {
+  while (!deadlines_.empty() && deadlines_.front().at <= now_ps() && !stopped_ && times_out_) {
     transaction& t = *deadlines_.front().read;
     t.given_up = true;
     if (!t.is_flush) t.frame.frame = jobs_[t.job].keep;
     counters_.timeouts += t.life == life_;
     answered(t);
   }
-  if (deadlines_.empty() || stopped_) return;
-  expiry_pending_ = true;
-  agenda_.at(deadlines_.front().at, [this] { expire_reads(); });
+  await_expiry();
 }
 
 void dma_engine::end_read(std::uint32_t j) {

@@ -110,6 +110,8 @@ class dma_engine : public sc_core::sc_module {
   // 256 (PCIe 2.2.6.2). The Verilated block takes new limits when nothing is under way, and nothing new until
   // then.
   void limit(const dma_unit_limits& l);
+  // Off: no read times out. On again: the time of those outstanding begins then (PCIe 7.5.3.16 permits it).
+  void time_out(bool on);
   void stop();
   // Give up everything queued, also what the Verilated block holds, and forget what is under way: nobody is
   // told, its answers are ignored, and their tags stay taken until they come or time out. What the link has
@@ -117,6 +119,9 @@ class dma_engine : public sc_core::sc_module {
   dma_aborted reset();
   // Called with the status of each read that has failed; incomplete: nobody answered.
   void on_error(inplace_function<void(tlm::tlm_response_status), 16> h) { error_ = std::move(h); }
+  // Called for each answer to a read that has timed out or that a reset has forgotten (PCIe 2.3.2: an
+  // Unexpected Completion).
+  void on_unexpected(inplace_function<void(), 16> h) { unexpected_ = std::move(h); }
   // Call `a` once, as soon as fewer than `bytes` of posted writes wait; one such wish at a time.
   void when_below(std::uint64_t bytes, inplace_function<void(), 16> a) {
     below_bytes_ = bytes;
@@ -179,12 +184,14 @@ class dma_engine : public sc_core::sc_module {
   void issue(transaction& t, picos work);
   void end_read(std::uint32_t job);
   void answered(transaction& t);
+  void came_too_late();
   std::uint32_t take_tag();
   void order_tags();
   void watch(transaction& t);
   void complete_in_block(const transaction& t, bool ok, bool last);
   void forget_answered();
   void expire_reads();
+  void await_expiry();
   std::uint32_t new_read_job();
 
   dma_config config_;
@@ -204,11 +211,13 @@ class dma_engine : public sc_core::sc_module {
     std::uint64_t serial;
     picos at;
   };
-  fifo<deadline> deadlines_;  // of reads, in order; those at the front are outstanding
+  fifo<deadline> deadlines_;  // of reads, in order; the one at the front is outstanding
   bool expiry_pending_ = false;
+  bool times_out_ = true;
   std::uint64_t serial_ = 0;  // of the newest read
   std::uint32_t life_ = 0;    // counts resets
   inplace_function<void(tlm::tlm_response_status), 16> error_;
+  inplace_function<void(), 16> unexpected_;
   std::uint64_t queued_write_bytes_ = 0;
   std::uint64_t below_bytes_ = 0;
   inplace_function<void(), 16> below_;

@@ -49,6 +49,8 @@ class flow_credits {
     }
     return taken_ - out_.size();
   }
+  // When all of them have, if no other one goes.
+  picos all_back() const { return out_.empty() ? 0 : out_[out_.size() - 1].back; }
   // Data credits that are out.
   std::uint32_t out() const { return all_data_ - data_; }
   // The link went down: all are there again.

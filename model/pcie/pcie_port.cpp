@@ -147,7 +147,7 @@ pcie_port::span pcie_port::occupy(direction& d, direction& reverse, picos earlie
   // DLLPs that are due go out while the line is idle, else in front of the next TLP.
   if (d.dllp_due && start >= d.busy_until + wire_time(d.dllp_due, rate_)) d.dllp_due = 0;
   span s{start, start + time_on_wire(d, start == d.busy_until, wire + d.dllp_due)};
-  if (config_.lcrc_errors > 0) s.finish = replays(s.finish, wire);
+  if (config_.lcrc_errors > 0 || d.to_break > 0) s.finish = replays(d, s.finish, wire);
   d.busy_until = s.finish;
   d.dllp_due = 0;
   if (!config_.ideal) {
@@ -163,6 +163,30 @@ pcie_port::span pcie_port::occupy(direction& d, direction& reverse, picos earlie
   return s;
 }
 
+// An end finds an error of the link at `at`, unless the link goes down first.
+void pcie_port::detect(link_end who, std::uint32_t bit, picos at) {
+  agenda_.at(at, [this, who, bit, epoch = link_epoch_] {
+    if (epoch != link_epoch_) return;
+    if (who == link_end::adapter)
+      tell_adapter(bit);
+    else
+      aer_correctable_ |= bit;
+  });
+}
+
+void pcie_port::tell_adapter(std::uint32_t bit) {
+  if (!link_error_) return;
+  const error_message m = link_error_(bit);
+  if (m == error_message::none || now_ps() < message_through_) return;
+  send_error_message(m);
+  message_through_ =
+      std::max({up_link_.busy_until, up_link_.unacknowledged.all_back(), posted_credits_.all_back()});
+}
+
+bool pcie_port::broken(direction& d) {
+  return taken(d.to_break) || (config_.lcrc_errors > 0 && link_errors_.chance(config_.lcrc_errors / million));
+}
+
 bool pcie_port::lost(dllp kind) {
   std::uint32_t& wanted = dllps_to_lose_[static_cast<std::size_t>(kind)];
   if (wanted > 0)
@@ -170,7 +194,6 @@ bool pcie_port::lost(dllp kind) {
   else if (config_.dllp_errors == 0 || !link_errors_.chance(config_.dllp_errors / million))
     return false;
   ++counters_.bad_dllps;
-  aer_correctable_ |= aer_bad_dllp;
   return true;
 }
 
@@ -189,12 +212,16 @@ void pcie_port::await_ack(direction& d, picos finish, std::uint32_t wire) {
     d.ack_leaves = beside_training(arrived + ack_latency_, 0);
     d.ack_arrives = d.ack_leaves + config_.propagation;
     picos expires = finish + replay_timer();
-    for (unsigned n = 1; lost(dllp::ack); ++n) {
-      agenda_.at(expires, [this, &d, number = d.unacknowledged.taken(), epoch = link_epoch_] {
-        if (epoch == link_epoch_) expire_replay_timer(d, number);
-      });
+    bool again = lost(dllp::ack);
+    if (again) detect(sender(d), aer_bad_dllp, d.ack_arrives);
+    for (unsigned n = 1; again; ++n) {
       const picos retrains = n % rollover == 0 ? config_.retrain_time : 0;
       d.ack_arrives = expires + retrains + ack_latency_ + 2 * config_.propagation;
+      again = lost(dllp::ack);
+      agenda_.at(expires, [this, &d, number = d.unacknowledged.taken(), epoch = link_epoch_,
+                           lost_ack = again ? d.ack_arrives : never] {
+        if (epoch == link_epoch_) expire_replay_timer(d, number, lost_ack);
+      });
       expires += retrains + replay_timer();
     }
   }
@@ -202,16 +229,17 @@ void pcie_port::await_ack(direction& d, picos finish, std::uint32_t wire) {
 }
 
 // Everything from TLP `number` on goes again, unless a later ACK has covered it; the receiver has it already,
-// drops it, and sends another ACK.
-void pcie_port::expire_replay_timer(direction& d, std::uint64_t number) {
+// drops it, and sends another ACK. `lost_ack`: when that arrives broken, or never.
+void pcie_port::expire_replay_timer(direction& d, std::uint64_t number, picos lost_ack) {
   if (d.unacknowledged.returned(now_ps()) > number) return;
   ++counters_.replay_timeouts;
   counters_.replayed_bytes += d.unacknowledged.out();
-  aer_correctable_ |= aer_replay_timeout;
+  detect(sender(d), aer_replay_timeout, now_ps());
+  if (lost_ack != never) detect(sender(d), aer_bad_dllp, lost_ack);
   d.replay_num = d.replay_num > 0 && d.replayed == number ? d.replay_num + 1 : 1;
   d.replayed = number;
   if (d.replay_num % rollover == 0) {
-    aer_correctable_ |= aer_replay_rollover;
+    detect(sender(d), aer_replay_rollover, now_ps());
     recover(now_ps());
   }
   const picos takes = wire_time(d.unacknowledged.out(), rate_);
@@ -219,11 +247,13 @@ void pcie_port::expire_replay_timer(direction& d, std::uint64_t number) {
 }
 
 // When an UpdateFC that would arrive at `at` does, or one in its place: it is repeated every 30 us, and a
-// link over which none came for 200 us is retrained (PCIe 2.6.1.2).
-picos pcie_port::update_arrives(picos at) {
+// link over which none came for 200 us is retrained (PCIe 2.6.1.2). Its credits are for TLPs in the direction
+// `credited`.
+picos pcie_port::update_arrives(const direction& credited, picos at) {
   constexpr picos period = 30_us, watchdog = 200_us;
   picos silent = 0;
   while (lost(dllp::update_fc)) {
+    detect(sender(credited), aer_bad_dllp, at);
     at += period;
     silent += period;
     if (silent < watchdog) continue;
@@ -244,21 +274,23 @@ void pcie_port::direction::restart(picos now) {
 
 // When a TLP that would be through at `finish` is, if it, and so everything behind it, is sent again (PCIe
 // 3.6.2.1, 3.6.3.1): each time a NAK must come back first, or REPLAY_TIMER expires.
-picos pcie_port::replays(picos finish, std::uint32_t wire) {
+picos pcie_port::replays(direction& d, picos finish, std::uint32_t wire) {
   const picos takes = wire_time(wire, rate_);
-  for (unsigned n = 1; link_errors_.chance(config_.lcrc_errors / million); ++n) {
+  const picos nak = 2 * config_.propagation + wire_time(dllp_pair / 2, rate_);
+  for (unsigned n = 1; broken(d); ++n) {
     ++counters_.lcrc_errors;
     counters_.replayed_bytes += wire;
-    aer_correctable_ |= aer_bad_tlp;
+    detect(receiver(d), aer_bad_tlp, finish + config_.propagation);
     if (lost(dllp::nak)) {
       ++counters_.replay_timeouts;
-      aer_correctable_ |= aer_replay_timeout;
+      detect(sender(d), aer_bad_dllp, finish + nak);
       finish += replay_timer();
+      detect(sender(d), aer_replay_timeout, finish);
     } else {
-      finish += 2 * config_.propagation + wire_time(dllp_pair / 2, rate_);
+      finish += nak;
     }
     if (n % rollover == 0) {
-      aer_correctable_ |= aer_replay_rollover;
+      detect(sender(d), aer_replay_rollover, finish);
       finish = recover(finish);
     }
     finish = beside_training(finish, takes) + takes;
@@ -410,6 +442,7 @@ void pcie_port::lose_traffic() {
   up_link_.restart(now);
   down_link_.restart(now);
   trainings_.clear();
+  message_through_ = 0;
   posted_left_ = config_.credits.adapter_posted_headers;
   nonposted_left_ = config_.credits.adapter_nonposted_headers;
   posted_credits_.reset();
@@ -626,7 +659,7 @@ picos pcie_port::send_up(picos earliest, up_tlp t, picos handling) {
   // The root complex passes a TLP on as soon as it knows where to; the credits come back by an UpdateFC.
   picos credited = last_due_ - handling + config_.propagation;
   if (!config_.ideal && t.type != tlp_type::completion && t.type != tlp_type::completion_data)
-    credited = update_arrives(credited);
+    credited = update_arrives(up_link_, credited);
   if (!config_.ideal && is_posted(t.type)) posted_credits_.take(data_credits(t), credited);
   if (!config_.ideal && t.type == tlp_type::memory_read) nonposted_credits_.take(0, credited);
   agenda_.at(t.due, [this] { land(); });
@@ -685,7 +718,10 @@ void pcie_port::land() {
       land_message(t.message);
     } else {
       agenda_.in(config_.mmio_latency, [this, r = t.answered] {
-        if (!waiting(r.ticket)) return;
+        if (!waiting(r.ticket)) {  // it has timed out (PCIe 2.3.2)
+          aer_uncorrectable_ |= aer_unexpected_completion;
+          return;
+        }
         if (r.kind == access::mmio_read && !r.refused) {
           ++counters_.mmio_reads;
           log_access(event_kind::mmio_read, r);
@@ -1030,7 +1066,7 @@ void pcie_port::send_requests() {
 // The adapter has carried out a request, which came in `epoch`: an UpdateFC tells the root port.
 void pcie_port::give_back_credit(bool posted, std::uint64_t epoch) {
   if (epoch != link_epoch_) return;
-  agenda_.at(update_arrives(now_ps() + config_.propagation), [this, posted, epoch] {
+  agenda_.at(update_arrives(down_link_, now_ps() + config_.propagation), [this, posted, epoch] {
     if (epoch != link_epoch_) return;
     ++(posted ? posted_left_ : nonposted_left_);
     send_requests();

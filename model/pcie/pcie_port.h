@@ -175,7 +175,7 @@ inline constexpr std::uint32_t port_dpc_triggered = 1u << 0;
 inline constexpr std::uint32_t port_dpc_by_fatal = 2u << 1;
 inline constexpr std::uint32_t aer_surprise_down = 1u << 5, aer_poisoned = 1u << 12,
                                aer_completion_timeout = 1u << 14, aer_completer_abort = 1u << 15,
-                               aer_unsupported_request = 1u << 20;
+                               aer_unexpected_completion = 1u << 16, aer_unsupported_request = 1u << 20;
 inline constexpr std::uint32_t aer_bad_tlp = 1u << 6, aer_bad_dllp = 1u << 7, aer_replay_rollover = 1u << 8,
                                aer_replay_timeout = 1u << 12;
 inline constexpr std::uint32_t port_link_active = 1u << 29;  // Data Link Layer Link Active, of Link Status
@@ -210,6 +210,9 @@ class pcie_port : public sc_core::sc_module {
   using interrupt_handler = inplace_function<void(std::uint64_t, std::uint32_t)>;
   // The link trains to a generation and a number of lanes.
   using link_handler = inplace_function<void(unsigned, unsigned)>;
+  // The adapter's end has found an error of the link, a bit of AER's correctable status (PCIe 7.8.4.5). The
+  // answer: the message to be sent, or none.
+  using link_error_handler = inplace_function<error_message(std::uint32_t)>;
 
   static constexpr std::uint64_t msi_base = 0xfee00000, msi_end = 0xfef00000;
 
@@ -251,6 +254,11 @@ class pcie_port : public sc_core::sc_module {
   // Both ends of a link know what it has trained to: whoever keeps the other end's Link Status is told.
   void on_link(link_handler h) { trained_ = std::move(h); }
 
+  // Each end logs the errors of the link that it has found (PCIe 3.6): the port here, the adapter by `h`. Not
+  // called once the link has gone down. While a message that it asked for is on its way, until its ACK and
+  // its credit are back, no other one is sent: errors that a message has caused itself cause none.
+  void on_link_error(link_error_handler h) { link_error_ = std::move(h); }
+
   // ---- faults
   // Unplug or plug the link (beside the Link Disable bit). Going down: TLPs that had wholly left the adapter
   // land; those still being serialised or offered later are lost (writes complete towards the adapter, reads
@@ -278,6 +286,8 @@ class pcie_port : public sc_core::sc_module {
   // Asked for so, and no such write has come yet.
   bool will_poison_write() const { return poison_write_; }
   bool will_poison_mmio_write() const { return poison_mmio_write_; }
+  // The next so many TLPs, replays included, arrive broken at their receiver.
+  void break_tlps(bool up, std::uint32_t count) { (up ? up_link_ : down_link_).to_break += count; }
   // The next so many DLLPs of a kind are lost.
   enum class dllp : std::uint8_t { ack, nak, update_fc };
   void lose_dllps(dllp kind, std::uint32_t count) { dllps_to_lose_[static_cast<std::size_t>(kind)] += count; }
@@ -310,7 +320,9 @@ class pcie_port : public sc_core::sc_module {
     picos ack_arrives = 0;           // when the sender has it, or one that came in its place
     std::uint64_t replayed = 0;      // the TLP that was first in the newest replay, and
     unsigned replay_num = 0;         // how often in a row
+    std::uint32_t to_break = 0;      // the next so many TLPs
   };
+  enum class link_end : std::uint8_t { port, adapter };
   // A thread inside b_transport, waiting for its reads.
   struct blocking_read {
     sc_core::sc_event done;
@@ -440,16 +452,21 @@ class pcie_port : public sc_core::sc_module {
   struct span {
     picos start, finish;
   };
+  link_end sender(const direction& d) const { return &d == &up_link_ ? link_end::adapter : link_end::port; }
+  link_end receiver(const direction& d) const { return &d == &up_link_ ? link_end::port : link_end::adapter; }
+  void detect(link_end who, std::uint32_t bit, picos at);
+  void tell_adapter(std::uint32_t bit);
+  bool broken(direction& d);
   bool lost(dllp kind);
   picos replay_timer() const;
-  picos replays(picos finish, std::uint32_t wire);
+  picos replays(direction& d, picos finish, std::uint32_t wire);
   picos train(picos from);
   picos recover(picos from);
   bool trains_at(picos t) const;
   picos beside_training(picos start, picos takes) const;
   void await_ack(direction& d, picos finish, std::uint32_t wire);
-  void expire_replay_timer(direction& d, std::uint64_t number);
-  picos update_arrives(picos at);
+  void expire_replay_timer(direction& d, std::uint64_t number, picos lost_ack);
+  picos update_arrives(const direction& credited, picos at);
   static std::uint32_t data_credits(const up_tlp& t) {
     return flow_credits::data_credits(padded_bytes(t.address, t.length));
   }
@@ -525,6 +542,8 @@ class pcie_port : public sc_core::sc_module {
   std::array<std::uint8_t, 4> access_data_{};
   interrupt_handler interrupt_;
   link_handler trained_;
+  link_error_handler link_error_;
+  picos message_through_ = 0;  // of the newest message for an error of the link: its ACK and credit are back
   tlp_observer* observer_ = nullptr;
   pcie_counters counters_;
 };

@@ -170,8 +170,9 @@ TEST_P(function_level_reset, in_the_middle_of_dma_lets_nothing_land_after_it_and
   EXPECT_TRUE(g.wire.arrivals.empty()) << "no frame leaves whose reads it cut off";
   EXPECT_EQ(c.read_bytes, c.read_bytes_done + c.read_bytes_failed + c.read_bytes_aborted);
   EXPECT_TRUE(g.port.quiet());
-  // Late answers report nothing, and the function is as after power-on.
+  // Late answers are unexpected, which is advisory and so masked; and the function is as after power-on.
   EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u);
+  EXPECT_EQ(g.cfg_read(config_space::aer_correctable), config_space::aer_advisory);
   EXPECT_EQ(g.cfg_read(config_space::command) & (0x6 | config_space::received_master_abort), 0u);
   EXPECT_EQ(g.read(US_REG_CONTROL), 0u);
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), 0u);
@@ -271,6 +272,89 @@ TEST(function_level_reset_of, configuration_space_keeps_mps_and_what_aer_has_rep
   EXPECT_EQ(g.cfg_read(config_space::device_control) >> config_space::mrrs_bit & 7, 2u) << "MRRS";
   EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_unsupported_request) << "sticky";
   EXPECT_EQ(g.cfg_read(config_space::link_control) >> 16, 2u | 4u << 4);
+}
+
+// PCIe 7.5.3.4, 7.5.3.16: the defaults of hardware; what firmware and driver had set up is for software to
+// restore.
+TEST(function_level_reset_of, device_control_leaves_its_defaults_until_it_is_restored) {
+  adapter_config device;
+  device.dma.mrrs = 1024;
+  device.dma.tags = 768;
+  pcie_config bus;
+  bus.link.mrrs = 1024;
+  adapter_rig g(device, 64, 64, bus);
+  const auto m = g.memory.allocate(8192, 4096);
+  std::vector<std::uint8_t> in(4096);
+  const auto requests = [&] {
+    g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+    const std::uint64_t before = g.port.counters().reads;
+    g.dev.dma.read(iova{m.iova}, 4096, in.data(), {}, [](bool) {});
+    g.run(20_us);
+    return g.port.counters().reads - before;
+  };
+  g.cfg_write(config_space::device_control_2,
+              config_space::enable_10_bit_tag | config_space::disable_completion_timeout);
+  const std::uint32_t control = g.cfg_read(config_space::device_control),
+                      control_2 = g.cfg_read(config_space::device_control_2);
+  EXPECT_EQ(requests(), 4u);
+  g.cfg_write(config_space::device_control, config_space::initiate_flr);
+  EXPECT_EQ(g.cfg_read(config_space::device_control), config_space::enable_relaxed_ordering |
+                                                          1u << config_space::mps_bit |
+                                                          2u << config_space::mrrs_bit);
+  EXPECT_EQ(g.cfg_read(config_space::device_control_2), 0u);
+  EXPECT_EQ(requests(), 8u) << "512 bytes";
+  g.write(US_BAR0_SIZE, 1);
+  EXPECT_EQ(g.port.counters().err_nonfatal, 0u) << "errors are logged and not signalled";
+  g.cfg_write(config_space::device_control, control);
+  g.cfg_write(config_space::device_control_2, control_2);
+  EXPECT_EQ(g.cfg_read(config_space::device_control) & 0xffff, control);
+  EXPECT_EQ(g.cfg_read(config_space::device_control_2), control_2);
+  EXPECT_EQ(requests(), 4u);
+  g.write(US_BAR0_SIZE, 1);
+  EXPECT_EQ(g.port.counters().err_nonfatal, 1u);
+}
+
+TEST(function_level_reset_of, device_control_leaves_no_more_than_the_slot_carries) {
+  adapter_config device;
+  device.dma.mrrs = 128;
+  pcie_config bus;
+  bus.link.mrrs = 128;
+  adapter_rig g(device, 64, 64, bus);
+  g.cfg_write(config_space::device_control, config_space::initiate_flr);
+  EXPECT_EQ(g.cfg_read(config_space::device_control) >> config_space::mrrs_bit & 7, 0u);
+}
+
+// As long as it is set a read waits for its answer, however late.
+TEST(completion_timeout_disable, acts_as_long_as_it_is_set) {
+  adapter_config device;
+  device.dma.completion_timeout = 100_us;
+  pcie_config bus;
+  bus.read_latency = 200_us;
+  adapter_rig g(device, 64, 64, bus);
+  g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+  const auto m = g.memory.allocate(64, 64);
+  std::vector<std::uint8_t> in(64);
+  int told = 0, ok = 0;
+  const auto read = [&] {
+    g.dev.dma.read(iova{m.iova}, 64, in.data(), {}, [&](bool there) {
+      ++told;
+      ok += there;
+    });
+    g.run(250_us);
+  };
+  g.cfg_write(config_space::device_control_2, config_space::disable_completion_timeout);
+  EXPECT_EQ(g.cfg_read(config_space::device_control_2), config_space::disable_completion_timeout);
+  read();
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(ok, 1);
+  EXPECT_EQ(g.dev.dma.counters().unexpected, 0u);
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u);
+  g.cfg_write(config_space::device_control_2, 0);
+  read();
+  EXPECT_EQ(told, 2);
+  EXPECT_EQ(ok, 1);
+  EXPECT_EQ(g.dev.dma.counters().unexpected, 1u);
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_completion_timeout);
 }
 
 // ---------------------------------------------------------------- pages that nobody has mapped

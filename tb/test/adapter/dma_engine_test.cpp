@@ -404,6 +404,8 @@ TEST_P(dma_engine_test, reset_in_the_middle_of_a_read_and_a_write_accounts_for_e
   for (std::uint32_t b = 0; b < length; ++b) out.data()[b] = pattern(0, b);
   std::vector<tlm::tlm_response_status> errors;
   engine.on_error([&](tlm::tlm_response_status s) { errors.push_back(s); });
+  std::uint64_t unexpected = 0;
+  engine.on_unexpected([&] { ++unexpected; });
   engine.write(iova{r.iova}, out, 0, length);
   engine.read(iova{from.iova}, reads, in.data(), in, count());
   engine.flush(iova{r.iova}, count());
@@ -425,6 +427,7 @@ TEST_P(dma_engine_test, reset_in_the_middle_of_a_read_and_a_write_accounts_for_e
   EXPECT_LT(n, length);
   EXPECT_EQ(n, length - c.write_bytes_aborted) << "what had left has landed";
   EXPECT_GT(c.unexpected, 0u);
+  EXPECT_EQ(unexpected, c.unexpected);
   EXPECT_EQ(c.read_bytes_aborted, reads) << "a read is of no use without its beginning";
   EXPECT_EQ(c.failed, 0u);
   expect_every_read_byte_accounted();
@@ -548,14 +551,67 @@ TEST(dma_reads, that_are_answered_too_late_have_failed_and_the_answer_is_unexpec
   dma_rig g(c, bus);
   const auto r = g.host(4096);
   frame_ref f = g.frame(512);
+  unsigned unexpected = 0;
+  g.engine.on_unexpected([&] { ++unexpected; });
   g.engine.read(iova{r.iova}, 512, f.data(), f, g.count());
   g.run(60_us);
   EXPECT_EQ(g.told, 1);
   EXPECT_EQ(g.told_ok, 0);
+  EXPECT_EQ(unexpected, 0u);
   g.run(60_us);
   EXPECT_EQ(g.told, 1);
+  EXPECT_EQ(unexpected, 1u);
   EXPECT_EQ(g.engine.counters().unexpected, 1u);
   EXPECT_EQ(g.engine.counters().timeouts, 1u);
+}
+
+// PCIe 7.5.3.16: Completion Timeout Disable.
+TEST_P(dma_engine_test, reads_without_a_timeout_wait_for_ever_and_it_begins_when_it_is_enabled) {
+  const auto from = host(4096);
+  std::vector<std::uint8_t> in(2 * 512);
+  const picos timeout = dma_config{}.completion_timeout;
+  engine.read(iova{from.iova}, 512, in.data(), {}, count());
+  run(200_ns);
+  port.set_link_up(false);
+  port.set_link_up(true);
+  engine.time_out(false);
+  run(timeout + 1_ms);
+  engine.time_out(false);
+  engine.read(iova{from.iova}, 512, in.data() + 512, {}, count());
+  run(timeout);
+  EXPECT_EQ(told, 1) << "others go on";
+  EXPECT_EQ(told_ok, 1);
+  EXPECT_EQ(engine.outstanding_reads(), 1u);
+  engine.time_out(true);
+  run(timeout / 2);
+  engine.time_out(true);
+  run(timeout / 2 - 1_us);
+  EXPECT_EQ(told, 1);
+  run(2_us);
+  EXPECT_EQ(told, 2);
+  EXPECT_EQ(told_ok, 1);
+  EXPECT_EQ(engine.counters().timeouts, 1u);
+}
+
+// The Verilated block reports in order: it stops dma_unit::read_slots transfers behind the lost one.
+TEST(dma_reads_of_the_twin, without_a_timeout_take_no_memory_behind_one_that_is_lost) {
+  dma_rig g(data_path(false));
+  const auto from = g.host(4096);
+  frame_ref in = g.frame(512);
+  g.engine.time_out(false);
+  g.engine.read(iova{from.iova}, 512, in.data(), in, g.count());
+  g.run(200_ns);
+  g.port.set_link_up(false);
+  g.port.set_link_up(true);
+  const auto round = [&] {
+    for (int i = 0; i < 100; ++i) g.engine.read(iova{from.iova}, 512, in.data(), in, g.count());
+    g.run(100_us);
+  };
+  for (int i = 0; i < 5; ++i) round();
+  const std::uint64_t before = allocations;
+  for (int i = 0; i < 50; ++i) round();
+  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(g.told_ok, 55 * 100);
 }
 
 // Gb/s of `reads` reads of `bytes`, and the time of one alone.

@@ -195,6 +195,174 @@ TEST(error_message, is_sent_for_a_read_that_came_poisoned_and_for_one_that_nobod
   EXPECT_TRUE(g.cfg_read(config_space::aer_uncorrectable) & config_space::aer_completion_timeout);
 }
 
+// PCIe 2.3.2, 6.2.3.2.4.5: an answer to a read that has timed out, or that a reset has forgotten. Advisory:
+// masked after power-on.
+class unexpected_completion : public testing::TestWithParam<bool> {
+ protected:
+  static adapter_config device() {
+    adapter_config c;
+    c.dma.completion_timeout = 100_us;
+    return c;
+  }
+  static pcie_config bus() {
+    pcie_config c;
+    c.read_latency = 120_us;
+    return c;
+  }
+  // A read that nobody waits for when its answer comes, after a reset or the time-out: 10 us before that.
+  void begin() {
+    g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+    frame_ref in = frame_ref::make(64);
+    g.dev.dma.read(iova{g.heartbeat.iova}, 64, in.data(), in, [](bool) {});
+    g.run(5_us);
+    if (GetParam()) g.write(US_REG_CONTROL, US_CONTROL_RESET);
+    g.run(105_us);
+  }
+  void read() {
+    const std::uint64_t before = g.dev.dma.counters().unexpected;
+    begin();
+    EXPECT_EQ(g.dev.dma.counters().unexpected, before);
+    g.run(30_us);
+    EXPECT_EQ(g.dev.dma.counters().unexpected, before + 1);
+  }
+  // What the reads that timed out have reported.
+  const std::uint32_t timeouts = GetParam() ? 0 : config_space::aer_completion_timeout;
+  const std::uint64_t nonfatal = GetParam() ? 0 : 1;
+  adapter_rig g{device(), 64, 64, bus()};
+};
+
+TEST_P(unexpected_completion, is_advisory) {
+  read();
+  EXPECT_EQ(g.cfg_read(config_space::aer_correctable), config_space::aer_advisory);
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), timeouts);
+  EXPECT_EQ(of(g), (received{0, nonfatal, 0}));
+  g.cfg_write(config_space::aer_correctable_mask, 0);
+  read();
+  EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), timeouts | config_space::aer_unexpected_completion);
+  EXPECT_EQ(of(g), (received{1, 2 * nonfatal, 0}));
+  EXPECT_TRUE(device_status(g) & config_space::correctable_detected);
+  EXPECT_FALSE(device_status(g) & config_space::unsupported_detected);
+}
+
+TEST_P(unexpected_completion, is_fatal_where_severity_says_so) {
+  set_bits(g, config_space::aer_severity, config_space::aer_unexpected_completion);
+  read();
+  EXPECT_EQ(of(g), (received{0, nonfatal, 1}));
+}
+
+TEST_P(unexpected_completion, is_nothing_to_an_adapter_that_is_dead) {
+  g.cfg_write(config_space::aer_correctable_mask, 0);
+  begin();
+  g.dev.kill();
+  g.run(30_us);
+  EXPECT_EQ(g.dev.dma.counters().unexpected, 1u);
+  EXPECT_EQ(of(g), (received{0, nonfatal, 0}));
+}
+INSTANTIATE_TEST_SUITE_P(after, unexpected_completion, testing::Bool(),
+                         [](const auto& p) { return p.param ? "a_reset" : "a_timeout"; });
+
+// ---------------------------------------------------------------- errors of the link
+
+// What the adapter's end finds of TLPs in both directions (PCIe 3.6): one error each, of a TLP that goes when
+// the link is idle.
+struct link_error_case {
+  const char* name;
+  std::uint32_t bit;
+  void (*cause)(adapter_rig& g);
+};
+void PrintTo(const link_error_case& c, std::ostream* out) {
+  *out << c.name;
+}
+void write_to_host(adapter_rig& g) {
+  const std::uint8_t bytes[8] = {};
+  g.dev.dma.write_small(iova{g.heartbeat.iova}, bytes);
+  g.run(100_us);
+}
+const link_error_case found_by_the_adapter[] = {
+    {"bad_tlp", aer_bad_tlp,
+     [](adapter_rig& g) {
+       g.port.break_tlps(false, 1);
+       g.write(US_REG_EPOCH, 1);
+     }},
+    {"bad_nak", aer_bad_dllp | aer_replay_timeout,
+     [](adapter_rig& g) {
+       g.port.break_tlps(true, 1);
+       g.port.lose_dllps(pcie_port::dllp::nak, 1);
+       write_to_host(g);
+     }},
+    {"bad_update", aer_bad_dllp,
+     [](adapter_rig& g) {
+       g.port.lose_dllps(pcie_port::dllp::update_fc, 1);
+       write_to_host(g);
+     }},
+    {"rollover", aer_replay_rollover,
+     [](adapter_rig& g) {
+       g.port.break_tlps(true, 4);
+       write_to_host(g);
+     }},
+};
+class link_error_of : public testing::TestWithParam<link_error_case> {
+ protected:
+  link_error_of() { g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit); }
+  void expect_logged() {
+    EXPECT_EQ(g.cfg_read(config_space::aer_correctable), GetParam().bit);
+    EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u);
+    EXPECT_EQ(device_status(g), config_space::correctable_detected);
+  }
+  adapter_rig g;
+};
+
+TEST_P(link_error_of, the_adapter_is_logged_there_and_signalled) {
+  EXPECT_EQ(g.cfg_read(config_space::aer_correctable), 0u);
+  GetParam().cause(g);
+  expect_logged();
+  EXPECT_EQ(of(g), (received{1, 0, 0})) << "REPLAY_TIMER expires while the first one is on its way";
+  EXPECT_EQ(port_word(g.port, port_aer_root_status), root_cor);
+  EXPECT_EQ(port_word(g.port, port_aer_correctable) & ~aer_bad_tlp, 0u);
+  g.cfg_write(config_space::aer_correctable, GetParam().bit);
+  EXPECT_EQ(g.cfg_read(config_space::aer_correctable), 0u) << "write 1 to clear";
+}
+
+TEST_P(link_error_of, the_adapter_that_is_masked_is_logged_alone) {
+  g.cfg_write(config_space::aer_correctable_mask, GetParam().bit);
+  GetParam().cause(g);
+  expect_logged();
+  EXPECT_EQ(of(g), nothing);
+}
+
+TEST_P(link_error_of, the_adapter_that_device_control_does_not_enable_is_logged_alone) {
+  clear_bits(g, config_space::device_control, config_space::signal_correctable);
+  GetParam().cause(g);
+  expect_logged();
+  EXPECT_EQ(of(g), nothing);
+}
+INSTANTIATE_TEST_SUITE_P(of, link_error_of, testing::ValuesIn(found_by_the_adapter),
+                         [](const auto& p) { return std::string(p.param.name); });
+
+// The port's own are no business of the adapter's.
+TEST(error_message, is_not_sent_for_what_the_port_has_found) {
+  adapter_rig g;
+  g.cfg_write(config_space::aer_correctable_mask, aer_bad_tlp);
+  g.port.break_tlps(false, 4);
+  g.port.lose_dllps(pcie_port::dllp::nak, 1);
+  g.write(US_REG_EPOCH, 1);
+  g.run(100_us);
+  EXPECT_EQ(port_word(g.port, port_aer_correctable), aer_bad_dllp | aer_replay_timeout | aer_replay_rollover);
+  EXPECT_EQ(g.cfg_read(config_space::aer_correctable), aer_bad_tlp);
+  EXPECT_EQ(of(g), nothing);
+}
+
+TEST(error_message, of_an_adapter_that_is_dead_is_not_sent) {
+  adapter_rig g;
+  g.run(1_us);
+  g.dev.kill();
+  g.port.break_tlps(false, 1);
+  g.write(US_REG_EPOCH, 1);
+  g.run(100_us);
+  EXPECT_EQ(g.port.counters().lcrc_errors, 1u);
+  EXPECT_EQ(of(g), nothing);
+}
+
 TEST(error_message, is_lost_with_the_link) {
   adapter_rig g;
   g.run(1_us);

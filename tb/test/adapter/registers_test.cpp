@@ -238,12 +238,12 @@ TEST_P(slot, shows_in_configuration_space) {
   EXPECT_EQ(g.cfg_read(config_space::device_capabilities_2), p.device_capabilities_2);
   EXPECT_EQ(g.cfg_read(config_space::device_control_2), p.device_control_2);
 }
-INSTANTIATE_TEST_SUITE_P(of, slot,
-                         testing::Values(slot_case{3, 8, 256, 512, 64, 1 | 1 << 5, 0x213f, 1 << 16, 0},
-                                         slot_case{1, 1, 128, 128, 32, 0, 0x001f, 1 << 16, 0},
-                                         slot_case{5, 16, 512, 4096, 256, 2 | 1 << 5, 0x515f, 1 << 16, 0},
-                                         slot_case{4, 4, 4096, 1024, 768, 5 | 1 << 5, 0x31bf, 3 << 16,
-                                                   1 << 12}));
+INSTANTIATE_TEST_SUITE_P(
+    of, slot,
+    testing::Values(slot_case{3, 8, 256, 512, 64, 1 | 1 << 5, 0x213f, 1 << 16 | 1 << 4, 0},
+                    slot_case{1, 1, 128, 128, 32, 0, 0x001f, 1 << 16 | 1 << 4, 0},
+                    slot_case{5, 16, 512, 4096, 256, 2 | 1 << 5, 0x515f, 1 << 16 | 1 << 4, 0},
+                    slot_case{4, 4, 4096, 1024, 768, 5 | 1 << 5, 0x31bf, 3 << 16 | 1 << 4, 1 << 12}));
 
 // PCIe 7.5.3.15: who asks with 10-bit tags completes them, too, and so must the port that answers.
 TEST(ten_bit_tags, are_completed_by_the_port) {

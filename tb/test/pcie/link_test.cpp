@@ -24,6 +24,19 @@ pcie_config with_one_posted_credit() {
   return c;
 }
 
+// What the adapter's end has found of errors of the link, and when. It asks for no message.
+struct adapter_end {
+  explicit adapter_end(pcie_port& port) {
+    port.on_link_error([this](std::uint32_t bit) {
+      bits |= bit;
+      found.emplace_back(bit, now_ps());
+      return error_message::none;
+    });
+  }
+  std::uint32_t bits = 0;
+  std::vector<std::pair<std::uint32_t, picos>> found;
+};
+
 TEST(link, a_posted_write_waits_for_credits_that_come_back_when_the_root_complex_has_taken_another) {
   pcie_config c;
   c.credits.posted_headers = 2;
@@ -266,13 +279,15 @@ TEST(link, the_fourth_replay_in_a_row_retrains_the_link) {
   pcie_config c;
   c.lcrc_errors = 500'000;
   bench b(c);
+  const adapter_end found(b.port);
   const auto m = b.memory.allocate(1 << 16, 4096);
   b.run(0);
   for (unsigned i = 0; i < 200; ++i) b.device.fill(m.iova, 1, 64);
   b.run(5_ms);
   EXPECT_GT(b.port.counters().retrains, 0u);
   EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 200u);
-  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_replay_rollover);
+  EXPECT_EQ(found.bits, aer_replay_rollover);
+  EXPECT_EQ(port_word(b.port, port_aer_correctable), aer_bad_tlp);
 }
 
 TEST(link, a_sound_link_replays_nothing) {
@@ -540,6 +555,27 @@ TEST(link, an_unfenceable_adapter_answers_nothing_and_its_port_ignores_link_disa
   EXPECT_TRUE(port_word(b.port, port_aer_uncorrectable) & aer_completion_timeout);
 }
 
+// PCIe 2.3.2: nobody waits for it any more.
+TEST(link, an_answer_that_comes_after_the_completion_timeout_is_unexpected) {
+  const pcie_config c;
+  bench b(c);
+  b.run(0);
+  std::vector<std::uint32_t> values;
+  const auto done = [&](std::uint32_t v) { values.push_back(v); };
+  b.bar.access = c.completion_timeout - 2_us;
+  b.port.mmio_read(0, done);
+  b.run(2 * c.completion_timeout);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), 0u);
+  b.bar.access = c.completion_timeout + 5_us;
+  b.port.mmio_read(0, done);
+  b.run(c.completion_timeout);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_completion_timeout);
+  b.run(5_us);
+  EXPECT_EQ(port_word(b.port, port_aer_uncorrectable), aer_completion_timeout | aer_unexpected_completion);
+  EXPECT_EQ(values, (std::vector<std::uint32_t>{0, 0xffffffff}));
+  EXPECT_TRUE(b.port.quiet());
+}
+
 // ---------------------------------------------------------------- relaxed ordering
 
 // Two writes of which the first waits for a walk of the IOMMU's tables and the second does not. The instants
@@ -675,6 +711,7 @@ TEST(link, a_relaxed_write_that_has_not_left_when_the_link_goes_down_is_lost_wit
 
 TEST(link, a_lost_ack_is_made_good_by_the_next_one) {
   bench b;
+  const adapter_end found(b.port);
   const auto m = b.memory.allocate(1 << 16, 4096);
   b.run(0);
   b.port.lose_dllps(pcie_port::dllp::ack, 1);
@@ -684,12 +721,13 @@ TEST(link, a_lost_ack_is_made_good_by_the_next_one) {
   EXPECT_EQ(k.bad_dllps, 1u);
   EXPECT_EQ(k.replay_timeouts, 0u);
   EXPECT_EQ(k.replayed_bytes, 0u);
-  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_bad_dllp);
+  EXPECT_EQ(found.bits, aer_bad_dllp);
   EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 60u);
 }
 
 TEST(link, without_another_ack_REPLAY_TIMER_expires_and_what_arrives_twice_is_written_once) {
   bench b;
+  const adapter_end found(b.port);
   const auto m = b.memory.allocate(4096, 4096);
   b.run(0);
   b.port.lose_dllps(pcie_port::dllp::ack, 1);
@@ -699,7 +737,7 @@ TEST(link, without_another_ack_REPLAY_TIMER_expires_and_what_arrives_twice_is_wr
   EXPECT_EQ(k.replay_timeouts, 1u);
   EXPECT_EQ(k.replayed_bytes, 88u);
   EXPECT_EQ(k.retrains, 0u);
-  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_replay_timeout);
+  EXPECT_EQ(found.bits, aer_bad_dllp | aer_replay_timeout);
   EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 1u);
 }
 
@@ -728,6 +766,7 @@ TEST(link, a_lost_nak_costs_a_REPLAY_TIMER) {
 
 TEST(link, four_expiries_in_a_row_retrain_the_link) {
   bench b;
+  const adapter_end found(b.port);
   const auto m = b.memory.allocate(4096, 4096);
   b.run(0);
   b.port.lose_dllps(pcie_port::dllp::ack, 4);
@@ -736,12 +775,199 @@ TEST(link, four_expiries_in_a_row_retrain_the_link) {
   const pcie_counters& k = b.port.counters();
   EXPECT_EQ(k.replay_timeouts, 4u);
   EXPECT_EQ(k.retrains, 1u);
-  EXPECT_TRUE(port_word(b.port, port_aer_correctable) & aer_replay_rollover);
+  EXPECT_TRUE(found.bits & aer_replay_rollover);
   const picos before = now_ps();
   b.device.fill(m.iova, 2, 64);
   b.run(5_us);
   EXPECT_EQ(b.record.of(event_kind::write_visible).back().at - before, b.wire(88) + 180_ns)
       << "as ever after";
+}
+
+// ---------------------------------------------------------------- who logs which error of the link
+
+// PCIe 3.6, 7.8.4.5: the receiver of a TLP finds Bad TLP; its sender, who receives the DLLPs that answer it,
+// Bad DLLP, REPLAY_TIMER Timeout and REPLAY_NUM Rollover. A TLP goes up or down (the parameter).
+class link_error : public testing::TestWithParam<bool> {
+ protected:
+  link_error() : m(b.memory.allocate(4096, 4096)) { b.run(1_us); }
+  bool up() const { return GetParam(); }
+  const std::uint32_t bytes = up() ? 88 : 24;
+  picos replayed() const { return b.wire(bytes); }
+  // A TLP goes; when its last byte is sent.
+  picos send() {
+    if (up()) {
+      b.device.fill(m.iova, 1, 64);
+      return now_ps() + replayed();
+    }
+    b.port.mmio_write(0, 1);
+    return now_ps() + c.mmio_latency + replayed();
+  }
+  picos timer() const { return 3 * ack_latency() + 2 * c.propagation; }
+  picos ack_latency() const { return b.wire(ack_limit(c.link) * c.link.lanes); }
+  picos nak() const { return 2 * c.propagation + b.wire(8); }
+  // The port has logged `bit` at `t`, and nothing yet before. It looks while nothing is on its way up.
+  void expect_at_port(std::uint32_t bits, std::uint32_t bit, picos t) {
+    const auto expect = [&](picos at, std::uint32_t value) {
+      b.port.port_cfg_read(
+          port_aer_correctable, [value, at](std::uint32_t v) { EXPECT_EQ(v, value) << at; },
+          at - c.mmio_latency - now_ps());
+    };
+    expect(t - 1, bits);
+    expect(t + 1, bits | bit);
+  }
+  using findings = std::vector<std::pair<std::uint32_t, picos>>;
+  // What the sender finds, in order.
+  void expect_at_sender(const findings& all) {
+    if (up()) {
+      b.run(300_us);
+      EXPECT_EQ(found.found, all);
+      EXPECT_EQ(port_word(b.port, port_aer_correctable) & ~aer_bad_tlp, 0u);
+      return;
+    }
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const bool together = i + 1 < all.size() && all[i + 1].second == all[i].second;
+      const std::uint32_t bit = all[i].first | (together ? all[i + 1].first : 0);
+      expect_at_port(bits, bit, all[i].second);
+      bits |= bit;
+      i += together;
+    }
+    b.run(300_us);
+    EXPECT_EQ(port_word(b.port, port_aer_correctable), bits);
+    EXPECT_EQ(found.bits & ~aer_bad_tlp, 0u);
+  }
+
+  const pcie_config c;
+  bench b;
+  host_memory::region m;
+  adapter_end found{b.port};
+};
+
+TEST_P(link_error, bad_tlp_is_found_by_its_receiver_when_it_arrives) {
+  if (!up()) {
+    b.port.break_tlps(up(), 1);
+    const picos sent = send();
+    b.run(10_us);
+    EXPECT_EQ(found.found, (findings{{aer_bad_tlp, sent + c.propagation}}));
+    EXPECT_EQ(port_word(b.port, port_aer_correctable), 0u);
+    EXPECT_EQ(b.bar.visits.size(), 1u);
+    return;
+  }
+  // The port's registers are read behind what is on its way: the link goes down first.
+  for (const picos too_late : {0, 1}) {
+    b.port.break_tlps(up(), 1);
+    b.run(send() + c.propagation - now_ps() - 1 + 2 * too_late);
+    b.port.set_link_up(false);
+    b.port.set_link_up(true);
+    EXPECT_EQ(port_word(b.port, port_aer_correctable), too_late ? aer_bad_tlp : 0u);
+  }
+  EXPECT_EQ(found.bits, 0u);
+}
+
+TEST_P(link_error, of_a_lost_nak_and_the_timer_after_it_are_found_by_the_sender) {
+  b.port.break_tlps(up(), 1);
+  b.port.lose_dllps(pcie_port::dllp::nak, 1);
+  const picos sent = send();
+  expect_at_sender({{aer_bad_dllp, sent + nak()}, {aer_replay_timeout, sent + timer()}});
+}
+
+TEST_P(link_error, of_the_fourth_nak_in_a_row_is_found_by_the_sender) {
+  b.port.break_tlps(up(), 4);
+  const picos sent = send();
+  expect_at_sender({{aer_replay_rollover, sent + 4 * nak() + 3 * replayed()}});
+  EXPECT_EQ(b.port.counters().retrains, 1u);
+}
+
+TEST_P(link_error, of_lost_acks_and_their_timers_are_found_by_the_sender) {
+  b.port.lose_dllps(pcie_port::dllp::ack, 4);
+  const picos sent = send(), ack = sent + 2 * c.propagation + ack_latency();
+  findings all{{aer_bad_dllp, ack}};
+  for (unsigned n = 1; n <= 4; ++n) {
+    const picos expired = sent + n * timer();
+    all.emplace_back(aer_replay_timeout, expired);
+    if (n == 4) {
+      all.emplace_back(aer_replay_rollover, expired);
+    } else if (up()) {
+      all.emplace_back(aer_bad_dllp, expired + ack_latency() + 2 * c.propagation);
+    }
+  }
+  // At the port bits are set once.
+  if (!up()) all = {all[0], all[1], all[all.size() - 2], all.back()};
+  expect_at_sender(all);
+}
+
+TEST_P(link_error, of_a_lost_UpdateFC_is_found_by_whoever_waits_for_the_credits) {
+  b.port.lose_dllps(pcie_port::dllp::update_fc, 2);
+  const picos arrived = send() + c.propagation;
+  const picos update = arrived + c.propagation + (up() ? 0 : b.bar.access);
+  findings all{{aer_bad_dllp, update}};
+  if (up()) all.emplace_back(aer_bad_dllp, update + 30_us);
+  expect_at_sender(all);
+}
+
+TEST_P(link_error, that_the_link_does_not_live_to_see_is_found_by_nobody) {
+  b.port.break_tlps(up(), 1);
+  b.port.lose_dllps(pcie_port::dllp::nak, 1);
+  b.run(send() - now_ps());
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  b.run(300_us);
+  EXPECT_EQ(found.bits, 0u);
+  EXPECT_EQ(port_word(b.port, port_aer_correctable), 0u);
+}
+INSTANTIATE_TEST_SUITE_P(of, link_error, testing::Values(true, false),
+                         [](const auto& p) { return p.param ? "up" : "down"; });
+
+// Messages for errors of the link, one at a time: what one of them meets on its way causes none.
+TEST(link_errors, do_not_feed_on_the_messages_for_them) {
+  pcie_config c;
+  c.dllp_errors = c.lcrc_errors = 500'000;
+  bench b(c);
+  unsigned found = 0;
+  b.port.on_link_error([&](std::uint32_t) {
+    ++found;
+    return error_message::correctable;
+  });
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  for (unsigned i = 0; i < 10; ++i) b.device.fill(m.iova, 1, 64);
+  b.run(20_ms);
+  const std::uint64_t sent = b.port.counters().err_cor;
+  EXPECT_GT(sent, 0u);
+  EXPECT_GT(found, sent) << "some caused none";
+  b.run(100_ms);
+  EXPECT_EQ(b.port.counters().err_cor, sent);
+  EXPECT_TRUE(b.port.quiet());
+}
+
+// A repeated ACK is not sent, and so cannot break, when a later one has come in time.
+TEST(link_errors, of_an_ack_that_is_never_sent_are_not_found) {
+  const pcie_config c;
+  bench b;
+  const adapter_end found(b.port);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  b.port.lose_dllps(pcie_port::dllp::ack, 4);
+  b.device.fill(m.iova, 1, 64);
+  b.run(b.wire(ack_limit(c.link) * c.link.lanes) + b.wire(88) + c.propagation);
+  b.device.fill(m.iova, 1, 64);
+  b.run(300_us);
+  EXPECT_EQ(b.port.counters().bad_dllps, 4u);
+  EXPECT_EQ(b.port.counters().replay_timeouts, 0u);
+  EXPECT_EQ(found.found.size(), 1u);
+}
+
+TEST(link_errors, that_are_apart_cause_a_message_each) {
+  bench b;
+  b.port.on_link_error([&](std::uint32_t) { return error_message::correctable; });
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  for (unsigned i = 1; i <= 5; ++i) {
+    b.port.lose_dllps(pcie_port::dllp::update_fc, 1);
+    b.device.fill(m.iova, 1, 64);
+    b.run(50_us);
+    EXPECT_EQ(b.port.counters().err_cor, i);
+  }
 }
 
 // ---------------------------------------------------------------- retrains

@@ -109,6 +109,7 @@ TEST(link_fault, lost_dllps_cost_time_and_nothing_else) {
   expect_held(r, 1);
   EXPECT_GT(r.result["pcie"]["bad_dllps"], 100);
   EXPECT_GT(r.result["pcie"]["replay_timeouts"], 0);
+  EXPECT_GT(r.result["pcie"]["err_cor"], 10) << "adapters tell of those that they have found";
 }
 
 // Every byte that an engine was to read is there, failed or was given up, and the result says which.
