@@ -62,6 +62,15 @@ void adapter::link_trained(unsigned generation, unsigned lanes) {
   if (!dead_) config_space_.trained(generation, lanes);
 }
 
+void adapter::link_went_down() {
+  if (dead_) return;
+  config_space_.hot_reset();
+  limit_requests();
+  reset();
+  dma.forget_reads();
+  dma.bus_master(config_space_.bus_master());
+}
+
 void adapter::kill() {
   dead_ = true;
   agenda_.close();

@@ -105,6 +105,9 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   bool dead() const { return dead_; }
   // Its link has trained to another speed or width: Link Status.
   void link_trained(unsigned generation, unsigned lanes);
+  // Its link went down, and it resets: all is as after power-on, but for what is sticky (PCIe 2.9.1, 6.6.1).
+  // Not from inside a call of the adapter's.
+  void link_went_down();
   // Whoever sends the function's error messages, which its configuration space calls for (PCIe 2.2.8.3).
   using error_signal = inplace_function<void(error_message)>;
   void on_error(error_signal f) { signal_error_ = std::move(f); }
@@ -442,6 +445,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   picos timer_at_ = never;
   picos timer_free_ = 0;  // when the timer unit has done with the newest entry
   adapter_counters counters_;
+  adapter_counters at_reset_;  // from which the counting registers count
 };
 
 }  // namespace understudy

@@ -113,6 +113,7 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
     p.port->on_link([device = p.device.get()](unsigned generation, unsigned lanes) {
       device->link_trained(generation, lanes);
     });
+    p.port->on_link_down([device = p.device.get()] { device->link_went_down(); });
     p.device->on_error([port = p.port.get()](error_message m) { port->send_error_message(m); });
     p.device->ethernet.bind(p.link->a);
     fabric->port(p.switch_port).bind(p.link->b);
