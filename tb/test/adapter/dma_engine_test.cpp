@@ -107,7 +107,7 @@ TEST_P(dma_engine_test, SP_1_aligned_record_lands_whole_or_not_at_all_under_a_po
     std::uint8_t* at = ring.cpu + 64 * static_cast<std::size_t>(cut / 100);
     std::fill_n(at, 64, std::uint8_t{0});
     port.set_link_up(true);
-    run(1_us);
+    run(pcie_config{}.retrain_time + 1_us);
     EXPECT_EQ(engine.write_atomic(iova{ring.iova + static_cast<std::uint64_t>(at - ring.cpu)}, record),
               dma_status::ok);
     run(cut ? cut : 1);
