@@ -65,7 +65,6 @@ void adapter::link_trained(unsigned generation, unsigned lanes) {
 void adapter::link_went_down() {
   if (dead_) return;
   config_space_.hot_reset();
-  limit_requests();
   reset();
   dma.forget_reads();
   dma.bus_master(config_space_.bus_master());
