@@ -126,8 +126,9 @@ bool device::reception_is_blocked() {
     control = read(US_REG_CONTROL);
   }
   const std::uint32_t status = read(US_REG_STATUS);
-  return control != all_ones && status != all_ones && !(control & US_CONTROL_RX_ENABLE) &&
-         (status & US_STATUS_RX_BLOCKED) && !(status & US_STATUS_FATAL);
+  // Not enabled: it has been reset since it was brought up, and knows no tables.
+  return control != all_ones && status != all_ones && (control & US_CONTROL_ENABLE) &&
+         !(control & US_CONTROL_RX_ENABLE) && (status & US_STATUS_RX_BLOCKED) && !(status & US_STATUS_FATAL);
 }
 
 void device::ring_idt() {

@@ -68,6 +68,14 @@ error_message adapter::link_error(std::uint32_t bit) {
   return dead_ ? error_message::none : config_space_.report_correctable(bit);
 }
 
+void adapter::link_went_down() {
+  if (dead_) return;
+  config_space_.hot_reset();
+  reset();
+  dma.forget_reads();
+  dma.bus_master(config_space_.bus_master());
+}
+
 void adapter::kill() {
   dead_ = true;
   agenda_.close();

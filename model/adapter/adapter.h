@@ -108,6 +108,9 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // Its end of the link has found an error, a bit of AER's correctable status: the message that its
   // configuration space calls for.
   error_message link_error(std::uint32_t bit);
+  // Its link went down, and it resets: all is as after power-on, before firmware, but for what is sticky
+  // (PCIe 2.9.1, 6.6.1). Not from inside a call of the adapter's.
+  void link_went_down();
   // Whoever sends the function's error messages, which its configuration space calls for (PCIe 2.2.8.3).
   using error_signal = inplace_function<void(error_message)>;
   void on_error(error_signal f) { signal_error_ = std::move(f); }
@@ -445,6 +448,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   picos timer_at_ = never;
   picos timer_free_ = 0;  // when the timer unit has done with the newest entry
   adapter_counters counters_;
+  adapter_counters at_reset_;  // from which the counting registers count
 };
 
 }  // namespace understudy

@@ -146,13 +146,13 @@ std::uint32_t adapter::read_register(std::uint32_t offset) {
     case US_REG_IDT_HEAD:
       return idt_head_;
     case US_REG_DROPPED_BLOCKED:
-      return static_cast<std::uint32_t>(counters_.dropped_blocked);
+      return static_cast<std::uint32_t>(counters_.dropped_blocked - at_reset_.dropped_blocked);
     case US_REG_DROPPED_BAD:
-      return static_cast<std::uint32_t>(counters_.dropped.bad());
+      return static_cast<std::uint32_t>(counters_.dropped.bad() - at_reset_.dropped.bad());
     case US_REG_REFUSED_COMMANDS:
-      return static_cast<std::uint32_t>(counters_.refused);
+      return static_cast<std::uint32_t>(counters_.refused - at_reset_.refused);
     case US_REG_BAD_DOORBELLS:
-      return static_cast<std::uint32_t>(counters_.bad_doorbells);
+      return static_cast<std::uint32_t>(counters_.bad_doorbells - at_reset_.bad_doorbells);
     case US_REG_TX_QUEUES:
       return tx_queues_.count();
     case US_REG_DMA_ATOMIC:
@@ -292,6 +292,7 @@ void adapter::reset() {
   announcer_.clear();
   control_ = 0;
   status_ = US_STATUS_READY | US_STATUS_RX_BLOCKED;
+  at_reset_ = counters_;
   std::memset(regs_, 0, sizeof regs_);
   start_indices();
   reset_msix();

@@ -51,13 +51,20 @@ error_message config_space::report_correctable(std::uint32_t bit) {
 // What is sticky, or belongs to the link, stays (PCIe 6.6.2, 7.4).
 void config_space::reset() {
   const auto before = value_;
+  hot_reset();
+  keep(before, device_control, 7u << mps_bit);
+  keep(before, link_control, ~0u);
+}
+
+void config_space::hot_reset() {
+  const auto before = value_;
   power_on();
-  const auto keep = [&](std::uint32_t offset, std::uint32_t bits) {
-    value_[offset / 4] = (value_[offset / 4] & ~bits) | (before[offset / 4] & bits);
-  };
-  keep(device_control, 7u << mps_bit);
-  keep(link_control, ~0u);
-  for (std::uint32_t at = aer_uncorrectable; at <= aer_correctable_mask; at += 4) keep(at, ~0u);
+  for (std::uint32_t at = aer_uncorrectable; at <= aer_correctable_mask; at += 4) keep(before, at, ~0u);
+}
+
+void config_space::keep(const std::array<std::uint32_t, bytes / 4>& before, std::uint32_t offset,
+                        std::uint32_t bits) {
+  value_[offset / 4] = (value_[offset / 4] & ~bits) | (before[offset / 4] & bits);
 }
 
 void config_space::power_on() {

@@ -61,6 +61,9 @@ class config_space {
   // Max_Payload_Size, Link Control and Status, and AER (PCIe 6.6.2). Whoever resets restores what he had in
   // Device Control and Device Control 2.
   void reset();
+  // A hot reset, or the link went down: the defaults of hardware, but for what is sticky: what AER has
+  // reported, its masks and its severities (PCIe 2.9.1, 6.6.1, 7.8.4).
+  void hot_reset();
   // The link has trained: Link Status (PCIe 7.5.3.8).
   void trained(unsigned generation, unsigned lanes);
   // What Device Control allows now, within the limits: bytes of a write and of a read request, and reads
@@ -90,6 +93,7 @@ class config_space {
  private:
   void power_on();
   void set_up();
+  void keep(const std::array<std::uint32_t, bytes / 4>& before, std::uint32_t offset, std::uint32_t bits);
   void set(std::uint32_t offset, std::uint32_t value, std::uint32_t writable);
   function_limits limits_;
   std::array<std::uint32_t, bytes / 4> value_{};

@@ -232,6 +232,11 @@ dma_aborted dma_engine::reset() {
   return a;
 }
 
+void dma_engine::forget_reads() {
+  while (!deadlines_.empty()) give_up(*deadlines_.front().read);
+  order_tags();
+}
+
 std::uint32_t dma_engine::new_read_job() {
   if (free_jobs_.empty()) {
     jobs_.emplace_back();
@@ -632,14 +637,18 @@ void dma_engine::forget_answered() {
 }
 
 // The transaction stays away from the pool, and what it reads into stays alive: its target may still answer.
+void dma_engine::give_up(transaction& t) {
+  t.given_up = true;
+  if (!t.is_flush) t.frame.frame = jobs_[t.job].keep;
+  answered(t);
+}
+
 void dma_engine::expire_reads() {
   expiry_pending_ = false;
   while (!deadlines_.empty() && deadlines_.front().at <= now_ps() && !stopped_ && times_out_) {
     transaction& t = *deadlines_.front().read;
-    t.given_up = true;
-    if (!t.is_flush) t.frame.frame = jobs_[t.job].keep;
     counters_.timeouts += t.life == life_;
-    answered(t);
+    give_up(t);
   }
   await_expiry();
 }

@@ -117,6 +117,9 @@ class dma_engine : public sc_core::sc_module {
   // told, its answers are ignored, and their tags stay taken until they come or time out. What the link has
   // taken of a write lands. The engine goes on with what is asked for next.
   dma_aborted reset();
+  // Behind a reset(): the link has lost what is under way, and nothing of it is answered. Tags are free at
+  // once, and in order.
+  void forget_reads();
   // Called with the status of each read that has failed; incomplete: nobody answered.
   void on_error(inplace_function<void(tlm::tlm_response_status), 16> h) { error_ = std::move(h); }
   // Called for each answer to a read that has timed out or that a reset has forgotten (PCIe 2.3.2: an
@@ -192,6 +195,7 @@ class dma_engine : public sc_core::sc_module {
   void forget_answered();
   void expire_reads();
   void await_expiry();
+  void give_up(transaction& t);
   std::uint32_t new_read_job();
 
   dma_config config_;

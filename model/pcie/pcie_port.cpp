@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "model/abi/understudy_abi.h"
 #include "model/pcie/frame_extension.h"
@@ -332,6 +333,7 @@ picos pcie_port::beside_training(picos start, picos takes) const {
 }
 
 void pcie_port::retrain(unsigned generation, unsigned lanes) {
+  if (!link_up()) return;
   link_.generation = generation;
   link_.lanes = lanes;
   take_link();
@@ -373,9 +375,37 @@ void pcie_port::log_access(event_kind kind, const host_request& r) {
 
 void pcie_port::set_link_up(bool up) {
   plugged_ = up;
-  if (up) return;
+  if (up) return bring_up();
   aer_uncorrectable_ |= aer_surprise_down;
+  take_down();
+}
+
+// DL_Down. The other end hears of it when nobody is in the middle of a call.
+void pcie_port::take_down() {
   lose_traffic();
+  const bool was_up = std::exchange(data_link_, data_link::down) == data_link::active;
+  if (!was_up || !powered_) return;
+  agenda_.in(0, [this] {
+    if (powered_ && went_down_) went_down_();
+  });
+}
+
+// What kept the link down is over, perhaps: it trains from Detect on. What goes down meanwhile has another
+// epoch.
+void pcie_port::bring_up() {
+  if (data_link_ != data_link::down || !may_train()) return;
+  data_link_ = data_link::trains;
+  agenda_.at(train(now_ps()), [this, epoch = link_epoch_] {
+    if (epoch == link_epoch_) activate();
+  });
+}
+
+void pcie_port::activate() {
+  data_link_ = data_link::active;
+  link_.generation = target_speed_;
+  link_.lanes = config_.link.lanes;
+  take_link();
+  if (trained_) trained_(link_.generation, link_.lanes);
 }
 
 bool pcie_port::contain(std::uint32_t reason) {
@@ -383,13 +413,13 @@ bool pcie_port::contain(std::uint32_t reason) {
   contained_ = true;
   dpc_reason_ = reason;
   ++counters_.contained;
-  lose_traffic();
+  take_down();
   return true;
 }
 
 void pcie_port::power_off_device() {
   powered_ = false;
-  lose_traffic();
+  take_down();
   while (!responses_.empty()) responses_.pop_front()->release();
   if (response_open_) std::exchange(response_open_, nullptr)->release();
 }
@@ -1150,7 +1180,7 @@ void pcie_port::write_port_register(std::uint32_t offset, std::uint32_t value) {
     case port_dpc_status:
       if (!(value & port_dpc_triggered) || !contained_) break;
       contained_ = false;
-      if (link_up()) retrain(link_.generation, link_.lanes);
+      bring_up();
       break;
     case port_device_control:  // of completions with data, at most; more than the slot has counts as that
       link_.mps = std::min(128u << (value >> 5 & 7), config_.link.mps);
@@ -1162,10 +1192,12 @@ void pcie_port::write_port_register(std::uint32_t offset, std::uint32_t value) {
     case port_link_control:
       if (unfenceable_) break;
       disabled_ = (value & port_link_disable) != 0;
-      if (disabled_)
-        lose_traffic();
-      else if (value & port_retrain_link && link_up())
-        retrain(target_speed_, link_.lanes);
+      if (disabled_) {
+        take_down();
+        break;
+      }
+      if (value & port_retrain_link) retrain(target_speed_, link_.lanes);
+      bring_up();
       break;
     default:
       break;
@@ -1219,8 +1251,8 @@ std::uint32_t pcie_port::port_register(std::uint32_t offset) const {
     case port_link_control: {
       const std::uint32_t training = trains_at(now_ps()) ? port_link_training : 0;
       const std::uint32_t status =
-          link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active | training : 0;
-      return status | (disabled_ ? port_link_disable : 0) | (link.rcb == 128 ? port_rcb_128 : 0);
+          link_up() ? link_.generation << 16 | link_.lanes << 20 | port_link_active : 0;
+      return status | training | (disabled_ ? port_link_disable : 0) | (link.rcb == 128 ? port_rcb_128 : 0);
     }
     case port_capability + 0x24:  // Device Capabilities 2: 10-Bit Tag Completer Supported
       return 1u << 16;

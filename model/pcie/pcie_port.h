@@ -100,7 +100,8 @@ struct pcie_config {
   // Downstream Port Containment, as firmware has set it up (PCIe 6.2.10): a poisoned write of the adapter is
   // a fatal error of the port and takes the link down, so that nothing behind it is carried out.
   bool dpc = true;
-  // From a link leaving its normal state to its next TLP. Estimate: recovery takes some microseconds.
+  // From a link leaving its normal state to its next TLP, also of one that was down. Estimate: recovery takes
+  // some microseconds.
   picos retrain_time = 5_us;
   std::uint64_t seed = 1;  // root of the random streams behind jitter and link errors
   // After this a host read that nobody answers gives all-ones (PCIe 2.8: range A starts at 50 us).
@@ -122,7 +123,7 @@ struct pcie_counters {
   std::uint64_t replayed_bytes = 0;
   std::uint64_t replay_timeouts = 0;  // REPLAY_TIMER expired: neither ACK nor NAK came
   std::uint64_t replay_stalls = 0;    // TLPs that waited for room in a replay buffer
-  std::uint64_t retrains = 0;
+  std::uint64_t retrains = 0;         // trainings, also of a link that was down
   std::uint64_t credit_stalls = 0;    // TLPs of the adapter that waited for credits, and
   picos credit_stall_time = 0;        // how long
   std::uint64_t host_stalls = 0;      // requests of the host that waited for the adapter's credits
@@ -178,7 +179,9 @@ inline constexpr std::uint32_t aer_surprise_down = 1u << 5, aer_poisoned = 1u <<
                                aer_unexpected_completion = 1u << 16, aer_unsupported_request = 1u << 20;
 inline constexpr std::uint32_t aer_bad_tlp = 1u << 6, aer_bad_dllp = 1u << 7, aer_replay_rollover = 1u << 8,
                                aer_replay_timeout = 1u << 12;
-inline constexpr std::uint32_t port_link_active = 1u << 29;  // Data Link Layer Link Active, of Link Status
+// Data Link Layer Link Active, of Link Status: stays 1 while the link retrains, is 0 until a link that was
+// down has trained.
+inline constexpr std::uint32_t port_link_active = 1u << 29;
 
 // A TLP on the link, for whoever watches it.
 struct tlp_on_link {
@@ -213,6 +216,7 @@ class pcie_port : public sc_core::sc_module {
   // The adapter's end has found an error of the link, a bit of AER's correctable status (PCIe 7.8.4.5). The
   // answer: the message to be sent, or none.
   using link_error_handler = inplace_function<error_message(std::uint32_t)>;
+  using link_down_handler = inplace_function<void()>;
 
   static constexpr std::uint64_t msi_base = 0xfee00000, msi_end = 0xfef00000;
 
@@ -253,6 +257,10 @@ class pcie_port : public sc_core::sc_module {
 
   // Both ends of a link know what it has trained to: whoever keeps the other end's Link Status is told.
   void on_link(link_handler h) { trained_ = std::move(h); }
+  // The data link went down, for whatever reason but the adapter's death: who is at the other end resets
+  // (PCIe 2.9.1). Called once each time, at that instant but never inside a call to the port or to one of its
+  // users.
+  void on_link_down(link_down_handler h) { went_down_ = std::move(h); }
 
   // Each end logs the errors of the link that it has found (PCIe 3.6): the port here, the adapter by `h`. Not
   // called once the link has gone down. While a message that it asked for is on its way, until its ACK and
@@ -263,7 +271,8 @@ class pcie_port : public sc_core::sc_module {
   // Unplug or plug the link (beside the Link Disable bit). Going down: TLPs that had wholly left the adapter
   // land; those still being serialised or offered later are lost (writes complete towards the adapter, reads
   // are never answered), and so are completions and requests on their way down. The port forgets every read
-  // in flight.
+  // in flight. A link that comes back trains first, from the beginning: for retrain_time it is as if down.
+  // Then it has the Target Link Speed and all its lanes.
   void set_link_up(bool up);
   // The adapter dies, for good: its link goes down as above and stays down. Afterwards the port touches no
   // payload of the adapter and calls none of its sockets. May be called from inside any call that the port
@@ -273,7 +282,7 @@ class pcie_port : public sc_core::sc_module {
   // everything else goes on.
   void make_unfenceable() { unfenceable_ = true; }
   // The link goes to another speed and width, both as in link_parameters, and is silent meanwhile. Nothing is
-  // lost.
+  // lost. Of a link that is down: no effect.
   void retrain(unsigned generation, unsigned lanes);
   // The next completion with data for the adapter comes poisoned: it must not be used (PCIe 2.7.2).
   void poison_next_read() { ++poison_; }
@@ -292,8 +301,8 @@ class pcie_port : public sc_core::sc_module {
   enum class dllp : std::uint8_t { ack, nak, update_fc };
   void lose_dllps(dllp kind, std::uint32_t count) { dllps_to_lose_[static_cast<std::size_t>(kind)] += count; }
 
-  // Plugged, enabled, not contained, and somebody alive at the other end.
-  bool link_up() const { return plugged_ && !disabled_ && !contained_ && powered_; }
+  // DL_Active (PCIe 3.2.1): plugged, enabled, not contained, somebody alive at the other end, and trained.
+  bool link_up() const { return data_link_ == data_link::active; }
   // No write on its way to memory, no read or register access in flight.
   bool quiet() const;
   const pcie_counters& counters() const { return counters_; }
@@ -479,6 +488,10 @@ class pcie_port : public sc_core::sc_module {
   void log_access(event_kind kind, const host_request& r);
   void lose(dma_read& r);
   void lose_traffic();
+  bool may_train() const { return plugged_ && !disabled_ && !contained_ && powered_; }
+  void take_down();
+  void bring_up();
+  void activate();
   // Downstream Port Containment: what is in front of the error lands, all else is lost. False: it is off, or
   // the link is down. `reason`: bits of DPC Status.
   bool contain(std::uint32_t reason);
@@ -503,6 +516,8 @@ class pcie_port : public sc_core::sc_module {
   std::uint32_t aer_uncorrectable_ = 0, aer_correctable_ = 0, aer_root_status_ = 0, aer_source_ = 0;
 
   bool plugged_ = true, disabled_ = false, contained_ = false, powered_ = true;
+  enum class data_link : std::uint8_t { down, trains, active };  // trains: for the first time since it is up
+  data_link data_link_ = data_link::active;
   unsigned target_speed_;         // of Link Control 2
   bool dpc_on_;                   // of DPC Control
   std::uint32_t dpc_reason_ = 0;  // why it was triggered last, and by whom: bits of DPC Status
@@ -544,6 +559,7 @@ class pcie_port : public sc_core::sc_module {
   link_handler trained_;
   link_error_handler link_error_;
   picos message_through_ = 0;  // of the newest message for an error of the link: its ACK and credit are back
+  link_down_handler went_down_;
   tlp_observer* observer_ = nullptr;
   pcie_counters counters_;
 };

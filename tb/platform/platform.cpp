@@ -114,6 +114,7 @@ void platform::add_slots(host_side& h, const scenario& s, const std::string& pre
       device->link_trained(generation, lanes);
     });
     p.port->on_link_error([device = p.device.get()](std::uint32_t bit) { return device->link_error(bit); });
+    p.port->on_link_down([device = p.device.get()] { device->link_went_down(); });
     p.device->on_error([port = p.port.get()](error_message m) { port->send_error_message(m); });
     p.device->ethernet.bind(p.link->a);
     fabric->port(p.switch_port).bind(p.link->b);

@@ -215,13 +215,17 @@ std::string simulation::strike(const fault_spec& f) {
     platform_.main.slots[target].port->poison_next_mmio_write();
   } else if (f.kind == "poisoned_write") {
     if (s_.pcie.dpc)
-      note_fault(target, unsilenced_fault);
+      note_fault(target);
     else
       log_.emit({event_kind::fault, static_cast<std::uint16_t>(target), now_ps(), harmless_fault});
     platform_.main.slots[target].port->poison_next_write();
   } else if (f.kind == "link_down") {
-    note_fault(target, unsilenced_fault);
+    note_fault(target);
     platform_.main.slots[target].port->set_link_up(false);
+  } else if (f.kind == "link_flap") {
+    note_fault(target);
+    platform_.main.slots[target].port->set_link_up(false);
+    platform_.main.slots[target].port->set_link_up(true);
   } else if (f.kind == "unfenceable") {
     note_fault(target, unsilenced_fault);
     platform_.main.slots[target].device->mute_heartbeat();

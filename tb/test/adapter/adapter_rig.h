@@ -62,6 +62,7 @@ struct adapter_rig {
     wire.eth.bind(link.b);
     port.on_link([this](unsigned generation, unsigned lanes) { dev.link_trained(generation, lanes); });
     port.on_link_error([this](std::uint32_t bit) { return dev.link_error(bit); });
+    port.on_link_down([this] { dev.link_went_down(); });
     dev.on_error([this](error_message m) { port.send_error_message(m); });
     port.on_interrupt([this](std::uint64_t, std::uint32_t vector) { interrupts.push_back(vector); });
     idt = memory.allocate(idt_entries * US_ENTRY_BYTES, 4096);

@@ -109,7 +109,7 @@ TEST_P(dma_engine_test, SP_1_aligned_record_lands_whole_or_not_at_all_under_a_po
     std::uint8_t* at = ring.cpu + 64 * static_cast<std::size_t>(cut / 100);
     std::fill_n(at, 64, std::uint8_t{0});
     port.set_link_up(true);
-    run(1_us);
+    run(pcie_config{}.retrain_time + 1_us);
     EXPECT_EQ(engine.write_atomic(iova{ring.iova + static_cast<std::uint64_t>(at - ring.cpu)}, record),
               dma_status::ok);
     run(cut ? cut : 1);
@@ -603,6 +603,7 @@ TEST(dma_reads_of_the_twin, without_a_timeout_take_no_memory_behind_one_that_is_
   g.run(200_ns);
   g.port.set_link_up(false);
   g.port.set_link_up(true);
+  g.run(10_us);
   const auto round = [&] {
     for (int i = 0; i < 100; ++i) g.engine.read(iova{from.iova}, 512, in.data(), in, g.count());
     g.run(100_us);

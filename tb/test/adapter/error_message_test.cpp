@@ -183,6 +183,7 @@ TEST(error_message, is_sent_for_a_read_that_came_poisoned_and_for_one_that_nobod
   EXPECT_EQ(g.port.counters().aborted, 1u);
   EXPECT_EQ(of(g), (received{0, 1, 0})) << "a Completer Abort is its completer's error";
   again();
+  g.port.on_link_down({});  // an adapter that does not reset with its link waits in vain
   const std::uint64_t before = g.dev.dma.counters().requests;
   g.ring(0);
   ASSERT_TRUE(g.run_until([&] { return g.dev.dma.counters().requests != before; }, 10_ns));

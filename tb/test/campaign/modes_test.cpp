@@ -23,6 +23,13 @@ TEST(liveness, a_poisoned_write_never_leads_to_a_wrong_byte) {
   EXPECT_EQ(r.result["outcomes"]["R2"], r.result["points"]);
 }
 
+TEST(liveness, whatever_way_a_link_is_lost_its_adapter_resets_and_everything_goes_on) {
+  const program_run r = campaign(committed("link-faults.toml"), "out");
+  ASSERT_EQ(r.status, 0) << r.output;
+  EXPECT_GE(r.result["points"], 50);
+  EXPECT_EQ(r.result["outcomes"]["R2"], r.result["points"]);
+}
+
 TEST(liveness, a_poisoned_write_that_nobody_contains_does) {
   const program_run r = campaign(
       plan("liveness",

@@ -108,6 +108,20 @@ TEST(recovery, of_an_adapter_that_answers_nothing_disables_its_link) {
   EXPECT_EQ(g.d.active_adapter(), 1u);
 }
 
+// It beats no more, but that takes some heartbeats to be noticed.
+TEST(recovery, passes_over_a_substitute_that_has_been_reset) {
+  driver_rig g(3);
+  g.start();
+  g.accept_one();
+  g.m.a[1].regs[US_REG_CONTROL] = 0;
+  g.d.fail_now(0);
+  g.m.run_us(500);
+  EXPECT_EQ(g.d.active_adapter(), 2u);
+  EXPECT_EQ(g.d.state(), recovery_state::running);
+  EXPECT_TRUE(g.m.a[1].seen_of(US_OP_RESTORE).empty());
+  EXPECT_EQ(g.m.a[2].seen_of(US_OP_RESTORE).size(), 1u);
+}
+
 TEST(recovery, without_a_fence_gives_up_rather_than_share_memory_with_a_zombie) {
   driver_rig g(2);
   g.start();

@@ -194,6 +194,7 @@ TEST(link, reads_that_wait_for_credits_are_lost_with_the_link) {
   b.port.set_link_up(true);
   for (card::operation* r : reads) EXPECT_EQ(r->payload.get_ref_count(), 1) << "the port holds none";
   EXPECT_EQ(b.port.counters().dropped, 3u) << "the first one had left";
+  b.run(c.retrain_time + 1);
   b.device.read(m.iova, 64);
   b.run(20_us);
   EXPECT_EQ(b.device.answers, 1u) << "all credits are there again";
@@ -860,6 +861,7 @@ TEST_P(link_error, bad_tlp_is_found_by_its_receiver_when_it_arrives) {
     b.port.set_link_up(false);
     b.port.set_link_up(true);
     EXPECT_EQ(port_word(b.port, port_aer_correctable), too_late ? aer_bad_tlp : 0u);
+    b.run(c.retrain_time);
   }
   EXPECT_EQ(found.bits, 0u);
 }
@@ -1059,15 +1061,204 @@ TEST(link, that_retrains_for_want_of_an_UpdateFC_is_silent_in_both_directions) {
 
 TEST(link, that_goes_down_while_it_trains_has_no_training_left) {
   bench b;
-  const auto m = b.memory.allocate(4096, 4096);
   b.run(0);
   b.port.retrain(3, 8);
   b.port.set_link_up(false);
-  b.port.set_link_up(true);
-  EXPECT_FALSE(port_word(b.port, port_link_control) & port_link_training);
-  b.device.fill(m.iova, 1, 64);
   b.run(1_us);
-  EXPECT_EQ(b.record.of(event_kind::write_visible).size(), 1u);
+  EXPECT_FALSE(port_word(b.port, port_link_control) & port_link_training);
+}
+
+// ---------------------------------------------------------------- a link that comes back
+
+// What keeps a link down, and its end.
+struct outage {
+  const char* name;
+  void (*begin)(bench&);
+  void (*end)(bench&);
+};
+void disable(bench& b) {
+  b.port.port_cfg_write(port_link_control, port_link_disable);
+  b.run(1_us);
+}
+void enable(bench& b) {
+  b.port.port_cfg_write(port_link_control, 0);
+  b.run(pcie_config{}.mmio_latency);
+}
+void unplug(bench& b) {
+  b.port.set_link_up(false);
+}
+void plug(bench& b) {
+  b.port.set_link_up(true);
+}
+void poison(bench& b) {
+  b.port.poison_next_write();
+  b.device.fill(b.memory.allocate(64, 64).iova, 1, 64);
+  b.run(1_us);
+}
+void release(bench& b) {
+  b.port.port_cfg_write(port_dpc_status, port_dpc_triggered);
+  b.run(pcie_config{}.mmio_latency);
+}
+constexpr outage outages[] = {
+    {"disabled", disable, enable}, {"unplugged", unplug, plug}, {"contained", poison, release}};
+
+pcie_config slow_to_train() {
+  pcie_config c;
+  c.retrain_time = 40_us;
+  return c;
+}
+
+constexpr std::uint32_t both = port_link_active | port_link_training;
+
+class link_back : public testing::TestWithParam<outage> {};
+INSTANTIATE_TEST_SUITE_P(from, link_back, testing::ValuesIn(outages),
+                         [](const auto& p) { return std::string(p.param.name); });
+
+// PCIe 7.5.3.8: Data Link Layer Link Active is DL_Active, which a first training comes before.
+TEST_P(link_back, trains_and_is_not_active_until_it_is_through) {
+  const pcie_config c = slow_to_train();
+  bench b(c);
+  b.run(0);
+  std::vector<picos> trained;
+  b.port.on_link([&](unsigned, unsigned) { trained.push_back(now_ps()); });
+  GetParam().begin(b);
+  EXPECT_FALSE(b.port.link_up());
+  EXPECT_EQ(port_word(b.port, port_link_control) & both, 0u);
+  GetParam().end(b);
+  const picos begun = now_ps();
+  while (now_ps() + 5_us < begun + c.retrain_time) {
+    EXPECT_FALSE(b.port.link_up());
+    EXPECT_EQ(port_word(b.port, port_link_control) & both, port_link_training) << now_ps() - begun;
+  }
+  GetParam().end(b);  // again: no training of its own
+  b.run(begun + c.retrain_time + 1 - now_ps());
+  EXPECT_TRUE(b.port.link_up());
+  EXPECT_EQ(port_word(b.port, port_link_control) & both, port_link_active);
+  EXPECT_EQ(trained, std::vector<picos>{begun + c.retrain_time});
+  EXPECT_EQ(b.port.counters().retrains, 1u);
+  b.port.retrain(3, 8);
+  EXPECT_EQ(port_word(b.port, port_link_control) & both, both) << "a link that retrains stays active";
+}
+
+// PCIe 2.9.1: as long as it is not active, whatever is to cross it is lost.
+TEST_P(link_back, loses_what_is_to_cross_it_while_it_trains_and_carries_what_comes_later) {
+  pcie_config c = slow_to_train();
+  c.completion_timeout = 60_us;
+  bench b(c);
+  const auto m = b.memory.allocate(4096, 4096);
+  b.run(0);
+  GetParam().begin(b);
+  GetParam().end(b);
+  b.run(10_us);
+  const std::uint64_t dropped = b.port.counters().dropped;
+  std::uint32_t value = 0;
+  picos answered = never;
+  const picos asked = now_ps();
+  b.port.mmio_read(4, [&](std::uint32_t v) {
+    value = v;
+    answered = now_ps();
+  });
+  b.port.mmio_write(8, 1);
+  b.device.fill(m.iova, 1, 64);
+  auto& lost = b.device.read(m.iova, 64);
+  b.run(70_us);
+  EXPECT_EQ(b.port.counters().dropped, dropped + 4);
+  EXPECT_EQ(value, 0xffffffffu);
+  EXPECT_EQ(answered, asked + c.completion_timeout);
+  EXPECT_TRUE(b.bar.visits.empty());
+  EXPECT_EQ(m.cpu[0], 0);
+  EXPECT_EQ(lost.answered, never);
+  EXPECT_TRUE(b.port.quiet());
+  b.port.mmio_write(8, 2);
+  b.device.fill(m.iova, 2, 64);
+  auto& read = b.device.read(m.iova, 64);
+  b.run(5_us);
+  EXPECT_EQ(b.bar.visits.size(), 1u);
+  EXPECT_EQ(m.cpu[0], 2);
+  EXPECT_NE(read.answered, never);
+  EXPECT_EQ(b.port.counters().dropped, dropped + 4);
+}
+
+// Whoever is at the other end resets (PCIe 2.9.1): once each time, when nobody is in the middle of a call.
+TEST_P(link_back, tells_the_other_end_that_it_went_down_once_and_in_no_call) {
+  bench b;
+  b.run(0);
+  std::vector<picos> down;
+  bool calling = false;
+  b.port.on_link_down([&] {
+    EXPECT_FALSE(calling);
+    EXPECT_FALSE(b.port.link_up());
+    down.push_back(now_ps());
+  });
+  for (std::size_t n = 1; n <= 2; ++n) {
+    calling = GetParam().begin == unplug;
+    GetParam().begin(b);
+    calling = false;
+    b.run(1_us);
+    EXPECT_EQ(down.size(), n);
+    b.port.set_link_up(false);  // it is down already, and may go on being so
+    b.port.set_link_up(true);
+    GetParam().end(b);
+    b.port.set_link_up(false);  // it has not been active meanwhile
+    b.port.set_link_up(true);
+    b.run(10_us);
+    EXPECT_EQ(down.size(), n);
+    EXPECT_TRUE(b.port.link_up());
+  }
+  b.port.power_off_device();
+  b.port.set_link_up(false);
+  b.run(10_us);
+  EXPECT_EQ(down.size(), 2u) << "nobody is there who could hear";
+}
+
+TEST(link, that_comes_back_has_its_target_speed_and_all_its_lanes_and_a_downgrade_is_forgotten) {
+  bench b;
+  b.run(0);
+  std::vector<std::pair<unsigned, unsigned>> trained;
+  b.port.on_link([&](unsigned generation, unsigned lanes) { trained.emplace_back(generation, lanes); });
+  b.port.retrain(1, 1);
+  b.run(10_us);
+  b.port.port_cfg_write(port_link_control_2, 2);
+  b.run(1_us);
+  unplug(b);
+  b.port.retrain(3, 4);
+  EXPECT_EQ(b.port.counters().retrains, 1u) << "nothing that is down retrains";
+  plug(b);
+  b.run(10_us);
+  EXPECT_EQ(port_word(b.port, port_link_control) >> 16 & 0x3ff, 2u | 8u << 4);
+  EXPECT_EQ(trained, (std::vector<std::pair<unsigned, unsigned>>{{1, 1}, {2, 8}}));
+}
+
+// Each of them must be over.
+TEST(link, that_two_causes_keep_down_trains_behind_the_second) {
+  bench b;
+  b.run(0);
+  disable(b);
+  unplug(b);
+  enable(b);
+  b.run(20_us);
+  EXPECT_FALSE(b.port.link_up());
+  EXPECT_EQ(b.port.counters().retrains, 0u);
+  plug(b);
+  b.run(10_us);
+  EXPECT_TRUE(b.port.link_up());
+}
+
+TEST(link, that_goes_down_in_its_first_training_begins_again) {
+  const pcie_config c = slow_to_train();
+  bench b(c);
+  b.run(0);
+  unplug(b);
+  plug(b);
+  b.run(30_us);
+  unplug(b);
+  b.run(5_us);
+  plug(b);
+  const picos again = now_ps();
+  b.run(c.retrain_time - 1);
+  EXPECT_FALSE(b.port.link_up());
+  b.run(2);
+  EXPECT_TRUE(b.port.link_up()) << now_ps() - again;
 }
 
 // ---------------------------------------------------------------- lost UpdateFCs

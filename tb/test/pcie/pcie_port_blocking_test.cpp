@@ -104,6 +104,7 @@ TEST(pcie_blocking, a_read_over_a_lost_link_fails_after_the_time_out) {
     EXPECT_EQ(b.cpu.transfer(tlm::TLM_READ_COMMAND, b.m.iova, data, 64, t), tlm::TLM_GENERIC_ERROR_RESPONSE);
     EXPECT_EQ(now_ps(), 50_us);
     b.port.set_link_up(true);
+    sc_core::wait(to_sc(pcie_config{}.retrain_time + 1));
     t = sc_core::SC_ZERO_TIME;
     EXPECT_EQ(b.cpu.transfer(tlm::TLM_READ_COMMAND, b.m.iova, data, 2048, t), tlm::TLM_OK_RESPONSE);
   };

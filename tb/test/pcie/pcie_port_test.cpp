@@ -512,7 +512,7 @@ TEST_F(pcie, a_driver_finds_link_control_by_walking_the_capabilities) {
   EXPECT_EQ(read(port_link_control), port_link_disable);
   EXPECT_FALSE(b.port.link_up());
   b.port.port_cfg_write(port_link_control, 0);
-  b.run(1_us);
+  b.run(1_us + defaults.retrain_time);
   EXPECT_TRUE(read(port_link_control) & port_link_active);
 }
 
@@ -608,6 +608,7 @@ TEST_F(pcie, a_link_that_comes_back_carries_and_reports_as_before) {
   b.run(b.wire(280) + 1);  // the second is on the wire
   b.port.set_link_up(false);
   b.port.set_link_up(true);
+  b.run(defaults.retrain_time + 1);
   b.device.fill(m.iova + 512, 3, 256);
   b.device.fill(m.iova + 768, 4, 256);
   b.run(2_us);

@@ -36,6 +36,33 @@ TEST(fence, by_link_disable_holds_when_the_link_went_down) {
   EXPECT_GT(r.result["pcie"]["dropped"], 0);
 }
 
+// Nothing of the adapter has its state any more, and its registers answer: it is fenced by its bus master.
+TEST(link_fault, a_link_that_comes_back_with_an_adapter_that_has_reset_is_a_failover_like_another) {
+  for (const double at : {0.0, 0.1, 0.3, 0.5, 0.7, 0.9}) {
+    const program_run r = run_program(scenario_file("failover.toml"), {fault_at_fraction(at, "link_flap")});
+    expect_held(r, 1);
+    EXPECT_EQ(r.result["pcie"]["retrains"], 1);
+    EXPECT_EQ(r.result["pcie"]["timeouts"], 0) << "whatever the driver asked was answered";
+    EXPECT_EQ(r.result["faults"][0]["outcome"], "recovered");
+    EXPECT_GT(r.monitor("I-DMA-2")["checked"], 0);
+  }
+}
+
+// For some heartbeats more the driver takes such an adapter for a substitute.
+TEST(link_fault, a_substitute_that_has_reset_is_passed_over) {
+  for (const char* with : {"0.5", "0.4"}) {
+    const program_run r = run_program(
+        scenario_file("failover.toml"),
+        {"topology.adapters=3", std::string("fault=[{kind=\"link_flap\", target=\"B\", at_fraction=") + with +
+                                    "}, {kind=\"kill\", target=\"A\", at_fraction=0.5}]"});
+    ASSERT_FALSE(r.result.is_discarded()) << r.output;
+    EXPECT_EQ(r.held(), "held") << r.reasons();
+    EXPECT_EQ(r.result["bytes"]["delivered"], r.result["bytes"]["expected"]);
+    for (const auto& m : r.result["monitors"]) EXPECT_EQ(m["violations"], 0) << m.dump();
+    EXPECT_EQ(r.result["failovers"].back()["to"], "C");
+  }
+}
+
 TEST(link_fault, a_downgrade_is_no_failover) {
   const program_run r =
       run_program(scenario_file("failover.toml"), {fault_at_fraction(0.5, "link_downgrade")});

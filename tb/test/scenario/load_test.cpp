@@ -183,12 +183,12 @@ TEST_F(load, names_line_key_fault_and_what_is_allowed) {
        "s.toml:2: failover.heartbeat: 1.5 us is no whole number of microseconds, allowed: whole us"},
       {"[[fault]]\nat = \"5 ms\"\n",
        "s.toml:1: fault.kind: is missing, allowed: \"kill\", \"zombie\", \"wild_record\", \"link_down\", "
-       "\"link_downgrade\", \"bit_flip\", \"double_bit_flip\", \"unfenceable\", \"poisoned_write\", "
-       "\"poisoned_doorbell\""},
+       "\"link_flap\", \"link_downgrade\", \"bit_flip\", \"double_bit_flip\", \"unfenceable\", "
+       "\"poisoned_write\", \"poisoned_doorbell\""},
       {"[[fault]]\nkind = \"kil\"\nat_event = 1\n",
        "s.toml:2: fault.kind: \"kil\" is unknown, allowed: \"kill\", \"zombie\", \"wild_record\", "
-       "\"link_down\", \"link_downgrade\", \"bit_flip\", \"double_bit_flip\", \"unfenceable\", "
-       "\"poisoned_write\", \"poisoned_doorbell\""},
+       "\"link_down\", \"link_flap\", \"link_downgrade\", \"bit_flip\", \"double_bit_flip\", "
+       "\"unfenceable\", \"poisoned_write\", \"poisoned_doorbell\""},
       {"[[fault]]\nkind = 1\n", "s.toml:2: fault.kind: has the wrong type, allowed: a string"},
       {"[[fault]]\nkind = \"kill\"\n",
        "s.toml:1: fault: no instant is given, allowed: exactly one of at, at_fraction, at_event"},
