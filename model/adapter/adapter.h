@@ -338,6 +338,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   void transmit();
   static neighbours::station next_hop(const local_address& from, const ip_address& to);
   bool dress(out_slot& slot, frame_ref& f);
+  void ask_for(const neighbours::station& hop, const local_address& from, bool again);
   out_slot& new_slot(std::uint32_t& index);
   const local_address* addressee(const parsed_frame& p) const;
   const local_address* address_of(const ip_address& ip) const;

@@ -189,12 +189,24 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
     }
     waiting_for_neighbour_.push_back({hop, std::move(f)});
   }
-  if (neighbours_.may_ask(hop, now_ps()))
-    out_frames_.push_back(with_vlan_tag(hop.ip.is_v4()
-                                            ? make_arp_request(from->mac, from->ip, hop.ip)
-                                            : make_neighbor_solicitation(from->mac, from->ip, hop.ip),
-                                        from->vlan));
+  ask_for(hop, *from, false);
   return !kick;
+}
+
+// Where is `hop`? The question or its answer may be lost: it is put again while something waits for that.
+void adapter::ask_for(const neighbours::station& hop, const local_address& from, bool again) {
+  if (!neighbours_.may_ask(hop, now_ps(), again)) return;
+  out_frames_.push_back(with_vlan_tag(hop.ip.is_v4() ? make_arp_request(from.mac, from.ip, hop.ip)
+                                                     : make_neighbor_solicitation(from.mac, from.ip, hop.ip),
+                                      from.vlan));
+  agenda_.in(neighbours::request_interval, [this, hop, &from] {
+    bool awaited = !waiting_kicks_.empty();
+    for (std::size_t i = 0; i < waiting_for_neighbour_.size(); ++i)
+      awaited = awaited || waiting_for_neighbour_[i].hop == hop;
+    if (!awaited || !from.set || neighbours_.knows(hop)) return;
+    ask_for(hop, from, true);
+    start_transmit();
+  });
 }
 
 // The link learns where our addresses live now: gratuitous ARP (RFC 5227 3), unsolicited advertisements that

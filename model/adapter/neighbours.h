@@ -18,6 +18,7 @@ class neighbours {
     bool operator==(const station&) const = default;
   };
   static constexpr picos request_interval = 100_ms;  // between two requests for one address
+  static constexpr unsigned most_requests = 10;      // in a row, for the same that waits
   static constexpr std::size_t max_entries = 65536;  // a peer that invents addresses fills no more than this
 
   // What a frame of that station taught. In a full table it takes the place of the one that was learnt or
@@ -40,12 +41,16 @@ class neighbours {
     const entry* const known = touch(s);
     return known ? &known->mac : nullptr;
   }
-  // True if a request for it should go out now (and notes that it does).
-  bool may_ask(const station& s, picos now) {
+  bool knows(const station& s) const { return known_.contains(s); }
+  // True if a request for it should go out now (and notes that it does). `again`: for what has been asked for
+  // before, and waits.
+  bool may_ask(const station& s, picos now, bool again = false) {
     if (asked_.size() >= max_entries) asked_.clear();
-    const auto [it, first] = asked_.try_emplace(s, now);
-    if (!first && now - it->second < request_interval) return false;
-    it->second = now;
+    const auto [it, first] = asked_.try_emplace(s, question{now, 1});
+    question& q = it->second;
+    if (first) return true;
+    if (now - q.at < request_interval || (again && q.times >= most_requests)) return false;
+    q = {now, again ? q.times + 1 : 1};
     return true;
   }
   void clear() {
@@ -66,6 +71,10 @@ class neighbours {
     station who;
     mac_address mac;
   };
+  struct question {
+    picos at;
+    unsigned times;
+  };
 
   // The entry, as the one used last; null: none.
   entry* touch(const station& s) {
@@ -77,7 +86,7 @@ class neighbours {
 
   std::list<entry> by_use_;  // the last used first
   std::unordered_map<station, std::list<entry>::iterator, hash> known_;
-  std::unordered_map<station, picos, hash> asked_;
+  std::unordered_map<station, question, hash> asked_;
 };
 
 }  // namespace understudy

@@ -32,9 +32,10 @@ TEST(neighbour, whose_answers_are_lost_is_asked_again_however_much_waits_for_it)
   provoke_resets(g, most_waiting + 10, 2000);
   EXPECT_EQ(questions(g), 1u) << "ten a second, at most";
   EXPECT_EQ(g.dev.counters().dropped_no_neighbour, 10u);
-  g.run(100_ms);
+  g.run(2_s);
+  EXPECT_EQ(questions(g), 10u) << "for the same that waits";
   provoke_resets(g, 1, 9000);
-  EXPECT_EQ(questions(g), 2u);
+  EXPECT_EQ(questions(g), 11u);
   EXPECT_TRUE(g.take_segments().empty());
   g.introduce_peer();
   g.run(5_ms);
@@ -45,12 +46,11 @@ TEST(neighbour, whose_answers_are_lost_is_asked_again_however_much_waits_for_it)
   g.expect_no_report();
 }
 
-// A substitute with one established connection from `peer` hears nothing but segments of that peer: the
-// answer to its question queues behind them.
-void tells_its_next_hop(const ip_address& peer, const ip_address& gateway) {
-  constexpr std::uint16_t port = 80, peer_port = 5000;
-  const seq32 received{7000}, acknowledged{9000};
-  adapter_rig g;
+constexpr std::uint16_t port = 80, peer_port = 5000;
+constexpr seq32 received{7000}, acknowledged{9000};
+
+// A substitute with one established connection from `peer`, whose kick waits for the next hop.
+void take_over(adapter_rig& g, const ip_address& peer, const ip_address& gateway) {
   g.bring_up(0);
   us_idt_entry e = g.address();
   std::copy(gateway.bytes.begin(), gateway.bytes.end(), e.u.set_address.gateway);
@@ -73,8 +73,13 @@ void tells_its_next_hop(const ip_address& peer, const ip_address& gateway) {
   g.write(US_REG_CONTROL, US_CONTROL_ENABLE | US_CONTROL_RX_ENABLE);
   g.run(50_us);
   EXPECT_TRUE(g.take_segments().empty()) << "the kick waits";
-  const std::size_t before = g.wire.arrivals.size();
+}
 
+// It hears nothing but segments of the peer: the answer to its question queues behind them.
+void tells_its_next_hop(const ip_address& peer, const ip_address& gateway) {
+  adapter_rig g;
+  take_over(g, peer, gateway);
+  const std::size_t before = g.wire.arrivals.size();
   g.wire.send(g.segment_from(peer, nobody_listens, 6000, seq32{1}, seq32{7}, tcp_ack));
   g.run(50_us);
   EXPECT_TRUE(g.take_segments().empty()) << "anybody may say so";
@@ -94,6 +99,21 @@ void tells_its_next_hop(const ip_address& peer, const ip_address& gateway) {
   EXPECT_EQ(parse_frame(g.wire.arrivals.back().f).destination_mac, elsewhere)
       << "the answer has the last word";
   g.expect_no_report();
+}
+
+TEST(neighbour, of_a_substitute_is_asked_again_soon_when_the_first_question_is_lost) {
+  adapter_rig g;
+  take_over(g, peer_ip, {});
+  EXPECT_EQ(questions(g), 1u);
+  g.run(neighbours::request_interval);
+  EXPECT_EQ(questions(g), 2u) << "long before the peer's time-out";
+  g.introduce_peer();
+  g.run(1_ms);
+  const auto sent = g.take_segments();
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent.front().seq, acknowledged - 1) << "the kick";
+  g.run(1_s);
+  EXPECT_EQ(questions(g), 2u);
 }
 
 TEST(neighbour, is_known_by_the_segments_of_a_restored_connection) {
