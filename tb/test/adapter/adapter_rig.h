@@ -121,6 +121,12 @@ struct adapter_rig {
     write(US_REG_ODT_HEAD, head);
     if (control) write(US_REG_CONTROL, US_CONTROL_ENABLE | control);
   }
+  // A driver begins anew, behind a reset: with the tables at their first entry.
+  void start_over(std::uint32_t control = US_CONTROL_RX_ENABLE) {
+    std::fill_n(odt.cpu, odt_entries * US_ENTRY_BYTES, std::uint8_t{0});
+    tail = head = 0;
+    bring_up(control);
+  }
 
   // ---- descriptors
   // Write `e` with its index and checksum as the next of the input table; ring() makes it visible.

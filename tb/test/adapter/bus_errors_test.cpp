@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "tb/test/adapter/adapter_rig.h"
+#include "tb/test/adapter/dma_under_way.h"
 #include "tb/test/pcie/port_word.h"
 
 namespace understudy::tb {
@@ -101,35 +101,12 @@ TEST(unsupported_register, of_a_dead_adapter_ends_by_time_out) {
 
 // ---------------------------------------------------------------- function-level reset with DMA under way
 
-// PCIe 6.6.2. A slow link, so that a reset falls into the middle: frames of the host are read while records
-// are written. Few reads are outstanding, so that the reset does not wait for many completions.
-pcie_config slow_link() {
-  pcie_config c;
-  c.link.generation = 1;
-  c.link.lanes = 1;
-  return c;
-}
+// PCIe 6.6.2. Few reads are outstanding, so that the reset does not wait for many completions.
 adapter_config few_reads() {
   adapter_config c;
   c.dma.tags = 2;
   c.dma.mrrs = 128;
   return c;
-}
-
-void post_raw(adapter_rig& g, std::uint64_t at, std::uint32_t bytes) {
-  us_idt_entry e{};
-  e.opcode = US_OP_SEND_RAW;
-  e.cid = US_NO_CID;
-  e.u.send.iova_lo = static_cast<std::uint32_t>(at);
-  e.u.send.iova_hi = static_cast<std::uint32_t>(at >> 32);
-  e.u.send.len = bytes;
-  g.post(e);
-}
-
-void post_refused(adapter_rig& g) {
-  us_idt_entry e{};
-  e.opcode = 99;
-  g.post(e);
 }
 
 // How long after the first write, and with the Verilated blocks of adapter.rtl = ["checksum", "dma_engine"]?
@@ -141,15 +118,7 @@ TEST_P(function_level_reset, in_the_middle_of_dma_lets_nothing_land_after_it_and
   config.dma.rtl = config.checksum_rtl = rtl;
   adapter_rig g(config, 64, 64, slow_link());
   g.bring_up(0);
-  const auto m = g.memory.allocate(65536, 4096);
-  for (int i = 0; i < 65536; ++i) m.cpu[i] = static_cast<std::uint8_t>(i * 37 + i / 251);
-  for (int i = 0; i < 4; ++i) {
-    post_raw(g, m.iova + static_cast<std::uint64_t>(i) * 9216, 9000);
-    for (int k = 0; k < 10; ++k) post_refused(g);
-  }
-  g.ring(100_ns);
-  ASSERT_TRUE(g.run_until([&] { return g.dev.dma.queued_write_bytes() > 0; }, 100_ns));
-  g.run(after);
+  const auto m = dma_under_way(g, after);
   const dma_counters& c = g.dev.dma.counters();
   picos reset_at = never;
   g.port.cfg_write(config_space::device_control, config_space::initiate_flr, 0,
@@ -176,10 +145,7 @@ TEST_P(function_level_reset, in_the_middle_of_dma_lets_nothing_land_after_it_and
   EXPECT_EQ(g.cfg_read(config_space::command) & (0x6 | config_space::received_master_abort), 0u);
   EXPECT_EQ(g.read(US_REG_CONTROL), 0u);
   EXPECT_EQ(g.read(US_REG_IDT_HEAD), 0u);
-  // A driver that starts from the beginning.
-  std::fill_n(g.odt.cpu, 64 * US_ENTRY_BYTES, std::uint8_t{0});
-  g.tail = g.head = 0;
-  g.bring_up(0);
+  g.start_over(0);
   post_raw(g, m.iova, 9000);
   for (int k = 0; k < 3; ++k) post_refused(g);
   g.ring(200_us);
@@ -242,9 +208,7 @@ TEST_P(function_level_reset, in_the_middle_of_received_payload_leaves_the_rest_o
   EXPECT_TRUE(std::equal(at_reset.begin(), at_reset.end(), first.cpu));
   EXPECT_TRUE(g.port.quiet());
   // And again from the start, into another buffer.
-  std::fill_n(g.odt.cpu, 64 * US_ENTRY_BYTES, std::uint8_t{0});
-  g.tail = g.head = 0;
-  g.bring_up();
+  g.start_over();
   send(1001, connect(1001));
   g.run(500_us);
   EXPECT_EQ(there(g.buffers.back()), pieces * piece);

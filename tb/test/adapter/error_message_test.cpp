@@ -173,8 +173,7 @@ TEST(error_message, is_sent_for_a_read_that_came_poisoned_and_for_one_that_nobod
   EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_poisoned);
   const auto again = [&] {
     g.write(US_REG_CONTROL, US_CONTROL_RESET);
-    g.tail = g.head = 0;
-    g.bring_up();
+    g.start_over();
     g.post_address();
   };
   again();

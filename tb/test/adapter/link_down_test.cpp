@@ -4,35 +4,11 @@
 #include <map>
 #include <tuple>
 
-#include "tb/test/adapter/adapter_rig.h"
+#include "tb/test/adapter/dma_under_way.h"
 #include "tb/test/pcie/port_word.h"
 
 namespace understudy::tb {
 namespace {
-
-// A slow link, so that its end falls into the middle of transfers; few reads at a time.
-pcie_config slow_link() {
-  pcie_config c;
-  c.link.generation = 1;
-  c.link.lanes = 1;
-  return c;
-}
-
-void post_raw(adapter_rig& g, std::uint64_t at, std::uint32_t bytes) {
-  us_idt_entry e{};
-  e.opcode = US_OP_SEND_RAW;
-  e.cid = US_NO_CID;
-  e.u.send.iova_lo = static_cast<std::uint32_t>(at);
-  e.u.send.iova_hi = static_cast<std::uint32_t>(at >> 32);
-  e.u.send.len = bytes;
-  g.post(e);
-}
-
-void post_refused(adapter_rig& g) {
-  us_idt_entry e{};
-  e.opcode = 99;
-  g.post(e);
-}
 
 // Down for `outage`, and up and trained again.
 void lose_link(adapter_rig& g, picos outage = 10_us) {
@@ -40,13 +16,6 @@ void lose_link(adapter_rig& g, picos outage = 10_us) {
   g.run(outage);
   g.port.set_link_up(true);
   g.run(pcie_config{}.retrain_time + 1);
-}
-
-// A driver begins anew, with the tables at their first entry.
-void start_over(adapter_rig& g, std::uint32_t control = US_CONTROL_RX_ENABLE) {
-  std::fill_n(g.odt.cpu, 64 * US_ENTRY_BYTES, std::uint8_t{0});
-  g.tail = g.head = 0;
-  g.bring_up(control);
 }
 
 // Whatever the host can read of the adapter: registers, and configuration space behind them.
@@ -139,15 +108,7 @@ TEST_P(link_down_in,
   config.dma.rtl = config.checksum_rtl = rtl;
   adapter_rig g(config, 64, 64, slow_link());
   g.bring_up(0);
-  const auto m = g.memory.allocate(65536, 4096);
-  for (int i = 0; i < 65536; ++i) m.cpu[i] = static_cast<std::uint8_t>(i * 37 + i / 251);
-  for (int i = 0; i < 4; ++i) {
-    post_raw(g, m.iova + static_cast<std::uint64_t>(i) * 9216, 9000);
-    for (int k = 0; k < 10; ++k) post_refused(g);
-  }
-  g.ring(100_ns);
-  ASSERT_TRUE(g.run_until([&] { return g.dev.dma.queued_write_bytes() > 0; }, 100_ns));
-  g.run(after);
+  const auto m = dma_under_way(g, after);
   const dma_counters& c = g.dev.dma.counters();
   EXPECT_GT(g.dev.dma.outstanding_reads(), 0u);
   const picos down_at = now_ps();
@@ -169,7 +130,7 @@ TEST_P(link_down_in,
   EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), 0u);
   EXPECT_TRUE(g.port.quiet());
   const std::size_t frames = g.wire.arrivals.size();
-  start_over(g, 0);
+  g.start_over(0);
   for (int i = 0; i < 4; ++i) post_raw(g, m.iova + static_cast<std::uint64_t>(i) * 9216, 9000);
   for (int k = 0; k < 3; ++k) post_refused(g);
   g.ring(1_ms);
@@ -286,7 +247,7 @@ TEST(link_down, silences_the_adapter_on_the_wire_for_whoever_asks) {
   g.run(2_s);
   EXPECT_EQ(g.events.of(event_kind::frame_out).size(), sent);
   EXPECT_EQ(g.read(US_REG_DROPPED_BLOCKED), 6u);
-  start_over(g);
+  g.start_over();
   g.post_address();
   g.post_listen(80);
   g.post_pool();

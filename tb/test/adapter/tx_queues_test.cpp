@@ -718,10 +718,8 @@ TEST_P(tx_flr, with_frames_open_lets_nothing_leave_or_land_after_it_and_queues_s
     EXPECT_EQ(g.get(q, US_TX_TAIL), 0u);
     EXPECT_EQ(g.get(q, US_TX_HEAD), 0u);
   }
-  std::fill_n(g.odt.cpu, g.odt_entries * US_ENTRY_BYTES, std::uint8_t{0});
-  g.tail = g.head = 0;
   g.wire.arrivals.clear();
-  g.bring_up(0);
+  g.start_over(0);
   for (unsigned q = 0; q < 4; ++q) {
     g.open(q);
     g.frame(q, static_cast<std::uint8_t>(q), 9000);
