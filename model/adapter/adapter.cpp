@@ -69,8 +69,8 @@ error_message adapter::link_error(std::uint32_t bit) {
 }
 
 void adapter::link_went_down() {
-  if (dead_) return;
   config_space_.hot_reset();
+  limit_requests();
   reset();
   dma.forget_reads();
   dma.bus_master(config_space_.bus_master());

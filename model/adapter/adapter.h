@@ -109,7 +109,8 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // configuration space calls for.
   error_message link_error(std::uint32_t bit);
   // Its link went down, and it resets: all is as after power-on, before firmware, but for what is sticky
-  // (PCIe 2.9.1, 6.6.1). Not from inside a call of the adapter's.
+  // (PCIe 2.9.1, 6.6.1) and for what tests see and do: counters(), mutants, mute_heartbeat(). Not of a dead
+  // adapter, and not from inside a call of its.
   void link_went_down();
   // Whoever sends the function's error messages, which its configuration space calls for (PCIe 2.2.8.3).
   using error_signal = inplace_function<void(error_message)>;

@@ -86,9 +86,9 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
       reset();
     } else {
       config_space_.write(offset, value);
+      limit_requests();
     }
     dma.bus_master(config_space_.bus_master());
-    limit_requests();
     send_pending_interrupts();
   }
   t.set_response_status(tlm::TLM_OK_RESPONSE);

@@ -193,18 +193,17 @@ bool adapter::dress(out_slot& slot, frame_ref& out) {
   return !kick;
 }
 
-// Where is `hop`? The question or its answer may be lost: it is put again while something waits for that.
+// Where is `hop`? The question or its answer may be lost: it is put again until it is known, as long as the
+// address that asks is there.
 void adapter::ask_for(const neighbours::station& hop, const local_address& from, bool again) {
   if (!neighbours_.may_ask(hop, now_ps(), again)) return;
   out_frames_.push_back(with_vlan_tag(hop.ip.is_v4() ? make_arp_request(from.mac, from.ip, hop.ip)
                                                      : make_neighbor_solicitation(from.mac, from.ip, hop.ip),
                                       from.vlan));
-  agenda_.in(neighbours::request_interval, [this, hop, &from] {
-    bool awaited = !waiting_kicks_.empty();
-    for (std::size_t i = 0; i < waiting_for_neighbour_.size(); ++i)
-      awaited = awaited || waiting_for_neighbour_[i].hop == hop;
-    if (!awaited || !from.set || neighbours_.knows(hop)) return;
-    ask_for(hop, from, true);
+  agenda_.in(neighbours::request_interval, [this, hop, ip = from.ip] {
+    const local_address* const now = address_of(ip);
+    if (!now || now->vlan != hop.vlan || neighbours_.knows(hop)) return;
+    ask_for(hop, *now, true);
     start_transmit();
   });
 }

@@ -233,7 +233,11 @@ dma_aborted dma_engine::reset() {
 }
 
 void dma_engine::forget_reads() {
-  while (!deadlines_.empty()) give_up(*deadlines_.front().read);
+  while (!deadlines_.empty()) {
+    transaction& t = *deadlines_.front().read;
+    give_up(t);
+    t.frame.frame = {};  // nobody writes there any more
+  }
   order_tags();
 }
 

@@ -118,7 +118,7 @@ class dma_engine : public sc_core::sc_module {
   // taken of a write lands. The engine goes on with what is asked for next.
   dma_aborted reset();
   // Behind a reset(): the link has lost what is under way, and nothing of it is answered. Tags are free at
-  // once, and in order.
+  // once, and in order; a transaction object stays away for each read, since it has had no response.
   void forget_reads();
   // Called with the status of each read that has failed; incomplete: nobody answered.
   void on_error(inplace_function<void(tlm::tlm_response_status), 16> h) { error_ = std::move(h); }

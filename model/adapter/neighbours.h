@@ -18,7 +18,7 @@ class neighbours {
     bool operator==(const station&) const = default;
   };
   static constexpr picos request_interval = 100_ms;  // between two requests for one address
-  static constexpr unsigned most_requests = 10;      // in a row, for the same that waits
+  static constexpr unsigned most_requests = 10;      // in a row; what else is sent there begins anew
   static constexpr std::size_t max_entries = 65536;  // a peer that invents addresses fills no more than this
 
   // What a frame of that station taught. In a full table it takes the place of the one that was learnt or
@@ -42,8 +42,8 @@ class neighbours {
     return known ? &known->mac : nullptr;
   }
   bool knows(const station& s) const { return known_.contains(s); }
-  // True if a request for it should go out now (and notes that it does). `again`: for what has been asked for
-  // before, and waits.
+  // True if a request for it should go out now (and notes that it does). `again`: since the one before has
+  // not been answered.
   bool may_ask(const station& s, picos now, bool again = false) {
     if (asked_.size() >= max_entries) asked_.clear();
     const auto [it, first] = asked_.try_emplace(s, question{now, 1});

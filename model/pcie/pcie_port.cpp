@@ -376,7 +376,7 @@ void pcie_port::log_access(event_kind kind, const host_request& r) {
 void pcie_port::set_link_up(bool up) {
   plugged_ = up;
   if (up) return bring_up();
-  aer_uncorrectable_ |= aer_surprise_down;
+  if (link_up()) aer_uncorrectable_ |= aer_surprise_down;
   take_down();
 }
 

@@ -262,9 +262,10 @@ class pcie_port : public sc_core::sc_module {
   // users.
   void on_link_down(link_down_handler h) { went_down_ = std::move(h); }
 
-  // Each end logs the errors of the link that it has found (PCIe 3.6): the port here, the adapter by `h`. Not
-  // called once the link has gone down. While a message that it asked for is on its way, until its ACK and
-  // its credit are back, no other one is sent: errors that a message has caused itself cause none.
+  // Each end logs the errors of the link that it has found (PCIe 3.6): the port here, the adapter by `h`, at
+  // that instant and never inside a call to the port. Not called once the link has gone down. While a message
+  // that it asked for is on its way, until its ACK and its credit are back, no other one is sent: errors that
+  // a message has caused itself cause none.
   void on_link_error(link_error_handler h) { link_error_ = std::move(h); }
 
   // ---- faults

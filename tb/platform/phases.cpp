@@ -34,17 +34,20 @@ bool phases::resting() {
   if (now_ps() - last_frame_ < quiet) return false;
   const host::recovery_state r = platform_.main.driver->state();
   if (r != host::recovery_state::active && r != host::recovery_state::running) return false;
-  // What an end has said and heard it does not take back: the connections that have settled need no second
-  // look.
+  // Once both ends have settled, they have for the whole phase: only a client whose server has heard nothing
+  // begins again (connections::reopens()).
   bool from_the_front = true;
   for (std::size_t i = settled_; i < connections_.round_end(); ++i) {
-    const bool later = connections_.flow_of(i).open_phase > open_;
-    // An end that has not heard of its connection yet, while the other has, will by what that says next.
-    const auto opened = [](const auto& e) { return e->now_in() != replay_end::state::unopened; };
-    const bool begun = std::ranges::any_of(connections_.ends(i), opened);
-    for (const auto& e : connections_.ends(i))
-      if (!later && !e->settled(open_) && (opened(e) || !begun)) return false;
-    from_the_front = from_the_front && (later || begun);
+    if (connections_.flow_of(i).open_phase <= open_) {
+      // An end that has not heard of its connection yet, while the other has, will by what that says next.
+      const auto opened = [](const auto& e) { return e->now_in() != replay_end::state::unopened; };
+      const bool begun = std::ranges::any_of(connections_.ends(i), opened);
+      for (const auto& e : connections_.ends(i)) {
+        const bool settled = e->settled(open_);
+        if (!settled && (opened(e) || !begun)) return false;
+        from_the_front = from_the_front && settled;
+      }
+    }
     if (from_the_front) settled_ = i + 1;
   }
   return platform_.main.driver->all_acknowledged();

@@ -407,7 +407,8 @@ constexpr parameter table[] = {
      "its link down, and the substitute goes on. Without, what is behind a poisoned write lands, and a "
      "commit record names bytes that never came."},
     {"pcie.retrain_time", time, AT(pcie.retrain_time), "0 ps", "1 s", "",
-     "How long a link that retrains is silent: after four replays in a row, or a downgrade; an estimate."},
+     "How long a link that trains is silent: after four replays in a row, for want of credits, for a "
+     "downgrade, or when it comes back; an estimate."},
 
     {"host.mmio_write", time, AT(host.mmio_write), "0 ps", "10 us", "",
      "CPU time of a posted register write: an uncached store, 100 ns by order of magnitude."},

@@ -321,6 +321,39 @@ TEST(completion_timeout_disable, acts_as_long_as_it_is_set) {
   EXPECT_EQ(g.cfg_read(config_space::aer_uncorrectable), config_space::aer_completion_timeout);
 }
 
+// By a function-level reset or with the link.
+class completion_timeout_disabled : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(by, completion_timeout_disabled, testing::Bool(),
+                         [](const auto& p) { return p.param ? "link" : "function"; });
+
+TEST_P(completion_timeout_disabled, is_over_with_a_reset) {
+  adapter_config device;
+  device.dma.completion_timeout = 100_us;
+  pcie_config bus;
+  bus.read_latency = 200_us;
+  adapter_rig g(device, 64, 64, bus);
+  g.cfg_write(config_space::device_control_2, config_space::disable_completion_timeout);
+  if (GetParam()) {
+    g.port.set_link_up(false);
+    g.port.set_link_up(true);
+    g.run(10_us);
+  } else {
+    g.cfg_write(config_space::device_control, config_space::initiate_flr);
+  }
+  EXPECT_EQ(g.cfg_read(config_space::device_control_2), 0u);
+  g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
+  const auto m = g.memory.allocate(64, 64);
+  std::vector<std::uint8_t> in(64);
+  bool told = false, ok = true;
+  g.dev.dma.read(iova{m.iova}, 64, in.data(), {}, [&](bool there) {
+    told = true;
+    ok = there;
+  });
+  g.run(150_us);
+  EXPECT_TRUE(told);
+  EXPECT_FALSE(ok);
+}
+
 // ---------------------------------------------------------------- pages that nobody has mapped
 
 pcie_config with_iommu() {

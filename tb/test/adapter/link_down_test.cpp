@@ -170,9 +170,9 @@ TEST_P(link_down_tags, are_free_at_once) {
         iova{m.iova}, 16384, in.data() + 16384, {}, [&](bool ok) { told += ok; }, 1);
     g.dev.dma.flush(iova{m.iova}, [&](bool ok) { told += ok; });
   };
-  g.dev.dma.read(iova{m.iova}, 2560, in.data(), {}, [](bool) {});
-  g.run(5_us);                                   // the numbers are not in order any more
   g.cfg_write(config_space::device_control, 0);  // smaller requests, and fewer at a time
+  g.dev.dma.read(iova{m.iova}, 2560, in.data(), {}, [](bool) {});
+  g.run(5_us);  // the numbers are not in order any more
   read_all();
   g.run(400_ns);
   EXPECT_GT(g.dev.dma.outstanding_reads(), 10u);

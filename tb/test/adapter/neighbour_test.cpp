@@ -33,7 +33,7 @@ TEST(neighbour, whose_answers_are_lost_is_asked_again_however_much_waits_for_it)
   EXPECT_EQ(questions(g), 1u) << "ten a second, at most";
   EXPECT_EQ(g.dev.counters().dropped_no_neighbour, 10u);
   g.run(2_s);
-  EXPECT_EQ(questions(g), 10u) << "for the same that waits";
+  EXPECT_EQ(questions(g), 10u) << "and no more in a row";
   provoke_resets(g, 1, 9000);
   EXPECT_EQ(questions(g), 11u);
   EXPECT_TRUE(g.take_segments().empty());
@@ -99,6 +99,30 @@ void tells_its_next_hop(const ip_address& peer, const ip_address& gateway) {
   EXPECT_EQ(parse_frame(g.wire.arrivals.back().f).destination_mac, elsewhere)
       << "the answer has the last word";
   g.expect_no_report();
+}
+
+class neighbour_of : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(an_adapter, neighbour_of, testing::Bool(), [](const auto& p) {
+  return p.param ? "that_has_reset" : "that_has_another_address";
+});
+
+TEST_P(neighbour_of, is_not_asked_again) {
+  adapter_rig g;
+  g.bring_up();
+  g.post_address();
+  g.ring(50_us);
+  provoke_resets(g, 1, 2000);
+  EXPECT_EQ(questions(g), 1u);
+  us_idt_entry e = g.address();
+  if (GetParam()) {
+    g.write(US_REG_CONTROL, US_CONTROL_RESET);
+    g.start_over();
+  } else {
+    e.u.set_address.ip[15] ^= 1;
+  }
+  g.post(e);
+  g.ring(2_s);
+  EXPECT_EQ(questions(g), 1u);
 }
 
 TEST(neighbour, of_a_substitute_is_asked_again_soon_when_the_first_question_is_lost) {

@@ -972,6 +972,51 @@ TEST(link_errors, that_are_apart_cause_a_message_each) {
   }
 }
 
+// What is on its way is so until its ACK and its credit are back.
+class link_error_message : public testing::TestWithParam<pcie_port::dllp> {
+ protected:
+  link_error_message() : m(b.memory.allocate(4096, 4096)) {
+    b.port.on_link_error([](std::uint32_t) { return error_message::correctable; });
+    b.run(0);
+  }
+  // An error, and so a message, of whose DLLPs so many of that kind are lost: one ACK is the message's and
+  // that of the write whose UpdateFC is the error.
+  void one_that_loses(std::uint32_t count) {
+    const bool acks = GetParam() == pcie_port::dllp::ack;
+    b.port.lose_dllps(pcie_port::dllp::update_fc, 1);
+    if (acks) b.port.lose_dllps(pcie_port::dllp::ack, count);
+    b.device.fill(m.iova, 1, 64);
+    if (!acks) b.port.lose_dllps(pcie_port::dllp::update_fc, count);
+  }
+  bench b;
+  const host_memory::region m;
+};
+INSTANTIATE_TEST_SUITE_P(of, link_error_message,
+                         testing::Values(pcie_port::dllp::ack, pcie_port::dllp::update_fc),
+                         [](const auto& p) {
+                           return p.param == pcie_port::dllp::ack ? "an_ack" : "an_UpdateFC";
+                         });
+
+TEST_P(link_error_message, that_meets_the_loss_causes_no_other) {
+  one_that_loses(2);
+  b.run(1_ms);
+  EXPECT_EQ(b.port.counters().bad_dllps, 3u);
+  EXPECT_EQ(b.port.counters().err_cor, 1u);
+}
+
+TEST_P(link_error_message, that_its_link_has_lost_keeps_no_other_back) {
+  one_that_loses(6);
+  b.run(3_us);
+  EXPECT_EQ(b.port.counters().err_cor, 1u);
+  b.port.set_link_up(false);
+  b.port.set_link_up(true);
+  b.run(b.port.config().retrain_time + 1);
+  b.port.lose_dllps(pcie_port::dllp::update_fc, 1);
+  b.device.fill(m.iova, 1, 64);
+  b.run(10_us);
+  EXPECT_EQ(b.port.counters().err_cor, 2u);
+}
+
 // ---------------------------------------------------------------- retrains
 
 TEST(link, that_retrains_after_four_expiries_is_silent_in_the_other_direction_too) {
