@@ -216,6 +216,22 @@ TEST_P(dma_engine_test, failed_completion_fails_its_transfer_alone) {
   expect_every_read_byte_accounted();
 }
 
+TEST_P(dma_engine_test, reads_that_the_link_has_lost_let_go_of_their_frames) {
+  const auto from = host(4096);
+  frame_ref in = frame(2048);
+  engine.read(iova{from.iova}, 2048, in.data(), in, count());
+  run(200_ns);
+  ASSERT_GT(engine.outstanding_reads(), 0u);
+  ASSERT_TRUE(in.is_shared());
+  port.set_link_up(false);
+  engine.reset();
+  engine.forget_reads();
+  EXPECT_EQ(engine.outstanding_reads(), 0u);
+  EXPECT_FALSE(in.is_shared());
+  run(20_ms);
+  EXPECT_EQ(told, 0);
+}
+
 struct completion_lengths : tlp_observer {
   void on_tlp(std::uint16_t, const tlp_on_link& t) override {
     if (t.type == tlp_type::completion_data) of_link.push_back(t.length);
