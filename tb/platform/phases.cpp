@@ -16,41 +16,30 @@ phases::phases(platform& p, connections& c, std::uint32_t count, std::uint32_t& 
 }
 
 void phases::start() {
-  open(0);
+  open_ = 0;
   if (!looking_) agenda_.in(look_every, [this] { look(); });
   looking_ = true;
-}
-
-void phases::open(std::uint32_t phase) {
-  open_ = phase;
-  settled_ = connections_.round_begin();
 }
 
 void phases::on_event(const event& e) {
   last_frame_ = e.at;
 }
 
-bool phases::resting() {
+// The shortest questions first: it is asked very often, and long before it is so.
+bool phases::resting() const {
   if (now_ps() - last_frame_ < quiet) return false;
   const host::recovery_state r = platform_.main.driver->state();
   if (r != host::recovery_state::active && r != host::recovery_state::running) return false;
-  // Once both ends have settled, they have for the whole phase: only a client whose server has heard nothing
-  // begins again (connections::reopens()).
-  bool from_the_front = true;
-  for (std::size_t i = settled_; i < connections_.round_end(); ++i) {
-    if (connections_.flow_of(i).open_phase <= open_) {
-      // An end that has not heard of its connection yet, while the other has, will by what that says next.
-      const auto opened = [](const auto& e) { return e->now_in() != replay_end::state::unopened; };
-      const bool begun = std::ranges::any_of(connections_.ends(i), opened);
-      for (const auto& e : connections_.ends(i)) {
-        const bool settled = e->settled(open_);
-        if (!settled && (opened(e) || !begun)) return false;
-        from_the_front = from_the_front && settled;
-      }
-    }
-    if (from_the_front) settled_ = i + 1;
+  if (!platform_.main.driver->all_acknowledged()) return false;
+  for (std::size_t i = connections_.round_begin(); i < connections_.round_end(); ++i) {
+    if (connections_.flow_of(i).open_phase > open_) continue;
+    // An end that has not heard of its connection yet, while the other has, will by what that says next.
+    const auto opened = [](const auto& e) { return e->now_in() != replay_end::state::unopened; };
+    const bool begun = std::ranges::any_of(connections_.ends(i), opened);
+    for (const auto& e : connections_.ends(i))
+      if (!e->settled(open_) && (opened(e) || !begun)) return false;
   }
-  return platform_.main.driver->all_acknowledged();
+  return true;
 }
 
 void phases::look() {
@@ -60,8 +49,7 @@ void phases::look() {
       looking_ = false;
       return;
     }
-    open(open_ + 1);
-    connections_.open_phase(open_, stagger_);
+    connections_.open_phase(++open_, stagger_);
   }
   agenda_.in(look_every, [this] { look(); });
 }

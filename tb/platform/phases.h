@@ -26,8 +26,7 @@ class phases : public event_observer {
 
  private:
   void look();
-  bool resting();
-  void open(std::uint32_t phase);
+  bool resting() const;
 
   platform& platform_;
   connections& connections_;
@@ -35,7 +34,6 @@ class phases : public event_observer {
   std::uint32_t& open_;
   picos stagger_;
   std::function<void(std::uint32_t)> at_rest_;
-  std::size_t settled_ = 0;  // connections before it have settled, or are not asked in the phase that is open
   picos last_frame_ = 0;
   bool looking_ = false;
   agenda agenda_;
