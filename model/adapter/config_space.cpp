@@ -24,19 +24,16 @@ config_space::config_space(const function_limits& limits) : limits_(limits) {
 error_message config_space::report_error(std::uint32_t bit, bool advisory) {
   const std::uint32_t control = read(device_control);
   const bool unsupported = bit & aer_unsupported_request, fatal = read(aer_severity) & bit;
-  const bool correctable = advisory && !fatal;
-  report(device_control, (correctable ? correctable_detected
-                          : fatal     ? fatal_detected
-                                      : non_fatal_detected) |
-                             (unsupported ? unsupported_detected : 0));
-  if (correctable) {
-    report(aer_correctable, aer_advisory);
-    if (read(aer_correctable_mask) & aer_advisory) return error_message::none;
+  const bool signalled = !unsupported || control & signal_unsupported;
+  if (unsupported) report(device_control, unsupported_detected);
+  if (advisory && !fatal) {
+    if (!(read(aer_correctable_mask) & aer_advisory)) report(aer_uncorrectable, bit);
+    const error_message m = report_correctable(aer_advisory);
+    return signalled ? m : error_message::none;
   }
+  report(device_control, fatal ? fatal_detected : non_fatal_detected);
   report(aer_uncorrectable, bit);
-  if (!correctable && read(aer_uncorrectable_mask) & bit) return error_message::none;
-  if (unsupported && !(control & signal_unsupported)) return error_message::none;
-  if (correctable) return control & signal_correctable ? error_message::correctable : error_message::none;
+  if (!signalled || read(aer_uncorrectable_mask) & bit) return error_message::none;
   if (fatal) return control & signal_fatal ? error_message::fatal : error_message::none;
   return control & signal_non_fatal ? error_message::non_fatal : error_message::none;
 }
