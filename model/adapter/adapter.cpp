@@ -70,10 +70,9 @@ error_message adapter::link_error(std::uint32_t bit) {
 
 void adapter::link_went_down() {
   config_space_.hot_reset();
-  limit_requests();
   reset();
   dma.forget_reads();
-  dma.bus_master(config_space_.bus_master());
+  configure_dma();
 }
 
 void adapter::kill() {

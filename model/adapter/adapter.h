@@ -236,7 +236,7 @@ class adapter : public sc_core::sc_module, private tcp_env, private eth_if {
   // ---- registers and configuration (adapter_registers.cpp)
   void mmio_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
   void cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay);
-  void limit_requests();
+  void configure_dma();
   // Of configuration space; the message that it calls for is sent.
   void report_error(std::uint32_t bit, bool advisory);
   void report_read_error(tlm::tlm_response_status s);

@@ -82,22 +82,21 @@ void adapter::cfg_transport(tlm::tlm_generic_payload& t, sc_core::sc_time& delay
     std::memcpy(&value, t.get_data_ptr(), 4);
     if ((offset & ~3u) == config_space::device_control && (value & config_space::initiate_flr)) {
       config_space_.reset();
-      limit_requests();
       reset();
     } else {
       config_space_.write(offset, value);
-      limit_requests();
     }
-    dma.bus_master(config_space_.bus_master());
+    configure_dma();
     send_pending_interrupts();
   }
   t.set_response_status(tlm::TLM_OK_RESPONSE);
 }
 
-// As Device Control and Device Control 2 say now.
-void adapter::limit_requests() {
+// As configuration space says now.
+void adapter::configure_dma() {
   dma.limit({config_space_.mps(), config_space_.mrrs(), config_space_.tags()});
   dma.time_out(config_space_.completion_timeout());
+  dma.bus_master(config_space_.bus_master());
 }
 
 void adapter::report_error(std::uint32_t bit, bool advisory) {
