@@ -524,9 +524,8 @@ constexpr fault_kind kinds[] = {
      "The adapter's PCI Express link goes down for good: what is on it is lost, registers read all-ones. The "
      "adapter resets."},
     {"link_flap",
-     "The link goes down and trains again: what is on it is lost, and the adapter has reset when it is back; "
-     "the "
-     "driver finds out by its heartbeat."},
+     "The link goes down and trains again: what is on it is lost, and the adapter has reset when it is back. "
+     "The driver finds out by its heartbeat."},
     {"link_downgrade", "The link retrains to generation 1 and one lane: slower, and nothing is lost."},
     {"bit_flip",
      "In each word of one set of the on-chip connection store, which a connection uses, the same bit "

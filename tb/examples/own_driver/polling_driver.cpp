@@ -674,7 +674,7 @@ void polling_driver::follow_load() {
 host::ring_facts polling_driver::rings(unsigned a) const {
   const unit& u = units_[a];
   if (!u.beat.cpu) return {};  // not brought up yet
-  return {u.idt.iova, ring_entries, u.odt.iova, ring_entries, u.beat.iova, u.epoch, config_.first_index, {}};
+  return {u.idt.iova, ring_entries, u.odt.iova, ring_entries, u.beat.iova, u.epoch, config_.first_index};
 }
 
 std::vector<host::shadow_facts> polling_driver::shadows() const {
