@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/pcie/frame_extension.h"
+#include "model/pcie/tlp.h"
 
 namespace understudy {
 
@@ -594,16 +595,20 @@ void dma_engine::answered(transaction& t) {
   wake_if_work();
 }
 
-// The completions of a read, in order: a failed one is a single completion without data. With `last`, the
-// report of its transfer follows.
+// The completions of a read as they crossed the link, in order: a failed one is a single completion without
+// data. With `last`, the report of its transfer follows.
 void dma_engine::complete_in_block(const transaction& t, bool ok, bool last) {
-  const std::uint32_t length = t.get_data_length();
-  std::uint32_t at = 0;
-  if (ok)
-    for (std::uint32_t n;
-         (n = first_completion(config_.completer, t.get_address() + at, length - at)) < length - at; at += n)
-      block_->complete(t.tag, true, t.get_data_ptr() + at, n, false);
-  block_->complete(t.tag, ok, t.get_data_ptr() + at, length - at, last);
+  std::uint64_t address = t.get_address();
+  const std::uint8_t* data = t.get_data_ptr();
+  std::uint32_t left = t.get_data_length();
+  for (;;) {
+    const std::uint32_t n = ok ? first_completion(t.frame.completer, address, left) : left;
+    block_->complete(t.tag, ok, data, n, last && n == left);
+    if (n == left) return;
+    address += n;
+    data += n;
+    left -= n;
+  }
 }
 
 // A read is outstanding from here on. All have the same time, so that the oldest ends first.

@@ -15,7 +15,6 @@
 #include "model/core/frame.h"
 #include "model/core/inplace_function.h"
 #include "model/cosim/dma_unit.h"
-#include "model/pcie/tlp.h"
 #include "model/sim/agenda.h"
 
 namespace understudy {
@@ -33,9 +32,6 @@ struct dma_config {
   picos clock_period = 2500_ps;   // of the data path
   std::uint32_t data_bytes = 32;  // that it moves in a cycle: 8, 16, 32 or 64
   bool rtl = false;               // the Verilated data path, whose cycles count where they are more
-  // How the root complex cuts its answers into completions (PCIe 2.3.1.1: MPS, RCB): the Verilated data path
-  // gets them one by one. Used for nothing else.
-  link_parameters completer;
 };
 
 struct dma_counters {

@@ -904,6 +904,8 @@ void pcie_port::complete(const dma_read& r) {
     return;
   }
   seen.type = tlp_type::completion_data;
+  if (auto* e = r.transaction ? r.transaction->get_extension<frame_extension>() : nullptr)
+    e->completer = link_;
   std::uint32_t n = first_completion(link_, address, left);
   for (; n < left; n = first_completion(link_, address, left)) {
     const std::uint32_t wire = wire_bytes(tlp_type::completion_data, address, n);

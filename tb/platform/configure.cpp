@@ -7,20 +7,6 @@
 #include "tb/scenario/group_match.h"
 
 namespace understudy::tb {
-namespace {
-
-link_parameters link_of(const scenario& s) {
-  link_parameters l;
-  l.generation = s.pcie.generation;
-  l.lanes = s.pcie.lanes;
-  l.mps = s.pcie.mps;
-  l.mrrs = s.pcie.mrrs;
-  l.rcb = s.pcie.rcb;
-  l.completer_chops = s.pcie.completer_chops;
-  return l;
-}
-
-}  // namespace
 
 adapter_config adapter_of(const scenario& s) {
   adapter_config c;
@@ -54,7 +40,6 @@ adapter_config adapter_of(const scenario& s) {
   c.mutants.relaxed_records = s.has_mutant("relaxed_records");
   c.dma.mps = s.pcie.mps;
   c.dma.mrrs = s.pcie.mrrs;
-  c.dma.completer = link_of(s);
   c.link_generation = s.pcie.generation;
   c.link_lanes = s.pcie.lanes;
   c.dma.tags = a.dma_tags;
@@ -107,7 +92,12 @@ adapter_config adapter_of(const scenario& s) {
 
 pcie_config pcie_of(const scenario& s) {
   pcie_config c;
-  c.link = link_of(s);
+  c.link.generation = s.pcie.generation;
+  c.link.lanes = s.pcie.lanes;
+  c.link.mps = s.pcie.mps;
+  c.link.mrrs = s.pcie.mrrs;
+  c.link.rcb = s.pcie.rcb;
+  c.link.completer_chops = s.pcie.completer_chops;
   c.propagation = s.pcie.propagation;
   c.read_latency = s.pcie.read_latency;
   c.write_latency = s.pcie.write_latency;

@@ -96,17 +96,6 @@ TEST(configure, the_look_up_and_the_timer_unit_of_a_default_scenario_are_default
   EXPECT_EQ(a.timer_time, d.timer_time);
 }
 
-TEST(configure, the_adapter_hears_how_the_bus_cuts_completions) {
-  scenario s;
-  s.pcie.mps = 512;
-  s.pcie.rcb = 128;
-  s.pcie.completer_chops = true;
-  const link_parameters bus = pcie_of(s).link, heard = adapter_of(s).dma.completer;
-  EXPECT_EQ(heard.mps, bus.mps);
-  EXPECT_EQ(heard.rcb, 128u);
-  EXPECT_TRUE(heard.completer_chops);
-}
-
 TEST(configure, the_bus_of_a_default_scenario_is_a_default_bus) {
   const pcie_config a = pcie_of(scenario{});
   const pcie_config d;
