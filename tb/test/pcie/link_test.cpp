@@ -710,6 +710,18 @@ TEST(link, a_relaxed_write_that_has_not_left_when_the_link_goes_down_is_lost_wit
 
 // ---------------------------------------------------------------- lost DLLPs, replay buffer
 
+// A write whose ACK is lost, so many times.
+struct lost_acks {
+  explicit lost_acks(std::uint32_t times) {
+    b.run(0);
+    b.port.lose_dllps(pcie_port::dllp::ack, times);
+    b.device.fill(m.iova, 1, 64);
+  }
+  bench b;
+  const adapter_end found{b.port};
+  const host_memory::region m = b.memory.allocate(4096, 4096);
+};
+
 TEST(link, a_lost_ack_is_made_good_by_the_next_one) {
   bench b;
   const adapter_end found(b.port);
@@ -727,12 +739,8 @@ TEST(link, a_lost_ack_is_made_good_by_the_next_one) {
 }
 
 TEST(link, without_another_ack_REPLAY_TIMER_expires_and_what_arrives_twice_is_written_once) {
-  bench b;
-  const adapter_end found(b.port);
-  const auto m = b.memory.allocate(4096, 4096);
-  b.run(0);
-  b.port.lose_dllps(pcie_port::dllp::ack, 1);
-  b.device.fill(m.iova, 1, 64);
+  lost_acks l(1);
+  auto& [b, found, m] = l;
   b.run(100_us);
   const pcie_counters& k = b.port.counters();
   EXPECT_EQ(k.replay_timeouts, 1u);
@@ -766,12 +774,8 @@ TEST(link, a_lost_nak_costs_a_REPLAY_TIMER) {
 }
 
 TEST(link, four_expiries_in_a_row_retrain_the_link) {
-  bench b;
-  const adapter_end found(b.port);
-  const auto m = b.memory.allocate(4096, 4096);
-  b.run(0);
-  b.port.lose_dllps(pcie_port::dllp::ack, 4);
-  b.device.fill(m.iova, 1, 64);
+  lost_acks l(4);
+  auto& [b, found, m] = l;
   b.run(100_us);
   const pcie_counters& k = b.port.counters();
   EXPECT_EQ(k.replay_timeouts, 4u);
@@ -945,12 +949,8 @@ TEST(link_errors, do_not_feed_on_the_messages_for_them) {
 // A repeated ACK is not sent, and so cannot break, when a later one has come in time.
 TEST(link_errors, of_an_ack_that_is_never_sent_are_not_found) {
   const pcie_config c;
-  bench b;
-  const adapter_end found(b.port);
-  const auto m = b.memory.allocate(4096, 4096);
-  b.run(0);
-  b.port.lose_dllps(pcie_port::dllp::ack, 4);
-  b.device.fill(m.iova, 1, 64);
+  lost_acks l(4);
+  auto& [b, found, m] = l;
   b.run(b.wire(ack_limit(c.link) * c.link.lanes) + b.wire(88) + c.propagation);
   b.device.fill(m.iova, 1, 64);
   b.run(300_us);
@@ -1222,6 +1222,25 @@ TEST_P(link_back, loses_what_is_to_cross_it_while_it_trains_and_carries_what_com
   EXPECT_EQ(m.cpu[0], 2);
   EXPECT_NE(read.answered, never);
   EXPECT_EQ(b.port.counters().dropped, dropped + 4);
+}
+
+// PCIe 7.8.4.2: a link that was active and that nobody has taken down on purpose.
+TEST_P(link_back, that_goes_down_unasked_is_a_surprise_once) {
+  bench b;
+  b.run(0);
+  const auto surprised = [&] {
+    const bool was = port_word(b.port, port_aer_uncorrectable) & aer_surprise_down;
+    b.port.port_cfg_write(port_aer_uncorrectable, ~0u);
+    b.run(1_us);
+    return was;
+  };
+  GetParam().begin(b);
+  EXPECT_EQ(surprised(), GetParam().begin == unplug);
+  b.port.set_link_up(false);
+  EXPECT_FALSE(surprised()) << "it was down already";
+  b.port.set_link_up(true);
+  b.port.set_link_up(false);
+  EXPECT_FALSE(surprised()) << "it has not been active";
 }
 
 // Whoever is at the other end resets (PCIe 2.9.1): once each time, when nobody is in the middle of a call.
