@@ -18,6 +18,18 @@ void lose_link(adapter_rig& g, picos outage = 10_us) {
   g.run(pcie_config{}.retrain_time + 1);
 }
 
+// An adapter that is as after power-on, and brought up, accepts a connection on port 80: its ISS.
+seq32 serve_one(adapter_rig& g, std::uint16_t peer_port) {
+  g.post_address();
+  g.post_listen(80);
+  g.post_pool();
+  g.ring();
+  g.introduce_peer();
+  seq32 iss;
+  EXPECT_TRUE(g.establish(80, peer_port, seq32{1000}, &iss));
+  return iss;
+}
+
 // Whatever the host can read of the adapter: registers, and configuration space behind them.
 std::vector<std::uint32_t> whole_state(adapter_rig& g) {
   std::vector<std::uint32_t> all;
@@ -206,13 +218,7 @@ TEST_P(link_down_tags, are_free_at_once) {
 TEST(link_down, silences_the_adapter_on_the_wire_for_whoever_asks) {
   adapter_rig g;
   g.bring_up();
-  g.post_address();
-  g.post_listen(80);
-  g.post_pool();
-  g.ring();
-  g.introduce_peer();
-  seq32 iss;
-  ASSERT_TRUE(g.establish(80, 1000, seq32{1000}, &iss));
+  const seq32 iss = serve_one(g, 1000);
   std::uint32_t cid = US_NO_CID;
   for (const us_record& r : g.take_records())
     if (r.type == US_REC_ESTABLISHED || r.type == US_REC_EMBRYO) cid = r.cid;
@@ -248,12 +254,7 @@ TEST(link_down, silences_the_adapter_on_the_wire_for_whoever_asks) {
   EXPECT_EQ(g.events.of(event_kind::frame_out).size(), sent);
   EXPECT_EQ(g.read(US_REG_DROPPED_BLOCKED), 6u);
   g.start_over();
-  g.post_address();
-  g.post_listen(80);
-  g.post_pool();
-  g.ring();
-  g.introduce_peer();
-  EXPECT_TRUE(g.establish(80, 2000, seq32{1000}, &iss)) << "as after power-on";
+  serve_one(g, 2000);
   g.expect_no_report();
 }
 
