@@ -291,16 +291,6 @@ TEST(function_level_reset_of, device_control_leaves_no_more_than_the_slot_carrie
 // Completion Timeout Disable. Answers come after the time-out.
 class completion_timeout_disable : public testing::Test {
  protected:
-  static adapter_config device() {
-    adapter_config c;
-    c.dma.completion_timeout = 100_us;
-    return c;
-  }
-  static pcie_config bus() {
-    pcie_config c;
-    c.read_latency = 200_us;
-    return c;
-  }
   void disable(bool on) {
     g.cfg_write(config_space::device_control_2, on ? config_space::disable_completion_timeout : 0);
   }
@@ -312,7 +302,7 @@ class completion_timeout_disable : public testing::Test {
     });
     g.run(250_us);
   }
-  adapter_rig g{device(), 64, 64, bus()};
+  adapter_rig g{times_out_after(100_us), 64, 64, answers_after(200_us)};
   const host_memory::region m = g.memory.allocate(64, 64);
   std::vector<std::uint8_t> in = std::vector<std::uint8_t>(64);
   int told = 0, ok = 0;

@@ -1,4 +1,4 @@
-// DMA both ways that is under way, for a reset to come in the middle of.
+// DMA that takes its time: under way both ways, for a reset to come in the middle of, or unanswered for long.
 #pragma once
 #include <cstdint>
 
@@ -11,6 +11,18 @@ inline pcie_config slow_link() {
   pcie_config c;
   c.link.generation = 1;
   c.link.lanes = 1;
+  return c;
+}
+
+// Reads that time out after `t`, and memory that answers after `t`.
+inline adapter_config times_out_after(picos t) {
+  adapter_config c;
+  c.dma.completion_timeout = t;
+  return c;
+}
+inline pcie_config answers_after(picos t) {
+  pcie_config c;
+  c.read_latency = t;
   return c;
 }
 

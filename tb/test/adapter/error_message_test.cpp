@@ -1,5 +1,5 @@
 // Error messages (PCIe 2.2.8.3, 6.2.5): which errors of the adapter are signalled to the root port, and how.
-#include "tb/test/adapter/adapter_rig.h"
+#include "tb/test/adapter/dma_under_way.h"
 #include "tb/test/pcie/port_word.h"
 
 namespace understudy::tb {
@@ -199,16 +199,6 @@ TEST(error_message, is_sent_for_a_read_that_came_poisoned_and_for_one_that_nobod
 // masked after power-on.
 class unexpected_completion : public testing::TestWithParam<bool> {
  protected:
-  static adapter_config device() {
-    adapter_config c;
-    c.dma.completion_timeout = 100_us;
-    return c;
-  }
-  static pcie_config bus() {
-    pcie_config c;
-    c.read_latency = 120_us;
-    return c;
-  }
   // A read that nobody waits for when its answer comes, after a reset or the time-out: 10 us before that.
   void begin() {
     g.cfg_write(config_space::command, 0x2 | config_space::bus_master_bit);
@@ -228,7 +218,7 @@ class unexpected_completion : public testing::TestWithParam<bool> {
   // What the reads that timed out have reported.
   const std::uint32_t timeouts = GetParam() ? 0 : config_space::aer_completion_timeout;
   const std::uint64_t nonfatal = GetParam() ? 0 : 1;
-  adapter_rig g{device(), 64, 64, bus()};
+  adapter_rig g{times_out_after(100_us), 64, 64, answers_after(120_us)};
 };
 
 TEST_P(unexpected_completion, is_advisory) {
