@@ -19,6 +19,8 @@ struct dma_engine::transaction : tlm::tlm_generic_payload {
   bool given_up = false;                  // it was not answered in time, and never may be
   std::uint32_t life = 0;                 // of the engine, in which it was asked for
   std::uint32_t tag = 0;                  // of a read or flush
+  dma_unit_request request;               // of the Verilated block, and
+  std::uint32_t cycles = 0;               // of its clock behind the request before
   std::vector<std::uint8_t> block_bytes;  // what goes through it
   bool is_flush = false;
   done flush_done;
@@ -218,6 +220,7 @@ dma_aborted dma_engine::reset() {
   for (read_job& job : jobs_) job.d = done{};
   for (std::size_t i = 0; i < posted_.size(); ++i) posted_[i].d = done{};
   posted_in_block_ = 0;
+  while (!ahead_.empty()) ahead_.pop_front()->release();
   while (!reads_in_block_.empty()) reads_waiting_[0].push_back(reads_in_block_.pop_front());
   dma_aborted a = abort_writes();
   for (unsigned q = 0; q < read_queues; ++q) {
@@ -421,7 +424,7 @@ bool dma_engine::take_limits() {
 // Hand over what the Verilated block has room for.
 void dma_engine::fill_block() {
   if (!take_limits()) return;
-  while (posted_in_block_ < std::min<std::size_t>(posted_.size(), dma_unit::queue_depth)) {
+  while (posted_in_block_ < posted_.size() && block_->has_room(dma_op::write)) {
     posted& p = posted_[posted_in_block_++];
     if (p.length == 0) {
       block_->post({dma_op::flush, p.at.raw, nullptr, 0, 0, 0});
@@ -432,8 +435,8 @@ void dma_engine::fill_block() {
     }
   }
   std::uint32_t j;
-  while (reads_in_block_.size() < dma_unit::queue_depth &&
-         block_reads_ - block_floor_ < dma_unit::read_slots && next_read(j)) {
+  while (block_->has_room(dma_op::read) && block_reads_ - block_floor_ < dma_unit::read_slots &&
+         next_read(j)) {
     reads_waiting_[reads_from_].drop_front();
     reads_from_ = (reads_from_ + 1) % read_queues;
     read_job& job = jobs_[j];
@@ -444,16 +447,26 @@ void dma_engine::fill_block() {
   }
 }
 
-// One request of the Verilated block, which splits, takes turns and moves the bytes.
+// The Verilated block splits, takes turns and moves the bytes. What comes of the transfers that it holds
+// waits before the link.
+void dma_engine::run_block() {
+  while (ahead_.size() < requests_ahead) {
+    fill_block();
+    if (!block_->has_request()) return;
+    transaction& t = pool_->take();
+    t.block_bytes.resize(std::max(config_.mps, config_.mrrs));
+    const std::uint64_t before = block_->cycles();
+    t.request = block_->next_request(t.block_bytes.data());
+    t.cycles = static_cast<std::uint32_t>(block_->cycles() - before);
+    ahead_.push_back(&t);
+  }
+}
+
 bool dma_engine::issue_from_block() {
-  const std::uint64_t before = block_->cycles();
-  fill_block();
-  const bool tag = outstanding_reads_ < block_limits_.tags;
-  const bool posted = posted_in_block_ && (posted_.front().length || tag);
-  if (!posted && !(!reads_in_block_.empty() && tag)) return false;
-  transaction& t = pool_->take();
-  t.block_bytes.resize(std::max(config_.mps, config_.mrrs));
-  const dma_unit_request r = block_->next_request(t.block_bytes.data());
+  if (ahead_.empty()) run_block();
+  if (ahead_.empty()) return false;
+  transaction& t = *ahead_.pop_front();
+  const dma_unit_request& r = t.request;
   t.tag = r.tag;
   switch (r.op) {
     case dma_op::flush:
@@ -471,7 +484,7 @@ bool dma_engine::issue_from_block() {
       break;
   }
   if (!t.is_flush) t.set_address(r.address);
-  issue(t, work(static_cast<std::uint32_t>(block_->cycles() - before)));
+  issue(t, work(t.cycles));
   if (below_ && queued_write_bytes_ < below_bytes_) {
     auto a = std::move(below_);
     a();

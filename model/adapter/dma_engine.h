@@ -71,6 +71,9 @@ class dma_engine : public sc_core::sc_module {
   ~dma_engine() override;
 
   static constexpr unsigned read_queues = 2;
+  // Requests that the Verilated block makes before the link can take them, at most: what is asked for later
+  // goes behind them.
+  static constexpr unsigned requests_ahead = 4;
 
   // Every transfer is refused, counted, and nothing done, with a range of no bytes, above dma_max_bytes, or
   // beyond the address space.
@@ -96,7 +99,7 @@ class dma_engine : public sc_core::sc_module {
 
   // Give up what the queue has not yet asked for. A read is told (false) when what was asked for of it is
   // answered, at once if nothing was; a flush that is dropped is told false. What the Verilated block already
-  // holds, at most dma_unit::queue_depth transfers, goes on.
+  // holds or has made requests of, at most dma_unit::queue_depth transfers and requests_ahead, goes on.
   dma_aborted abort_reads(unsigned queue);
   dma_aborted abort_writes();
 
@@ -172,6 +175,7 @@ class dma_engine : public sc_core::sc_module {
   bool next_read(std::uint32_t& job);
   bool issue_posted();
   bool issue_read();
+  void run_block();
   bool issue_from_block();
   void make_block();
   void fill_block();
@@ -234,6 +238,7 @@ class dma_engine : public sc_core::sc_module {
   std::unique_ptr<dma_unit> block_;
   dma_unit_limits block_limits_;  // of the block
   std::uint64_t cycles_before_reset_ = 0;
+  fifo<transaction*> ahead_;            // requests of the block that the link has not taken
   std::size_t posted_in_block_ = 0;     // of posted_, from the front
   fifo<std::uint32_t> reads_in_block_;  // jobs that have requests to come
   std::uint64_t block_reads_ = 0;       // ever begun there

@@ -19,7 +19,7 @@ namespace {
 template <class Top>
 class dma_rtl final : public dma_unit {
  public:
-  explicit dma_rtl(const dma_unit_limits& l) : top_(rtl_.pins()) {
+  explicit dma_rtl(const dma_unit_limits& l) : top_(rtl_.pins()), tags_(l.tags) {
     for (std::uint16_t id = 0; id < transfers; ++id) free_ids_.push_back(id);
     idle_dma_pins(top_, l.mps, l.mrrs, l.tags);
   }
@@ -28,7 +28,10 @@ class dma_rtl final : public dma_unit {
     top_.mps_i = static_cast<std::uint16_t>(l.mps);
     top_.mrrs_i = static_cast<std::uint16_t>(l.mrrs);
     top_.tags_i = static_cast<std::uint16_t>(l.tags);
+    tags_ = l.tags;
   }
+
+  bool has_room(dma_op kind) const override { return asking_[kind == dma_op::read].size() < queue_depth; }
 
   void post(const dma_unit_transfer& t) override {
     if (free_ids_.empty() || offered_ == offers)
@@ -40,8 +43,15 @@ class dma_rtl final : public dma_unit {
       std::memcpy(small_[id], t.local, t.length);
       transfer_[id].local = small_[id];
     }
+    asking_[t.op == dma_op::read].push_back(id);
     offer_[(first_offer_ + offered_++) % offers] = {
         t.op, false, t.address, id << transfer_bits | transfer_[id].lane, t.length, id};
+  }
+
+  bool has_request() const override {
+    const auto& [posted, reads] = asking_;
+    const bool tag = outstanding_ < tags_;
+    return (!posted.empty() && (tag || transfer_[posted[0]].op == dma_op::write)) || (!reads.empty() && tag);
   }
 
   dma_unit_request next_request(std::uint8_t* payload) override {
@@ -72,6 +82,7 @@ class dma_rtl final : public dma_unit {
       if (waited == patience_cycles) throw std::logic_error("rtl/dma_engine.sv: no request comes");
     }
     top_.tx_ready_i = 0;
+    asked(r);
     return r;
   }
 
@@ -90,6 +101,8 @@ class dma_rtl final : public dma_unit {
       if (++waited == patience_cycles) throw std::logic_error("rtl/dma_engine.sv: a completion is not taken");
     } while (at < length || at == 0);
     top_.cpl_valid_i = 0;
+    missing_[tag] = ok ? missing_[tag] - length : 0;
+    if (missing_[tag] == 0) --outstanding_;
     for (; last && !reported_; ++waited) {
       settle();
       edge();
@@ -109,6 +122,18 @@ class dma_rtl final : public dma_unit {
   static constexpr std::uint32_t transfer_bits = 21;
   static constexpr std::uint32_t small_bytes = 64;
   static constexpr std::uint32_t offers = 2 * queue_depth;
+
+  void asked(const dma_unit_request& r) {
+    const bool read = r.op == dma_op::read;
+    asked_bytes_[read] += r.length;
+    if (asked_bytes_[read] == transfer_[asking_[read].front()].length) {
+      asking_[read].drop_front();
+      asked_bytes_[read] = 0;
+    }
+    if (r.op == dma_op::write) return;
+    missing_[r.tag] = r.length;
+    ++outstanding_;
+  }
 
   // The bytes that a beat of packet memory shares with its transfer: [first, end) of the beat.
   struct part {
@@ -183,6 +208,13 @@ class dma_rtl final : public dma_unit {
   dma_descriptor offer_[offers];  // to be taken, in order
   std::uint32_t first_offer_ = 0, offered_ = 0;
   std::uint32_t left_ = 0;
+  // Of writes with flushes, and of reads: names of those with requests to come, and the bytes that the first
+  // one has asked for.
+  fifo<std::uint16_t> asking_[2];
+  std::uint32_t asked_bytes_[2] = {};
+  std::uint32_t tags_;
+  std::uint32_t outstanding_ = 0;               // reads and flushes that are not answered, and
+  std::uint32_t missing_[dma_block_tags] = {};  // bytes of each, by tag
   struct fetch {
     bool valid = false;
     std::uint32_t address = 0;

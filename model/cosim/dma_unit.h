@@ -46,11 +46,14 @@ class dma_unit {
   static constexpr std::uint32_t read_slots = dma_block_tags;
 
   virtual ~dma_unit() = default;
-  // At most queue_depth of a kind are waiting for their last request. The clock does not run: the block takes
-  // it in the cycles of the calls that follow.
+  // Whether fewer than queue_depth of its kind wait for their last request.
+  virtual bool has_room(dma_op kind) const = 0;
+  // There is room. The clock does not run: the block takes it in the cycles of the calls that follow.
   virtual void post(const dma_unit_transfer& t) = 0;
+  // Whether one can come of what is posted: a read or flush needs a tag that is free.
+  virtual bool has_request() const = 0;
   // Run to the end of the next request. `payload` takes a write's bytes (at most MPS). std::logic_error if
-  // none comes: something that can be asked for must have been posted.
+  // none comes.
   virtual dma_unit_request next_request(std::uint8_t* payload) = 0;
   // Other limits, while nothing is under way.
   virtual void limit(const dma_unit_limits& l) = 0;

@@ -286,6 +286,19 @@ TEST_P(dma_completions, reach_the_verilated_block_as_they_cross_the_link) {
   EXPECT_EQ(of_block.size(), GetParam().completions);
 }
 
+TEST_P(dma_engine_test, failed_requests_give_their_tags_back) {
+  const auto r = host(512);
+  frame_ref f = frame(512);
+  const int reads = 3 * static_cast<int>(dma_config{}.tags);
+  for (int i = 0; i < reads; ++i) engine.read(iova{0x1000}, 512, f.data(), f, count());  // outside of memory
+  run(100_us);
+  EXPECT_EQ(told, reads);
+  EXPECT_EQ(told_ok, 0);
+  engine.read(iova{r.iova}, 512, f.data(), f, count());
+  run(10_us);
+  EXPECT_EQ(told_ok, 1);
+}
+
 TEST_P(dma_engine_test, poison_and_completer_abort_fail_their_transfer_alone) {
   const auto r = host(8192);
   frame_ref f = frame(1500);
@@ -545,6 +558,28 @@ TEST_P(dma_engine_test, short_read_of_the_other_queue_does_not_wait_for_all_long
   EXPECT_EQ(told, 40);
   EXPECT_GE(before, 0);
   EXPECT_LE(before, 8);
+}
+
+TEST_P(dma_engine_test, read_goes_behind_few_of_the_requests_of_long_writes) {
+  struct : tlp_observer {
+    void on_tlp(std::uint16_t, const tlp_on_link& t) override {
+      writes += t.type == tlp_type::memory_write;
+      if (t.type == tlp_type::memory_read) before_read = writes;
+    }
+    std::uint32_t writes = 0, before_read = 0;
+  } order;
+  port.watch(&order);
+  const auto to = memory.allocate(9000, 4096), from = host(64);
+  frame_ref out = frame(9000), in = frame(64);
+  for (int i = 0; i < 4; ++i) engine.write(iova{to.iova}, out, 0, 9000);
+  run(1_us);
+  const std::uint32_t before = order.writes;
+  EXPECT_GT(before, 10u);
+  engine.read(iova{from.iova}, 64, in.data(), in, count());
+  run(100_us);
+  EXPECT_EQ(told_ok, 1);
+  EXPECT_EQ(order.writes, 4u * 36);
+  EXPECT_LE(order.before_read - before, 1 + (GetParam() ? dma_engine::requests_ahead : 0));
 }
 
 TEST_P(dma_engine_test, no_transfer_allocates_in_steady_state) {
