@@ -44,12 +44,13 @@ class protocol_checker : public sc_core::sc_module {
     unsigned length;
   };
 
-  static void breach(const std::string& clause, const std::string& what) {
-    SC_REPORT_ERROR(report_id, ("IEEE 1666 " + clause + ": " + what).c_str());
+  [[gnu::cold]] static void breach(const char* clause, const char* what) {
+    SC_REPORT_ERROR(report_id, (std::string("IEEE 1666 ") + clause + ": " + what).c_str());
   }
   static picos effective(const sc_core::sc_time& t) { return now_ps() + t.value(); }
 
   std::vector<transaction>::iterator find(const payload& p) {
+    if (!open_.empty() && open_.back().p == &p) return open_.end() - 1;
     return std::find_if(open_.begin(), open_.end(), [&](const transaction& x) { return x.p == &p; });
   }
 

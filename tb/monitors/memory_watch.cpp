@@ -105,10 +105,13 @@ void memory_watch::on_app_access(iova at, std::uint32_t length, bool write) {
 // ---------------------------------------------------------------- handing over
 
 void memory_watch::on_event(const event& e) {
-  if (e.unit >= adapters_.size()) return;
+  const bool accepts = e.kind == event_kind::engine_step && e.b >> 32 == US_REC_DATA;
+  if ((!accepts && e.kind != event_kind::fault) || e.unit >= adapters_.size()) return;
   pending& p = adapters_[e.unit];
-  if (e.kind == event_kind::fault) p.accepted.clear();
-  if (e.kind != event_kind::engine_step || e.b >> 32 != US_REC_DATA) return;
+  if (!accepts) {
+    p.accepted.clear();
+    return;
+  }
   p.accepted.push_back({static_cast<std::uint32_t>(e.a), seq32{static_cast<std::uint32_t>(e.b)}, e.at});
   judge_handover(e.unit, e.number, e.at);
 }

@@ -21,7 +21,7 @@ class monitor {
   }
   // One judgement that did not: at event number `event`, instant `at`. `witness` says which bytes,
   // connection, address.
-  void violated(std::uint64_t event, picos at, const std::string& witness);
+  [[gnu::cold]] void violated(std::uint64_t event, picos at, const std::string& witness);
   const monitor_result& result() const { return result_; }
 
  private:

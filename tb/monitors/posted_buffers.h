@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "model/abi/ids.h"
+#include "tb/monitors/spare_nodes.h"
 
 namespace understudy::tb {
 
@@ -37,9 +38,12 @@ class posted_buffers {
   std::size_t size() const { return by_name_.size(); }
 
  private:
-  std::pmr::unsynchronized_pool_resource nodes_;
+  using by_name = std::pmr::unordered_map<std::uint32_t, by_address::iterator>;
+  std::pmr::monotonic_buffer_resource nodes_;
   by_address buffers_{&nodes_};
-  std::pmr::unordered_map<std::uint32_t, by_address::iterator> by_name_{&nodes_};  // looked up, never walked
+  by_name by_name_{&nodes_};  // looked up, never walked
+  spare_nodes<by_address> spare_buffers_;
+  spare_nodes<by_name> spare_names_;
   mutable const entry* last_held_ = nullptr;
 };
 

@@ -5,6 +5,8 @@
 #include <map>
 #include <random>
 
+#include "tb/test/allocations.h"
+
 namespace understudy::tb {
 namespace {
 
@@ -52,6 +54,20 @@ TEST(posted_buffers, two_at_one_address_are_two) {
   p.take_back(buf_id{8});
   ASSERT_NE(p.holding(0x1000), nullptr);
   EXPECT_EQ(p.holding(0x1000)->second.name, buf_id{7});
+}
+
+TEST(posted_buffers, allocate_only_while_more_are_posted_than_ever_before) {
+  posted_buffers p;
+  constexpr std::uint32_t most = 300;
+  const auto round = [&] {
+    for (std::uint32_t i = 0; i < most; ++i) p.post(0, buf_id{i}, iova{0x1000 * std::uint64_t{i}}, 0x100);
+    for (std::uint32_t i = 0; i < most; ++i) p.take_back(buf_id{i});
+  };
+  round();
+  const std::uint64_t before = allocations;
+  EXPECT_GT(before, 0u);
+  for (int i = 0; i < 100; ++i) round();
+  EXPECT_EQ(allocations, before);
 }
 
 // Beside a list that is walked.
