@@ -448,11 +448,11 @@ void dma_engine::fill_block() {
 }
 
 // The Verilated block splits, takes turns and moves the bytes. What comes of the transfers that it holds
-// waits before the link.
+// waits before the link, but not before a read that has its turn as soon as a tag is free.
 void dma_engine::run_block() {
   while (ahead_.size() < requests_ahead) {
     fill_block();
-    if (!block_->has_request()) return;
+    if (!block_->has_request() || (!ahead_.empty() && block_->lacks_tags())) return;
     transaction& t = pool_->take();
     t.block_bytes.resize(std::max(config_.mps, config_.mrrs));
     const std::uint64_t before = block_->cycles();

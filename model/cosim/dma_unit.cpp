@@ -53,6 +53,7 @@ class dma_rtl final : public dma_unit {
     const bool tag = outstanding_ < tags_;
     return (!posted.empty() && (tag || transfer_[posted[0]].op == dma_op::write)) || (!reads.empty() && tag);
   }
+  bool lacks_tags() const override { return !asking_[1].empty() && outstanding_ == tags_; }
 
   dma_unit_request next_request(std::uint8_t* payload) override {
     dma_unit_request r;

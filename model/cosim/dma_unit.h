@@ -52,6 +52,8 @@ class dma_unit {
   virtual void post(const dma_unit_transfer& t) = 0;
   // Whether one can come of what is posted: a read or flush needs a tag that is free.
   virtual bool has_request() const = 0;
+  // Whether a read waits until a tag is free.
+  virtual bool lacks_tags() const = 0;
   // Run to the end of the next request. `payload` takes a write's bytes (at most MPS). std::logic_error if
   // none comes.
   virtual dma_unit_request next_request(std::uint8_t* payload) = 0;
