@@ -116,7 +116,8 @@ class protocol_checker : public sc_core::sc_module {
       response_open_ = nullptr;
       response_free_ = effective(t);
     }
-    open_.erase(x);
+    *x = open_.back();
+    open_.pop_back();
   }
   static void keep_time(transaction& x, const sc_core::sc_time& t) {
     if (effective(t) < x.when) breach("15.2.7 c", "a phase before the annotated time of the phase before");
@@ -190,7 +191,7 @@ class protocol_checker : public sc_core::sc_module {
   }
   unsigned transport_dbg(payload& p) { return initiator->transport_dbg(p); }
 
-  std::vector<transaction> open_;
+  std::vector<transaction> open_;  // in no order
   payload* request_open_ = nullptr;
   payload* response_open_ = nullptr;
   picos request_free_ = 0, response_free_ = 0;

@@ -13,6 +13,10 @@ class event_history {
  public:
   static constexpr std::size_t depth = 64;
 
+  event_history() = default;
+  event_history(const event_history&) = delete;
+  event_history& operator=(const event_history&) = delete;
+
   void note(const event& e);
   // Instant and number of the newest event; 0 before the first.
   picos now() const { return now_; }
