@@ -19,8 +19,8 @@ struct dma_engine::transaction : tlm::tlm_generic_payload {
   bool given_up = false;                  // it was not answered in time, and never may be
   std::uint32_t life = 0;                 // of the engine, in which it was asked for
   std::uint32_t tag = 0;                  // of a read or flush
-  dma_unit_request request;               // of the Verilated block, and
-  std::uint32_t cycles = 0;               // of its clock behind the request before
+  dma_unit_request request;               // as the Verilated block has made it
+  std::uint32_t cycles = 0;               // that it took
   std::vector<std::uint8_t> block_bytes;  // what goes through it
   bool is_flush = false;
   done flush_done;
@@ -448,7 +448,7 @@ void dma_engine::fill_block() {
 }
 
 // The Verilated block splits, takes turns and moves the bytes. What comes of the transfers that it holds
-// waits before the link, but not before a read that has its turn as soon as a tag is free.
+// waits before the link, but nothing while a read waits for a tag: it has the next turn.
 void dma_engine::run_block() {
   while (ahead_.size() < requests_ahead) {
     fill_block();
@@ -465,6 +465,8 @@ void dma_engine::run_block() {
 bool dma_engine::issue_from_block() {
   if (ahead_.empty()) run_block();
   if (ahead_.empty()) return false;
+  // A new block knows nothing of the reads that a reset has forgotten: they have their tags until they end.
+  if (ahead_.front()->request.op != dma_op::write && outstanding_reads_ >= block_limits_.tags) return false;
   transaction& t = *ahead_.pop_front();
   const dma_unit_request& r = t.request;
   t.tag = r.tag;
@@ -560,7 +562,7 @@ void dma_engine::came_too_late() {
 
 void dma_engine::answered(transaction& t) {
   bool ok = t.is_response_ok();
-  const bool wanted = t.life == life_;  // else a reset has forgotten it
+  bool wanted = t.life == life_;  // else a reset has forgotten it
   counters_.failed += wanted && !ok;
   if (t.is_write()) {
     t.release();
@@ -572,6 +574,7 @@ void dma_engine::answered(transaction& t) {
   forget_answered();
   if (!wanted && !t.given_up) came_too_late();
   if (wanted && !ok && error_ && !stopped_) error_(t.get_response_status());
+  wanted = t.life == life_;
   const bool through_block = block_ && !stopped_ && wanted;
   if (t.is_flush) {
     if (through_block) {

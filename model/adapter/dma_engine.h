@@ -71,8 +71,8 @@ class dma_engine : public sc_core::sc_module {
   ~dma_engine() override;
 
   static constexpr unsigned read_queues = 2;
-  // Requests that the Verilated block makes before the link can take them, at most; one while a read waits
-  // for a tag. What is asked for later goes behind them.
+  // Requests that the Verilated block makes at a time, at most: the first leaves at once, what is asked for
+  // later goes behind the others. One while a read waits for a tag.
   static constexpr unsigned requests_ahead = 4;
 
   // Every transfer is refused, counted, and nothing done, with a range of no bytes, above dma_max_bytes, or

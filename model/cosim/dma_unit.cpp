@@ -6,6 +6,7 @@
 #include <Vdma_engine_8.h>
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -21,6 +22,7 @@ class dma_rtl final : public dma_unit {
  public:
   explicit dma_rtl(const dma_unit_limits& l) : top_(rtl_.pins()), tags_(l.tags) {
     for (std::uint16_t id = 0; id < transfers; ++id) free_ids_.push_back(id);
+    std::fill(std::begin(missing_), std::end(missing_), not_asked);
     idle_dma_pins(top_, l.mps, l.mrrs, l.tags);
   }
 
@@ -34,8 +36,7 @@ class dma_rtl final : public dma_unit {
   bool has_room(dma_op kind) const override { return asking_[kind == dma_op::read].size() < queue_depth; }
 
   void post(const dma_unit_transfer& t) override {
-    if (free_ids_.empty() || offered_ == offers)
-      throw std::logic_error("dma_unit: more transfers than the block has room for");
+    if (!has_room(t.op)) throw std::logic_error("dma_unit: more transfers than the block has room for");
     const std::uint16_t id = free_ids_.pop_front();
     transfer_[id] = t;
     transfer_[id].lane %= 64;
@@ -89,6 +90,8 @@ class dma_rtl final : public dma_unit {
 
   void complete(std::uint32_t tag, bool ok, const std::uint8_t* data, std::uint32_t length,
                 bool last) override {
+    if (tag >= dma_block_tags || missing_[tag] == not_asked)
+      throw std::logic_error("dma_unit: a completion that nobody waits for");
     if (!ok) length = 0;
     reported_ = false;
     std::uint32_t at = 0;
@@ -103,7 +106,10 @@ class dma_rtl final : public dma_unit {
     } while (at < length || at == 0);
     top_.cpl_valid_i = 0;
     missing_[tag] = ok ? missing_[tag] - length : 0;
-    if (missing_[tag] == 0) --outstanding_;
+    if (missing_[tag] == 0) {
+      missing_[tag] = not_asked;
+      --outstanding_;
+    }
     for (; last && !reported_; ++waited) {
       settle();
       edge();
@@ -214,8 +220,9 @@ class dma_rtl final : public dma_unit {
   fifo<std::uint16_t> asking_[2];
   std::uint32_t asked_bytes_[2] = {};
   std::uint32_t tags_;
-  std::uint32_t outstanding_ = 0;               // reads and flushes that are not answered, and
-  std::uint32_t missing_[dma_block_tags] = {};  // bytes of each, by tag
+  static constexpr std::uint32_t not_asked = 0xffffffff;
+  std::uint32_t outstanding_ = 0;          // reads and flushes that are not answered, and
+  std::uint32_t missing_[dma_block_tags];  // bytes of each, by tag
   struct fetch {
     bool valid = false;
     std::uint32_t address = 0;

@@ -39,7 +39,7 @@ struct dma_unit_limits {
 
 class dma_unit {
  public:
-  // Transfers of a kind (reads; writes and flushes) that fit into the block before their first request.
+  // Transfers of a kind (reads; writes and flushes) that may wait for their last request.
   static constexpr std::uint32_t queue_depth = 4;
   static constexpr std::uint32_t max_tags = dma_block_tags;
   // Reads whose reports may be missing: so many before a read, all must be reported before it can start.
@@ -59,8 +59,9 @@ class dma_unit {
   virtual dma_unit_request next_request(std::uint8_t* payload) = 0;
   // Other limits, while nothing is under way.
   virtual void limit(const dma_unit_limits& l) = 0;
-  // A completion of a read, in the order of its bytes, or of a flush: its bytes go to where they belong. One
-  // that is not `ok` has none and ends its request. With `last`, the report of its transfer follows.
+  // A completion of a read, in the order of its bytes, or of a flush: its bytes go to where they belong.
+  // std::logic_error if nothing has been asked for with the tag. One that is not `ok` has none and ends its
+  // request. With `last`, the report of its transfer follows.
   virtual void complete(std::uint32_t tag, bool ok, const std::uint8_t* data, std::uint32_t length,
                         bool last) = 0;
   // The report of the transfer that complete(last) has ended.

@@ -481,6 +481,40 @@ TEST_P(dma_engine_test, reset_in_the_middle_of_a_read_and_a_write_accounts_for_e
   expect_every_read_byte_accounted();
 }
 
+// At instants that meet the Verilated block in all its states, with new work at once.
+TEST_P(dma_engine_test, after_a_reset_at_any_instant_transfers_are_whole_and_keep_to_the_tags) {
+  constexpr std::uint32_t length = 4000, reads = 32768;
+  const auto old = memory.allocate(8192, 4096), to = memory.allocate(8192, 4096), from = host(reads);
+  frame_ref out = frame(length);
+  std::vector<std::uint8_t> in(reads);
+  const std::uint32_t tags = dma_config{}.tags;
+  std::uint32_t largest = 0;
+  for (unsigned i = 0; i < 40; ++i) {
+    std::fill_n(to.cpu, length, std::uint8_t{0});
+    std::fill(in.begin(), in.end(), std::uint8_t{0});
+    engine.write(iova{old.iova}, out, 0, length);
+    engine.read(iova{from.iova}, reads, in.data(), {}, count());
+    engine.flush(iova{old.iova}, count());
+    run(20_ns + i * 17_ns);
+    engine.reset();
+    const int before = told_ok;
+    engine.write(iova{to.iova}, out, 0, length);
+    engine.read(iova{from.iova}, reads, in.data(), {}, count());
+    engine.flush(iova{to.iova}, count());
+    for (int k = 0; k < 1000; ++k) {
+      run(20_ns);
+      largest = std::max(largest, engine.outstanding_reads());
+    }
+    ASSERT_EQ(told_ok, before + 2) << i;
+    ASSERT_TRUE(std::equal(out.data(), out.data() + length, to.cpu)) << i;
+    ASSERT_TRUE(std::equal(in.begin(), in.end(), from.cpu)) << i;
+    ASSERT_TRUE(port.quiet());
+  }
+  EXPECT_EQ(told, told_ok);
+  EXPECT_EQ(largest, tags);
+  expect_every_read_byte_accounted();
+}
+
 TEST_P(dma_engine_test, tags_of_reads_that_a_reset_has_forgotten_come_back_when_they_time_out) {
   const auto from = host(65536);
   std::vector<std::uint8_t> in(32768);
@@ -560,6 +594,7 @@ TEST_P(dma_engine_test, short_read_of_the_other_queue_does_not_wait_for_all_long
   EXPECT_LE(before, 8);
 }
 
+// The Verilated block makes four requests at a time; one more may stand in its output register.
 TEST_P(dma_engine_test, read_goes_behind_few_of_the_requests_of_long_writes) {
   struct : tlp_observer {
     void on_tlp(std::uint16_t, const tlp_on_link& t) override {
@@ -571,15 +606,25 @@ TEST_P(dma_engine_test, read_goes_behind_few_of_the_requests_of_long_writes) {
   port.watch(&order);
   const auto to = memory.allocate(9000, 4096), from = host(64);
   frame_ref out = frame(9000), in = frame(64);
-  for (int i = 0; i < 4; ++i) engine.write(iova{to.iova}, out, 0, 9000);
-  run(1_us);
-  const std::uint32_t before = order.writes;
-  EXPECT_GT(before, 10u);
-  engine.read(iova{from.iova}, 64, in.data(), in, count());
-  run(100_us);
-  EXPECT_EQ(told_ok, 1);
-  EXPECT_EQ(order.writes, 4u * 36);
-  EXPECT_LE(order.before_read - before, 1 + (GetParam() ? dma_engine::requests_ahead : 0));
+  std::uint32_t fewest = 100, most = 0;
+  for (unsigned i = 0; i < 24; ++i) {
+    for (int w = 0; w < 4; ++w) engine.write(iova{to.iova}, out, 0, 9000);
+    run(1_us + i * 13_ns);
+    const std::uint32_t before = order.writes;
+    engine.read(iova{from.iova}, 64, in.data(), in, count());
+    run(100_us);
+    fewest = std::min(fewest, order.before_read - before);
+    most = std::max(most, order.before_read - before);
+  }
+  EXPECT_EQ(told_ok, 24);
+  EXPECT_EQ(order.writes, 24u * 4 * 36);
+  EXPECT_LE(fewest, 1u);
+  if (GetParam()) {
+    EXPECT_GE(most, 3u);
+    EXPECT_LE(most, 5u);
+  } else {
+    EXPECT_LE(most, 1u);
+  }
 }
 
 TEST_P(dma_engine_test, no_transfer_allocates_in_steady_state) {
