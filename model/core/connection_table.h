@@ -54,7 +54,7 @@ class connection_table {
   bool used(std::uint32_t index) const { return used_[index]; }
 
  private:
-  static constexpr std::uint32_t chunk = 256;
+  static constexpr std::uint32_t chunk = 64;
   struct free_link {
     std::uint32_t next = none;
     std::uint32_t prev = none;
