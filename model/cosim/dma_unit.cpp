@@ -20,7 +20,7 @@ namespace {
 template <class Top>
 class dma_rtl final : public dma_unit {
  public:
-  explicit dma_rtl(const dma_unit_limits& l) : top_(rtl_.pins()), tags_(l.tags) {
+  explicit dma_rtl(const dma_unit_limits& l) : top_(rtl_.pins()) {
     for (std::uint16_t id = 0; id < transfers; ++id) free_ids_.push_back(id);
     std::fill(std::begin(missing_), std::end(missing_), not_asked);
     idle_dma_pins(top_, l.mps, l.mrrs, l.tags);
@@ -30,7 +30,6 @@ class dma_rtl final : public dma_unit {
     top_.mps_i = static_cast<std::uint16_t>(l.mps);
     top_.mrrs_i = static_cast<std::uint16_t>(l.mrrs);
     top_.tags_i = static_cast<std::uint16_t>(l.tags);
-    tags_ = l.tags;
   }
 
   bool has_room(dma_op kind) const override { return asking_[kind == dma_op::read].size() < queue_depth; }
@@ -51,10 +50,10 @@ class dma_rtl final : public dma_unit {
 
   bool has_request() const override {
     const auto& [posted, reads] = asking_;
-    const bool tag = outstanding_ < tags_;
+    const bool tag = outstanding_ < top_.tags_i;
     return (!posted.empty() && (tag || transfer_[posted[0]].op == dma_op::write)) || (!reads.empty() && tag);
   }
-  bool lacks_tags() const override { return !asking_[1].empty() && outstanding_ == tags_; }
+  bool lacks_tags() const override { return !asking_[1].empty() && outstanding_ == top_.tags_i; }
 
   dma_unit_request next_request(std::uint8_t* payload) override {
     dma_unit_request r;
@@ -219,7 +218,6 @@ class dma_rtl final : public dma_unit {
   // one has asked for.
   fifo<std::uint16_t> asking_[2];
   std::uint32_t asked_bytes_[2] = {};
-  std::uint32_t tags_;
   static constexpr std::uint32_t not_asked = 0xffffffff;
   std::uint32_t outstanding_ = 0;          // reads and flushes that are not answered, and
   std::uint32_t missing_[dma_block_tags];  // bytes of each, by tag
