@@ -366,9 +366,7 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
     case US_OP_POST_RX:
     case US_OP_POST_POOL: {
       const std::uint64_t at = static_cast<std::uint64_t>(d.u.rx.iova_hi) << 32 | d.u.rx.iova_lo;
-      auto place = buffers_.find(d.u.rx.buf_id);
-      if (place == buffers_.end()) place = spare_buffers_.insert(buffers_, buffers_.end(), d.u.rx.buf_id, {});
-      buffer& b = place->second;
+      buffer& b = buffers_[d.u.rx.buf_id];
       b.base = at - d.u.rx.base_off;
       b.visible = d.u.rx.base_off;
       b.end = d.u.rx.base_off + d.u.rx.len;
@@ -425,8 +423,7 @@ void connection_watch::on_descriptor(unsigned adapter, const us_idt_entry& d, st
 }
 
 void connection_watch::on_take_back(buf_id b) {
-  const auto it = buffers_.find(b.raw);
-  if (it != buffers_.end()) spare_buffers_.remove(buffers_, it);
+  buffers_.erase(b.raw);
 }
 
 void connection_watch::on_send_posted(cid id, seq32 seq_end, iova at, std::uint32_t length) {

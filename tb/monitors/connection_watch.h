@@ -14,7 +14,6 @@
 #include "model/pcie/host_memory.h"
 #include "tb/monitors/monitor.h"
 #include "tb/monitors/posted_buffers.h"
-#include "tb/monitors/spare_nodes.h"
 #include "tb/monitors/wire_segment.h"
 
 namespace understudy::tb {
@@ -142,10 +141,8 @@ class connection_watch {
   using by_connection = std::unordered_map<wire_connection, T, wire_connection_hash>;
   by_connection<connection> connections_;
   std::unordered_map<std::uint32_t, wire_connection> key_of_;  // by cid
-  using by_name = std::pmr::unordered_map<std::uint32_t, buffer>;
-  std::pmr::monotonic_buffer_resource nodes_;
-  by_name buffers_{&nodes_};  // as their descriptors say
-  spare_nodes<by_name> spare_buffers_;
+  std::pmr::unsynchronized_pool_resource nodes_;
+  std::pmr::unordered_map<std::uint32_t, buffer> buffers_{&nodes_};  // by name, as their descriptors say
   by_connection<seq32> last_iss_;  // of each tuple, beyond the end of its connections
   std::set<std::uint16_t>
       unprotected_ports_;  // local ones, of listeners and openings that ask for no failover

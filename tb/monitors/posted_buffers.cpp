@@ -11,16 +11,16 @@ bool holds(const posted_buffers::entry& e, std::uint64_t at) {
 }  // namespace
 
 void posted_buffers::post(unsigned adapter, buf_id b, iova at, std::uint32_t length) {
-  const auto buffer = spare_buffers_.insert(buffers_, buffers_.end(), at.raw, {length, 0, adapter, b});
-  spare_names_.insert(by_name_, by_name_.end(), b.raw, buffer);
+  by_name_.emplace(b.raw,
+                   buffers_.emplace_hint(buffers_.end(), at.raw, posted_buffer{length, 0, adapter, b}));
 }
 
 void posted_buffers::take_back(buf_id b) {
   const auto it = by_name_.find(b.raw);
   if (it == by_name_.end()) return;
   if (last_held_ == &*it->second) last_held_ = nullptr;
-  spare_buffers_.remove(buffers_, it->second);
-  spare_names_.remove(by_name_, it);
+  buffers_.erase(it->second);
+  by_name_.erase(it);
 }
 
 void posted_buffers::take(buf_id b, std::uint32_t bytes) {

@@ -8,7 +8,6 @@
 #include <unordered_map>
 
 #include "model/abi/ids.h"
-#include "tb/monitors/spare_nodes.h"
 
 namespace understudy::tb {
 
@@ -38,12 +37,9 @@ class posted_buffers {
   std::size_t size() const { return by_name_.size(); }
 
  private:
-  using by_name = std::pmr::unordered_map<std::uint32_t, by_address::iterator>;
-  std::pmr::monotonic_buffer_resource nodes_;
+  std::pmr::unsynchronized_pool_resource nodes_;
   by_address buffers_{&nodes_};
-  by_name by_name_{&nodes_};  // looked up, never walked
-  spare_nodes<by_address> spare_buffers_;
-  spare_nodes<by_name> spare_names_;
+  std::pmr::unordered_map<std::uint32_t, by_address::iterator> by_name_{&nodes_};  // looked up, never walked
   mutable const entry* last_held_ = nullptr;
 };
 

@@ -171,14 +171,10 @@ bool ring_watch::is_posted(std::uint64_t at, std::uint32_t length) const {
   return false;
 }
 
-void ring_watch::now_readable(std::uint64_t at, std::uint64_t length) {
-  spare_ranges_.insert(readable_, readable_.end(), at, length);
-}
-
 void ring_watch::no_longer_readable(const sent& s) {
   const auto [first, last] = readable_.equal_range(s.at);
   const auto it = std::find_if(first, last, [&](const auto& r) { return r.second == s.length; });
-  if (it != last) spare_ranges_.remove(readable_, it);
+  if (it != last) readable_.erase(it);
 }
 
 void ring_watch::write_visible(const event& e) {
@@ -245,10 +241,10 @@ void ring_watch::on_send_posted(cid c, seq32 seq_end, iova at, std::uint32_t len
     const seq32 last_begin = last.end - last.length;
     if (!last_begin.before(begin)) continue;
     ranges.push_back({begin, last.at, begin.minus(last_begin)});
-    now_readable(last.at, begin.minus(last_begin));
+    readable_.emplace(last.at, begin.minus(last_begin));
     break;
   }
-  now_readable(at.raw, length);
+  readable_.emplace(at.raw, length);
   ranges.push_back({seq_end, at.raw, length});
 }
 
@@ -264,7 +260,7 @@ void ring_watch::on_send_freed(cid c, seq32 below) {
       no_longer_readable(first);
       first.at += below.minus(begin);
       first.length -= below.minus(begin);
-      now_readable(first.at, first.length);
+      readable_.emplace(first.at, first.length);
     }
   }
 }

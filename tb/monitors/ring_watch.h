@@ -15,7 +15,6 @@
 #include "model/sim/agenda.h"
 #include "tb/monitors/monitor.h"
 #include "tb/monitors/posted_buffers.h"
-#include "tb/monitors/spare_nodes.h"
 
 namespace understudy::tb {
 
@@ -107,16 +106,14 @@ class ring_watch {
   const event_history& history_;
   record_visible record_visible_;
   std::vector<adapter_state> adapters_;
-  using ranges = std::pmr::multimap<std::uint64_t, std::uint64_t>;
-  std::pmr::monotonic_buffer_resource nodes_;
-  ranges readable_{&nodes_};  // posted send ranges: address -> length
-  spare_nodes<ranges> spare_ranges_;
+  std::pmr::unsynchronized_pool_resource nodes_;
+  std::pmr::multimap<std::uint64_t, std::uint64_t> readable_{
+      &nodes_};  // posted send ranges: address -> length
   struct sent {
     seq32 end;
     std::uint64_t at;
     std::uint32_t length;
   };
-  void now_readable(std::uint64_t at, std::uint64_t length);
   void no_longer_readable(const sent& s);
   std::unordered_map<std::uint32_t, fifo<sent>> sent_;  // cid -> ranges in order; never walked
   monitor dma1_{"I-DMA-1", history_}, dma2_{"I-DMA-2", history_}, dma4_{"I-DMA-4", history_},
