@@ -450,14 +450,17 @@ void dma_engine::fill_block() {
 // The Verilated block splits, takes turns and moves the bytes. What comes of the transfers that it holds
 // waits before the link, but nothing while a read waits for a tag: it has the next turn.
 void dma_engine::run_block() {
+  std::uint32_t taken = outstanding_reads_;  // tags
   while (ahead_.size() < requests_ahead) {
     fill_block();
-    if (!block_->has_request() || (!ahead_.empty() && block_->lacks_tags())) return;
+    const bool tag = taken < block_limits_.tags;
+    if (!block_->has_request(tag) || (!ahead_.empty() && !tag && block_->has_read())) return;
     transaction& t = pool_->take();
     t.block_bytes.resize(std::max(config_.mps, config_.mrrs));
     const std::uint64_t before = block_->cycles();
     t.request = block_->next_request(t.block_bytes.data());
     t.cycles = static_cast<std::uint32_t>(block_->cycles() - before);
+    taken += t.request.op != dma_op::write;
     ahead_.push_back(&t);
   }
 }

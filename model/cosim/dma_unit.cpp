@@ -6,7 +6,6 @@
 #include <Vdma_engine_8.h>
 
 #include <algorithm>
-#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -22,7 +21,6 @@ class dma_rtl final : public dma_unit {
  public:
   explicit dma_rtl(const dma_unit_limits& l) : top_(rtl_.pins()) {
     for (std::uint16_t id = 0; id < transfers; ++id) free_ids_.push_back(id);
-    std::fill(std::begin(missing_), std::end(missing_), not_asked);
     idle_dma_pins(top_, l.mps, l.mrrs, l.tags);
   }
 
@@ -48,12 +46,11 @@ class dma_rtl final : public dma_unit {
         t.op, false, t.address, id << transfer_bits | transfer_[id].lane, t.length, id};
   }
 
-  bool has_request() const override {
+  bool has_request(bool tag) const override {
     const auto& [posted, reads] = asking_;
-    const bool tag = outstanding_ < top_.tags_i;
     return (!posted.empty() && (tag || transfer_[posted[0]].op == dma_op::write)) || (!reads.empty() && tag);
   }
-  bool lacks_tags() const override { return !asking_[1].empty() && outstanding_ == top_.tags_i; }
+  bool has_read() const override { return !asking_[1].empty(); }
 
   dma_unit_request next_request(std::uint8_t* payload) override {
     dma_unit_request r;
@@ -89,8 +86,6 @@ class dma_rtl final : public dma_unit {
 
   void complete(std::uint32_t tag, bool ok, const std::uint8_t* data, std::uint32_t length,
                 bool last) override {
-    if (tag >= dma_block_tags || missing_[tag] == not_asked)
-      throw std::logic_error("dma_unit: a completion that nobody waits for");
     if (!ok) length = 0;
     reported_ = false;
     std::uint32_t at = 0;
@@ -104,11 +99,6 @@ class dma_rtl final : public dma_unit {
       if (++waited == patience_cycles) throw std::logic_error("rtl/dma_engine.sv: a completion is not taken");
     } while (at < length || at == 0);
     top_.cpl_valid_i = 0;
-    missing_[tag] = ok ? missing_[tag] - length : 0;
-    if (missing_[tag] == 0) {
-      missing_[tag] = not_asked;
-      --outstanding_;
-    }
     for (; last && !reported_; ++waited) {
       settle();
       edge();
@@ -132,13 +122,9 @@ class dma_rtl final : public dma_unit {
   void asked(const dma_unit_request& r) {
     const bool read = r.op == dma_op::read;
     asked_bytes_[read] += r.length;
-    if (asked_bytes_[read] == transfer_[asking_[read].front()].length) {
-      asking_[read].drop_front();
-      asked_bytes_[read] = 0;
-    }
-    if (r.op == dma_op::write) return;
-    missing_[r.tag] = r.length;
-    ++outstanding_;
+    if (asked_bytes_[read] != transfer_[asking_[read].front()].length) return;
+    asking_[read].drop_front();
+    asked_bytes_[read] = 0;
   }
 
   // The bytes that a beat of packet memory shares with its transfer: [first, end) of the beat.
@@ -218,9 +204,6 @@ class dma_rtl final : public dma_unit {
   // one has asked for.
   fifo<std::uint16_t> asking_[2];
   std::uint32_t asked_bytes_[2] = {};
-  static constexpr std::uint32_t not_asked = 0xffffffff;
-  std::uint32_t outstanding_ = 0;          // reads and flushes that are not answered, and
-  std::uint32_t missing_[dma_block_tags];  // bytes of each, by tag
   struct fetch {
     bool valid = false;
     std::uint32_t address = 0;

@@ -50,18 +50,17 @@ class dma_unit {
   virtual bool has_room(dma_op kind) const = 0;
   // There is room. The clock does not run: the block takes it in the cycles of the calls that follow.
   virtual void post(const dma_unit_transfer& t) = 0;
-  // Whether one can come of what is posted: a read or flush needs a tag that is free.
-  virtual bool has_request() const = 0;
-  // Whether a read waits until a tag is free.
-  virtual bool lacks_tags() const = 0;
+  // Whether a request can come of what is posted. `tag`: one is free, as a read or flush needs.
+  virtual bool has_request(bool tag) const = 0;
+  // Whether a read is among it.
+  virtual bool has_read() const = 0;
   // Run to the end of the next request. `payload` takes a write's bytes (at most MPS). std::logic_error if
   // none comes.
   virtual dma_unit_request next_request(std::uint8_t* payload) = 0;
   // Other limits, while nothing is under way.
   virtual void limit(const dma_unit_limits& l) = 0;
   // A completion of a read, in the order of its bytes, or of a flush: its bytes go to where they belong.
-  // std::logic_error if nothing has been asked for with the tag. One that is not `ok` has none and ends its
-  // request. With `last`, the report of its transfer follows.
+  // One that is not `ok` has none and ends its request. With `last`, the report of its transfer follows.
   virtual void complete(std::uint32_t tag, bool ok, const std::uint8_t* data, std::uint32_t length,
                         bool last) = 0;
   // The report of the transfer that complete(last) has ended.
