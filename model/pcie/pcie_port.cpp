@@ -428,7 +428,7 @@ void pcie_port::lose(dma_read& r) {
   if (r.transaction) std::exchange(r.transaction, nullptr)->release();
   if (r.waiter) {
     r.waiter->lost = true;
-    if (--r.waiter->outstanding == 0) r.waiter->done.notify();
+    if (--r.waiter->outstanding == 0) in_step([&done = r.waiter->done] { done.notify(); });
     r.waiter = nullptr;
   }
 }
@@ -945,7 +945,7 @@ void pcie_port::arrive() {
     if (t.request) {
       requests_.push_back(t.host);
       log_tlp(event_kind::tlp_down, t.host.offset, request_type(t.host.kind), register_bytes);
-      request_arrived_.notify();
+      in_step([this] { request_arrived_.notify(); });
     } else {
       respond(t.read);
     }
@@ -958,7 +958,7 @@ void pcie_port::respond(const dma_read& r) {
     responses_.push_back(r.transaction);
   } else {
     if (r.status != tlm::TLM_OK_RESPONSE) r.waiter->status = r.status;
-    if (--r.waiter->outstanding == 0) r.waiter->done.notify();
+    if (--r.waiter->outstanding == 0) in_step([&done = r.waiter->done] { done.notify(); });
   }
   log_tlp(event_kind::tlp_down, r.address,
           has_data(r.status) ? tlp_type::completion_data : tlp_type::completion, r.length);
@@ -1131,7 +1131,7 @@ void pcie_port::access_registers() {
       ++counters_.mmio_writes;
       log_access(event_kind::mmio_write, r);
     }
-    if (t != sc_core::SC_ZERO_TIME) wait(t);
+    if (t != sc_core::SC_ZERO_TIME) agenda_.wait_for(t.value(), access_over_);
     accessing_ = false;
     give_back_credit(r.posted(), epoch);
     if (r.kind == access::mmio_write || !(carried_out || r.refused)) continue;

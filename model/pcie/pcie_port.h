@@ -540,6 +540,7 @@ class pcie_port : public sc_core::sc_module {
   fifo<held_completion> held_completions_;  // behind some of posted_waiting_
   fifo<host_request> requests_;             // arrived, the adapter's registers being busy
   sc_core::sc_event request_arrived_{"request_arrived"};
+  sc_core::sc_event access_over_{"access_over"};
   bool accessing_ = false;        // a register access is under way
   std::uint64_t link_epoch_ = 0;  // how often the link went down
 

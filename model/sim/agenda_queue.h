@@ -1,5 +1,6 @@
 // The one queue behind all agendas: one SC_METHOD and one event for the whole model, so that an instant costs
-// SystemC's scheduler one timed notification, however many blocks have something to do then.
+// SystemC's scheduler one timed notification, however many blocks have something to do then. Where the model
+// is all there is (pass_time()), instants at which SystemC itself has nothing to do cost it nothing.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -18,15 +19,23 @@ class agenda;
 namespace detail {
 // SystemC's clock: it stays where it is for the life of a process.
 inline const sc_core::sc_time& kernel_time = sc_core::sc_get_curr_simcontext()->time_stamp();
+// How far the action that runs is ahead of it.
+inline picos ahead = 0;
 }  // namespace detail
 // Simulated time now, as plain picoseconds (every platform keeps SystemC's default resolution of 1 ps).
-// As sc_time_stamp(), without a call into the library.
+// As sc_time_stamp(), without a call into the library, and right inside pass_time() too.
 inline picos now_ps() {
-  return detail::kernel_time.value();
+  return detail::kernel_time.value() + detail::ahead;
 }
 inline sc_core::sc_time to_sc(picos t) {
   return sc_core::sc_time::from_value(t);
 }
+// Let `d` picoseconds pass, as sc_start(d) does, with the same order of everything that happens. SystemC's
+// clock stands still while actions run at instants before whatever else it has to do; so this is for
+// platforms in which nobody asks sc_time_stamp(), and whose actions notify events of SystemC inside in_step()
+// alone; an action that does so by itself while it is ahead ends the simulation ("pass_time", fatal). Called
+// by none of SystemC's processes.
+void pass_time(picos d);
 
 class agenda_queue : public sc_core::sc_module {
  public:
@@ -41,10 +50,20 @@ class agenda_queue : public sc_core::sc_module {
     at(slot).emplace(std::forward<F>(a));
     owners_[slot] = &owner;
     queue_.enter(t, slot);
-    if (!running_ && t < armed_) arm(t, now);
+    if (!running_ && t < armed_) arm(t);
   }
   // Forget everything of `owner`.
   void drop(const agenda& owner);
+  // As the functions of the same name.
+  void pass_time(picos d);
+  template <typename F>
+  void in_step(F notify) {
+    if (detail::ahead) {
+      in_step_.emplace_back().emplace(std::move(notify));
+    } else {
+      notify();
+    }
+  }
 
  private:
   using action = inplace_function<void(), 72>;
@@ -65,12 +84,16 @@ class agenda_queue : public sc_core::sc_module {
     at(slot).reset();
     free_.push_back(slot);
   }
-  void arm(picos t, picos now) {
+  void arm(picos t) {
     armed_ = t;
-    wake_.notify(
-        to_sc(t - now));  // an earlier notification takes the place of a later one (IEEE 1666 5.10.8)
+    // An earlier notification takes the place of a later one (IEEE 1666 5.10.8).
+    wake_.notify(to_sc(t - detail::kernel_time.value()));
   }
   void run();
+  // Run what is due now_.
+  void take_due();
+  // The instant at which SystemC has something to do next.
+  static picos kernel_next();
 
   sc_core::sc_event wake_{"wake"};
   instant_queue queue_;                            // of slots
@@ -80,6 +103,15 @@ class agenda_queue : public sc_core::sc_module {
   picos armed_ = never;
   picos now_ = 0;  // while running
   bool running_ = false;
+  picos until_ = 0;              // SystemC's clock may stand still before this instant
+  std::vector<action> in_step_;  // to be called when it has come up to now_
 };
+
+// Call `notify`, which notifies an event of SystemC without a delay, while SystemC's clock says now_ps(): at
+// once, or behind the actions of this instant if these are ahead of it.
+template <typename F>
+void in_step(F notify) {
+  agenda_queue::shared().in_step(std::move(notify));
+}
 
 }  // namespace understudy

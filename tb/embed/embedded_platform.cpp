@@ -90,7 +90,7 @@ picos embedded_platform::next_instant() {
 }
 
 void embedded_platform::leap(picos t) {
-  if (t > now_ps()) sc_core::sc_start(to_sc(t - now_ps()));
+  if (t > now_ps()) pass_time(t - now_ps());
 }
 
 void embedded_platform::advance(picos t) {

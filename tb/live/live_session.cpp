@@ -100,14 +100,14 @@ void live_session::start() {
   }
   platform_.start();
   while (!platform_.started()) {
-    sc_core::sc_start(to_sc(1_ms));
+    pass_time(1_ms);
     if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
   }
   platform_.main.machine->post([this] {
     refused_ = apps_->listen();
     listening_ = true;
   });
-  while (!listening_ || driver_->counters().descriptors == 0) sc_core::sc_start(to_sc(1_ms));
+  while (!listening_ || driver_->counters().descriptors == 0) pass_time(1_ms);
   sc_core::sc_start(to_sc(1_ms));  // the adapter has taken the listeners
   if (!refused_.empty()) throw std::runtime_error(refused_);
 }
@@ -118,7 +118,7 @@ void live_session::advance(picos t) {
   if (t > now) {
     const picos idle =
         sc_core::sc_pending_activity() ? sc_core::sc_time_to_pending_activity().value() : never;
-    sc_core::sc_start(to_sc(std::min(t - now, std::max(slice, idle))));
+    pass_time(std::min(t - now, std::max(slice, idle)));
   }
   far_.flush();
 }
@@ -318,7 +318,7 @@ void live_session::let_resets_leave() {
   std::uint64_t frames = 0;
   for (picos until = now_ps() + quiet; now_ps() < std::min(until, end);) {
     if (answers) take_arrivals();
-    sc_core::sc_start(to_sc(1_ms));
+    pass_time(1_ms);
     far_.flush();
     wait({}, 1'000'000);
     const std::uint64_t now = far_.count().frames_in + far_.count().frames_out;

@@ -33,7 +33,7 @@ host_machine::host_machine(const sc_core::sc_module_name& name, const host_costs
 
 void host_machine::post(task t) {
   tasks_.push_back(std::move(t));
-  if (tasks_.size() == 1) work_.notify(sc_core::SC_ZERO_TIME);
+  if (tasks_.size() == 1) in_step([this] { work_.notify(sc_core::SC_ZERO_TIME); });
 }
 
 void host_machine::post_at(picos at, task t) {
@@ -64,8 +64,7 @@ void host_machine::cpu() {
 // Let the time pass that the running task has used.
 void host_machine::settle() {
   if (used_ == 0) return;
-  const picos t = std::exchange(used_, 0);
-  wait(to_sc(t));
+  agenda_.wait_for(std::exchange(used_, 0), used_up_);
 }
 
 template <typename Start>
@@ -75,7 +74,7 @@ std::uint32_t host_machine::blocking(Start start) {
   start([this](std::uint32_t value) {
     answer_ = value;
     answer_pending_ = false;
-    answered_.notify(sc_core::SC_ZERO_TIME);
+    in_step([this] { answered_.notify(sc_core::SC_ZERO_TIME); });
   });
   while (answer_pending_) wait(answered_);
   return answer_;

@@ -110,6 +110,7 @@ class host_machine : public sc_core::sc_module, public host::hal {
   agenda agenda_;
   sc_core::sc_event work_{"work"};
   sc_core::sc_event answered_{"answered"};
+  sc_core::sc_event used_up_{"used_up"};
   bool answer_pending_ = false;
   std::uint32_t answer_ = 0;
   picos used_ = 0;

@@ -36,7 +36,7 @@ class raw_traffic {
   // Simulate until `over` holds. std::runtime_error: it does not, or a frame was not sent.
   template <class F>
   void wait(F over) {
-    for (int i = 0; i < patience && !over(); ++i) sc_core::sc_start(to_sc(slice));
+    for (int i = 0; i < patience && !over(); ++i) pass_time(slice);
     if (unsent_) throw std::runtime_error("a frame that the host has built was not sent");
     if (!over()) throw std::runtime_error("a frame that the host has built does not leave");
   }

@@ -309,7 +309,7 @@ std::uint64_t simulation::violations() const {
 void simulation::start() {
   platform_.start();
   while (!platform_.started()) {
-    sc_core::sc_start(to_sc(slice));
+    pass_time(slice);
     if (now_ps() > 1_s) throw std::runtime_error("the driver did not start within a simulated second");
   }
   if (on_started_) on_started_();
@@ -331,7 +331,7 @@ void simulation::run_round() {
   const std::size_t ends = connections_.ends_begun();
   const double expected = static_cast<double>(judged_bytes(s_, flows_, twin_));
   while (connections_.finished() < ends && now_ps() < s_.run.deadline && !stopped()) {
-    sc_core::sc_start(to_sc(std::min(slice, s_.run.deadline - now_ps())));
+    pass_time(std::min(slice, s_.run.deadline - now_ps()));
     if (options_.progress) options_.progress(static_cast<double>(faults_.delivered()) / expected, now_ps());
   }
   // close_down() lets time pass, in which they may finish: too late.
@@ -351,15 +351,14 @@ bool simulation::only_time_wait() const {
 // Wait for the last FINs, then let every TIME_WAIT end at once: afterwards nothing may be left anywhere. An
 // adapter that dies just then leaves its TIME_WAITs to the next one: as many rounds as there are adapters.
 void simulation::close_down() {
-  while (!only_time_wait() && now_ps() < s_.run.deadline && !stopped())
-    sc_core::sc_start(to_sc(closing_step));
+  while (!only_time_wait() && now_ps() < s_.run.deadline && !stopped()) pass_time(closing_step);
   result_.sim_time = now_ps();
   for (std::size_t n = 0; n == 0 || (n <= platform_.main.slots.size() && !nothing_left()); ++n) {
     for (slot& p : platform_.main.slots) p.device->expire_time_wait();
     if (platform_.twin)
       for (slot& p : platform_.twin->slots) p.device->expire_time_wait();
     if (platform_.lwip) platform_.lwip->expire_time_wait();
-    sc_core::sc_start(to_sc(last_look));
+    pass_time(last_look);
     // A host with very many reads their ends for longer.
     const auto left_at_hosts = [this] {
       return platform_.main.driver->connections() +
@@ -367,7 +366,7 @@ void simulation::close_down() {
     };
     for (std::size_t left = left_at_hosts() + 1; left_at_hosts() && left_at_hosts() < left;) {
       left = left_at_hosts();
-      sc_core::sc_start(to_sc(last_look));
+      pass_time(last_look);
     }
   }
 }
