@@ -55,8 +55,8 @@
     "rcv_nxt covers the peer's FIN.")                                                                        \
   X(peer_syn_committed, bool, hard, delegated, high, "RFC 9293 3.5", "RESTORE state",                        \
     "The host knows the connection: segments may acknowledge the SYN.")                                      \
-  X(cookie, bool, soft, constant, any, "RFC 4987 3.6", "begins anew",                                        \
-    "iss is a cookie: the peer's segments tell the connection.")                                             \
+  X(cookie, bool, soft, delegated, any, "RFC 4987 3.6", "begins anew",                                       \
+    "iss is a cookie, and no record tells the connection yet: the peer's segments do.")                      \
   X(unannounced, bool, soft, delegated, any, "establishment", "begins anew",                                 \
     "Opened by the peer, established, and not announced to the host: counts towards the backlog.")           \
   X(path_cuts, std::uint8_t, soft, delegated, any, "RFC 5927 7", "begins anew",                              \

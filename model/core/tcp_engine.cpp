@@ -347,6 +347,7 @@ void tcp_engine::on_committed(picos now, cid id, seq32 rcv_nxt) {
   const std::uint32_t i = m.table.find(id);
   if (i == impl::none) return;
   tcp_connection& c = m.table.at(i);
+  c.cookie = false;
   if (c.state == US_TCP_SYN_SENT || !rcv_nxt.after(c.rcv_committed) || rcv_nxt.after(c.rcv_nxt)) return;
   c.rcv_committed = rcv_nxt;
   const bool first = !std::exchange(c.peer_syn_committed, true);

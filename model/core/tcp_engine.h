@@ -160,7 +160,7 @@ struct tcp_view {
   picos rto = 0;
   std::uint64_t retransmitted_segments = 0;
   std::uint64_t timeouts = 0;
-  bool cookie = false;          // its SYN-ACK was a cookie, which has offered a window
+  bool cookie = false;  // its SYN-ACK was a cookie, which has offered a window; until a record tells it
   bool host_must_know = false;  // protected, and nothing may acknowledge the SYN before on_committed()
   std::uint32_t reassembly_bytes = 0;
   std::uint32_t sacked_bytes = 0;  // held by the peer out of order, as far as known

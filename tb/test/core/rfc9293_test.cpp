@@ -120,7 +120,9 @@ TEST(rfc9293, MUST_15_a_cookie_remembers_the_default_of_its_family) {
     const four_tuple ends = v6 ? four_tuple{ip6_b, ip6_a, 81, port_a} : four_tuple{ip_b, ip_a, 81, port_a};
     solo t({}, ends);
     t.e.engine->unlisten(ends.local, 81);
-    ASSERT_TRUE(t.e.engine->listen(ends.local, 81, 0, 16, 0, {.commit = US_COMMIT_BEFORE_DATA_ACK}));
+    ASSERT_TRUE(
+        t.e.engine->listen(ends.local, 81, 0, 16, US_CONN_PROTECTED, {.commit = US_COMMIT_BEFORE_DATA_ACK}));
+    t.e.commit_delay = 1_s;
     t.syn_options.mss = 0;
     t.establish();
     EXPECT_TRUE(t.view().cookie);

@@ -22,8 +22,8 @@ class host : public tcp_env {
     engine.set_clock(0, clock_ms);
     engine.offer(16384);
   }
-  bool listen(const listen_terms& t, std::uint32_t backlog = 256) {
-    return engine.listen(server, http, 0, backlog, US_CONN_PROTECTED, t);
+  bool listen(const listen_terms& t, std::uint32_t backlog = 256, std::uint8_t conn = US_CONN_PROTECTED) {
+    return engine.listen(server, http, 0, backlog, conn, t);
   }
   static segment from(const ip_address& ip, std::uint16_t port, std::uint8_t flags, seq32 seq,
                       seq32 ack = {}) {
@@ -55,7 +55,7 @@ class host : public tcp_env {
       const auto c = std::exchange(commits, {});
       for (const auto& [id, n] : c) {
         engine.grant(now, id, n + 16384);
-        engine.on_committed(now, id, n);
+        if (commits_now) engine.on_committed(now, id, n);
       }
       const auto r = std::exchange(requests, {});
       for (const send_request& q : r) {
@@ -81,6 +81,7 @@ class host : public tcp_env {
   }
 
   picos now = 0;
+  bool commits_now = true;
   tcp_engine engine;
   std::vector<segment> sent;
   std::vector<send_request> requests;
@@ -129,6 +130,69 @@ TEST(tcp_cookie, a_substitute_reads_what_the_dead_adapter_wrote) {
   EXPECT_TRUE(v.hard.conn & US_CONN_TS);
   EXPECT_TRUE(v.hard.conn & US_CONN_WS);
   EXPECT_EQ(v.snd_wnd, 1000u << 9);
+}
+
+// Until a record tells the connection, the newest TSval that the peer has echoed may be that of any segment.
+TEST(tcp_cookie, is_told_by_every_segment_until_the_host_has_a_record) {
+  for (const bool recorded : {false, true}) {
+    SCOPED_TRACE(recorded);
+    host a;
+    ASSERT_TRUE(a.listen({.commit = US_COMMIT_BEFORE_DATA_ACK}));
+    a.commits_now = recorded;
+    const auto synack = a.give(full_syn(seq32{1000}));
+    ASSERT_EQ(synack.size(), 1u);
+    std::uint32_t newest = synack[0].options.tsval;
+    const std::uint32_t options = newest & 63;
+    unsigned exact = 0, segments = 0;
+    const auto look = [&](const std::vector<segment>& sent) {
+      for (const segment& s : sent) {
+        EXPECT_GE(static_cast<std::int32_t>(s.options.tsval - newest), 0) << "TSval goes back";
+        newest = s.options.tsval;
+        exact += (newest & 63) != options;
+        ++segments;
+      }
+    };
+    // Half-open: an ACK to what lies outside of the window, then the SYN-ACK again; then the same once it is
+    // open.
+    segment outside = host::from(client, 5000, tcp_ack, seq32{1001} - 1u, synack[0].seq + 1);
+    outside.payload_length = 1;
+    outside.options.has_ts = true;
+    outside.options.tsval = 78;
+    a.now += 1'017_ms;
+    look(a.give(outside));
+    a.now += 5_ms;
+    look(a.give(full_syn(seq32{1000})));
+    segment ack = host::from(client, 5000, tcp_ack, seq32{1001}, synack[0].seq + 1);
+    ack.options = outside.options;
+    look(a.give(ack));
+    ASSERT_EQ(a.established, 1);
+    a.now += 1'018_ms;
+    look(a.give(outside));
+    EXPECT_GE(segments, 3u);
+    EXPECT_EQ(exact != 0, recorded);
+  }
+}
+
+TEST(tcp_cookie, of_a_connection_that_nobody_recovers_is_told_by_the_handshake_alone) {
+  host a;
+  ASSERT_TRUE(a.listen({.commit = US_COMMIT_BEFORE_DATA_ACK}, 256, 0));
+  a.commits_now = false;
+  const auto synack = a.give(full_syn(seq32{1000}));
+  ASSERT_EQ(synack.size(), 1u);
+  segment ack = host::from(client, 5000, tcp_ack, seq32{1001}, synack[0].seq + 1);
+  ack.options.has_ts = true;
+  ack.options.tsval = 78;
+  a.give(ack);
+  ASSERT_EQ(a.established, 1);
+  ack.seq = ack.seq - 1;
+  ack.payload_length = 1;  // seen before
+  const auto tsval_after = [&](picos d) {
+    a.now += d;
+    const auto answer = a.give(ack);
+    return answer.size() == 1 ? answer[0].options.tsval : 0;
+  };
+  const std::uint32_t then = tsval_after(1'017_ms);
+  EXPECT_EQ(tsval_after(1_s), then + 1000) << "of the clock, all bits of it";
 }
 
 TEST(tcp_cookie, without_timestamps_offers_only_what_the_number_tells) {
