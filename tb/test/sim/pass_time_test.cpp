@@ -19,7 +19,6 @@ using sightings = std::vector<std::pair<picos, std::string>>;
 class bustle : public sc_core::sc_module {
  public:
   explicit bustle(const sc_core::sc_module_name& name) : sc_module(name) {
-    SC_HAS_PROCESS(bustle);
     for (unsigned t = 0; t < threads; ++t)
       sc_core::sc_spawn([this, t] { wait_and_work(t); }, sc_core::sc_gen_unique_name("worker"));
   }
