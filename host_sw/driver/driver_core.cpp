@@ -274,7 +274,7 @@ void driver_core::post_listener(device& d, const listener& l, us_opcode op, bool
     if (d.can_announce()) {
       if (l.options.urgent) e.flags |= US_LISTEN_URGENT;
       if (l.options.speaks_first) e.flags |= US_LISTEN_SPEAKS_FIRST;
-      if (takeover) e.flags |= US_LISTEN_TAKEOVER;
+      if (takeover && l.options.failover) e.flags |= US_LISTEN_TAKEOVER;
       e.u.listen.commit = static_cast<std::uint8_t>(*l.options.commit);
       e.u.listen.cookies_above = config.cookies_above;
       e.u.listen.credits = op == US_OP_ACCEPTED       ? l.returned

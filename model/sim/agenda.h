@@ -29,7 +29,7 @@ class agenda {
   }
   // Have a thread of SystemC, which calls, wait for `delay` picoseconds: as wait(), whose order among others
   // at that instant SystemC leaves open (IEEE 1666 4.2.1.2), but in order of entry; for ever, if the agenda
-  // is cleared meanwhile. `over` is the thread's own.
+  // is closed or is cleared meanwhile. `over` is the thread's own.
   void wait_for(picos delay, sc_core::sc_event& over) {
     in(delay, [&over] { understudy::in_step([&over] { over.notify(); }); });
     sc_core::wait(over);

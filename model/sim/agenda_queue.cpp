@@ -1,6 +1,7 @@
 #include "model/sim/agenda_queue.h"
 
 #include <algorithm>
+#include <string>
 
 namespace understudy {
 
@@ -35,38 +36,39 @@ void agenda_queue::drop(const agenda& owner) {
 void agenda_queue::pass_time(picos d) {
   until_ = now_ps() + d;
   sc_core::sc_start(to_sc(d));
-  until_ = 0;
 }
 
-picos agenda_queue::kernel_next() {
+picos agenda_queue::next_of_systemc() {
   return detail::kernel_time.value() + sc_core::sc_time_to_pending_activity().value();
 }
 
 void agenda_queue::run() {
   running_ = true;
   armed_ = never;
-  now_ = now_ps();
-  for (action& notify : in_step_) notify();
-  in_step_.clear();
+  for (action& notify : deferred_) notify();
+  deferred_.clear();
   take_due();
-  // Nothing but what in_step() calls, after which the loop ends, gives SystemC more to do.
-  const picos kernels = until_ > now_ ? kernel_next() : 0;
-  const picos limit = std::min(until_, kernels);
-  for (picos next; in_step_.empty() && (next = queue_.first()) < limit;) {
-    now_ = next;
+  // Nothing but what in_step() defers, behind which the loop ends, gives SystemC more to do.
+  const picos systemcs = until_ > now_ps() ? next_of_systemc() : 0;
+  const picos limit = std::min(until_, systemcs);
+  for (picos next; deferred_.empty() && (next = queue_.first()) < limit;) {
     detail::ahead = next - detail::kernel_time.value();
     take_due();
   }
   running_ = false;
-  if (detail::ahead && kernel_next() != kernels)
+  if (detail::ahead && next_of_systemc() != systemcs)
     SC_REPORT_FATAL("pass_time",
-                    "an event was notified outside of in_step() while SystemC's clock stood still");
+                    ("an event was notified outside of in_step() while SystemC's clock stood still, before " +
+                     std::to_string(now_ps()) + " ps")
+                        .c_str());
+  const picos next = deferred_.empty() ? queue_.first() : now_ps();
   detail::ahead = 0;
-  if (const picos next = in_step_.empty() ? queue_.first() : now_; next != never) arm(next);
+  if (next != never) arm(next);
 }
 
 void agenda_queue::take_due() {
-  for (std::uint32_t slot; (slot = queue_.take(now_)) != instant_queue::none;) {
+  const picos now = now_ps();
+  for (std::uint32_t slot; (slot = queue_.take(now)) != instant_queue::none;) {
     at(slot)();
     forget(slot);
   }

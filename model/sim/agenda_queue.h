@@ -30,10 +30,11 @@ inline picos now_ps() {
 inline sc_core::sc_time to_sc(picos t) {
   return sc_core::sc_time::from_value(t);
 }
-// Let `d` picoseconds pass, as sc_start(d) does, with the same order of everything that happens. SystemC's
-// clock stands still while actions run at instants before whatever else it has to do; so this is for
-// platforms in which nobody asks sc_time_stamp(), and whose actions notify events of SystemC inside in_step()
-// alone; an action that does so by itself while it is ahead ends the simulation ("pass_time", fatal). Called
+// Let `d` picoseconds pass, as sc_start(d) does, with the same order of all actions and of the threads that
+// in_step() wakes. SystemC's clock stands still while actions run at instants before whatever else it has to
+// do; so this is for platforms in which nobody asks sc_time_stamp() (a report of SystemC does), and whose
+// actions notify events of SystemC inside in_step() alone. One that does so by itself while it is ahead ends
+// the simulation ("pass_time", fatal), unless by a notification with a delay, which comes too early. Called
 // by none of SystemC's processes.
 void pass_time(picos d);
 
@@ -44,8 +45,7 @@ class agenda_queue : public sc_core::sc_module {
 
   template <typename F>
   void enter(const agenda& owner, picos t, F&& a) {
-    const picos now = running_ ? now_ : now_ps();
-    if (t < now) t = now;
+    if (const picos now = now_ps(); t < now) t = now;
     const std::uint32_t slot = take_slot();
     at(slot).emplace(std::forward<F>(a));
     owners_[slot] = &owner;
@@ -59,7 +59,7 @@ class agenda_queue : public sc_core::sc_module {
   template <typename F>
   void in_step(F notify) {
     if (detail::ahead) {
-      in_step_.emplace_back().emplace(std::move(notify));
+      deferred_.emplace_back().emplace(std::move(notify));
     } else {
       notify();
     }
@@ -90,10 +90,10 @@ class agenda_queue : public sc_core::sc_module {
     wake_.notify(to_sc(t - detail::kernel_time.value()));
   }
   void run();
-  // Run what is due now_.
+  // Run what is due now.
   void take_due();
   // The instant at which SystemC has something to do next.
-  static picos kernel_next();
+  static picos next_of_systemc();
 
   sc_core::sc_event wake_{"wake"};
   instant_queue queue_;                            // of slots
@@ -101,10 +101,9 @@ class agenda_queue : public sc_core::sc_module {
   std::vector<const agenda*> owners_;              // by slot
   std::vector<std::uint32_t> free_;
   picos armed_ = never;
-  picos now_ = 0;  // while running
   bool running_ = false;
-  picos until_ = 0;              // SystemC's clock may stand still before this instant
-  std::vector<action> in_step_;  // to be called when it has come up to now_
+  picos until_ = 0;               // SystemC's clock may stand still before this instant
+  std::vector<action> deferred_;  // of in_step(): to be called when it has come up
 };
 
 // Call `notify`, which notifies an event of SystemC without a delay, while SystemC's clock says now_ps(): at

@@ -81,7 +81,7 @@ class embedded_platform {
   // One delta cycle of what is to happen now; false: nothing is.
   static bool tick();
   static picos next_instant();
-  // To the instant `t`, up to which nothing happens.
+  // To the instant `t`; everything before it happens.
   static void leap(picos t);
 
   const scenario s_;

@@ -172,10 +172,13 @@ TEST(establishment, credits_go_back_as_the_application_accepts) {
   EXPECT_EQ(g.a().seen_of(US_OP_ACCEPTED)[0].u.listen.credits, 2u);
 }
 
-TEST(establishment, a_substitute_gets_the_credits_that_are_left_and_honours_cookies) {
+TEST(establishment, a_substitute_gets_the_credits_that_are_left_and_honours_cookies_of_what_it_recovers) {
   bulk_rig g(2);
   g.start();
   ASSERT_GE(g.d.listen(v4(0, 80), 8, {}), 0);
+  host::connection_options unprotected_too;
+  unprotected_too.failover = false;
+  ASSERT_GE(g.d.listen(v4(0, 81), 8, unprotected_too), 0);
   g.m.run_us(1);
   for (std::uint16_t i = 0; i < 3; ++i)
     g.a().peer_opens(5u + i, static_cast<std::uint16_t>(1000 + i), 80, 100, 500);
@@ -185,6 +188,10 @@ TEST(establishment, a_substitute_gets_the_credits_that_are_left_and_honours_cook
   const us_idt_entry e = g.a(1).seen_of(US_OP_LISTEN).at(0);
   EXPECT_EQ(e.u.listen.credits, 5u);
   EXPECT_TRUE(e.flags & US_LISTEN_TAKEOVER);
+  const us_idt_entry unprotected = g.a(1).seen_of(US_OP_LISTEN).at(1);
+  EXPECT_EQ(unprotected.u.listen.port, 81u);
+  EXPECT_FALSE(unprotected.flags & US_LISTEN_TAKEOVER)
+      << "its connections are over, whatever their peers say";
 }
 
 }  // namespace

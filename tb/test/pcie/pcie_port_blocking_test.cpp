@@ -54,7 +54,7 @@ struct blocking_bench {
     port.cfg.bind(space.socket);
   }
   void run() {
-    sc_core::sc_start(to_sc(200_us));
+    pass_time(200_us);
     EXPECT_TRUE(cpu.done);
     EXPECT_TRUE(port.quiet());
   }
