@@ -1,6 +1,7 @@
 // The driver's part in establishment: quiet records, committed handshakes that were not announced, terms of
 // listeners, accept credits.
 #include <cerrno>
+#include <utility>
 
 #include "tb/test/host_sw/driver_rig.h"
 
@@ -8,7 +9,8 @@ namespace understudy::tb {
 namespace {
 
 struct bulk_rig : driver_rig {
-  explicit bulk_rig(unsigned adapters = 1, host::driver_config c = small_config()) : driver_rig(adapters, c) {
+  explicit bulk_rig(unsigned adapters = 1, host::driver_config c = small_config())
+      : driver_rig(adapters, std::move(c)) {
     for (fake_adapter& a : m.a) a.features |= US_FEATURE_ANNOUNCE;
   }
   fake_adapter& a(unsigned n = 0) { return m.a[n]; }

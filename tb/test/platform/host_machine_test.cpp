@@ -14,6 +14,7 @@ namespace {
 TEST(host_machine, work_that_ends_at_the_same_instant_ends_in_the_order_in_which_it_began) {
   host_memory memory;
   std::vector<std::unique_ptr<host_machine>> hosts;
+  hosts.reserve(7);
   for (int i = 0; i < 7; ++i)
     hosts.push_back(std::make_unique<host_machine>(("host" + std::to_string(i)).c_str(), host_costs{}, memory,
                                                    std::vector<pcie_port*>{}, nullptr,
