@@ -1,9 +1,9 @@
 // SYN cookies: a handshake that needs no memory, for floods and for US_COMMIT_BEFORE_DATA_ACK (RFC 4987 3.6).
 // The initial sequence number holds 8 bits of time slot and 24 bits in which a keyed hash hides the peer's
 // MSS; the low bits of TSval hold the peer's other options, which come back as TSecr: in the SYN-ACK, and in
-// every segment before the host has a record of the connection. Key and clock are the host's, so that a
-// substitute reads what another adapter wrote. What does not fit is not offered: without timestamps neither
-// window scale nor SACK nor ECN.
+// every segment of a protected connection before the host has a record of it. Key and clock are the host's,
+// so that a substitute reads what another adapter wrote. What does not fit is not offered: without timestamps
+// neither window scale nor SACK nor ECN.
 #include "model/core/tcp_impl.h"
 
 namespace understudy {

@@ -186,7 +186,6 @@ void tcp_engine::impl::establish(picos now, index i, const segment& s) {
   c.retries = c.backoff = 0;
   c.kicking = false;
   disarm(c);
-  c.cookie = c.cookie && c.is_protected();  // nobody recovers another
   c.state = c.fin_posted ? US_TCP_FIN_WAIT_1 : US_TCP_ESTABLISHED;
   c.snd_una = c.ecn_until = c.iss + 1;
   c.heard = now;

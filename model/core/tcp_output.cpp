@@ -278,7 +278,7 @@ bool tcp_engine::impl::fill_segment(picos now, const tcp_env::send_request& r, i
   if (c.has_ecn()) ecn_mark(c, r, out);
   if (c.has_ts()) {
     out.options.has_ts = true;
-    out.options.tsval = c.cookie ? cookie_tsval(now, c) : tsval(now, c);
+    out.options.tsval = c.cookie && c.is_protected() ? cookie_tsval(now, c) : tsval(now, c);
     out.options.tsecr = ack && c.ts_valid && !r.kick ? c.ts_recent : 0;
   }
   if (ack && !syn && !r.kick) report_held(c, c.effective_mss() - r.length, out.options);

@@ -593,7 +593,7 @@ void pcie_port::b_transport(payload& p, sc_core::sc_time& t) {
   }
   while (waiter.outstanding > 0) sc_core::wait(waiter.done);
   if (waiter.lost) {
-    sc_core::wait(to_sc(config_.completion_timeout));
+    agenda_.wait_for(config_.completion_timeout, waiter.done);
     waiter.status = tlm::TLM_GENERIC_ERROR_RESPONSE;
   }
   p.set_response_status(waiter.status);

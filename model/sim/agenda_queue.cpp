@@ -33,36 +33,30 @@ void agenda_queue::drop(const agenda& owner) {
   });
 }
 
-void agenda_queue::pass_time(picos d) {
-  until_ = now_ps() + d;
-  sc_core::sc_start(to_sc(d));
-}
-
 picos agenda_queue::next_of_systemc() {
   return detail::kernel_time.value() + sc_core::sc_time_to_pending_activity().value();
 }
 
 void agenda_queue::run() {
-  running_ = true;
-  armed_ = never;
+  armed_ = 0;
   for (action& notify : deferred_) notify();
   deferred_.clear();
   take_due();
   // Nothing but what in_step() defers, behind which the loop ends, gives SystemC more to do.
-  const picos systemcs = until_ > now_ps() ? next_of_systemc() : 0;
-  const picos limit = std::min(until_, systemcs);
+  const picos systemc_at = until_ > now_ps() ? next_of_systemc() : 0;
+  const picos limit = std::min(until_, systemc_at);
   for (picos next; deferred_.empty() && (next = queue_.first()) < limit;) {
     detail::ahead = next - detail::kernel_time.value();
     take_due();
   }
-  running_ = false;
-  if (detail::ahead && next_of_systemc() != systemcs)
+  if (detail::ahead && next_of_systemc() != systemc_at)
     SC_REPORT_FATAL("pass_time",
                     ("an event was notified outside of in_step() while SystemC's clock stood still, before " +
                      std::to_string(now_ps()) + " ps")
                         .c_str());
   const picos next = deferred_.empty() ? queue_.first() : now_ps();
   detail::ahead = 0;
+  armed_ = never;
   if (next != never) arm(next);
 }
 
@@ -75,7 +69,8 @@ void agenda_queue::take_due() {
 }
 
 void pass_time(picos d) {
-  agenda_queue::shared().pass_time(d);
+  agenda_queue::shared().until_ = now_ps() + d;
+  sc_core::sc_start(to_sc(d));
 }
 
 }  // namespace understudy

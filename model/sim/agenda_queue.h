@@ -50,22 +50,15 @@ class agenda_queue : public sc_core::sc_module {
     at(slot).emplace(std::forward<F>(a));
     owners_[slot] = &owner;
     queue_.enter(t, slot);
-    if (!running_ && t < armed_) arm(t);
+    if (t < armed_) arm(t);
   }
   // Forget everything of `owner`.
   void drop(const agenda& owner);
-  // As the functions of the same name.
-  void pass_time(picos d);
-  template <typename F>
-  void in_step(F notify) {
-    if (detail::ahead) {
-      deferred_.emplace_back().emplace(std::move(notify));
-    } else {
-      notify();
-    }
-  }
 
  private:
+  friend void pass_time(picos d);
+  template <typename F>
+  friend void in_step(F notify);
   using action = inplace_function<void(), 72>;
   static constexpr std::uint32_t chunk_slots = 64;
 
@@ -100,8 +93,7 @@ class agenda_queue : public sc_core::sc_module {
   std::vector<std::unique_ptr<action[]>> chunks_;  // by slot; actions stay where they are while they run
   std::vector<const agenda*> owners_;              // by slot
   std::vector<std::uint32_t> free_;
-  picos armed_ = never;
-  bool running_ = false;
+  picos armed_ = never;           // instant of the next run; 0 during one, which arms itself at its end
   picos until_ = 0;               // SystemC's clock may stand still before this instant
   std::vector<action> deferred_;  // of in_step(): to be called when it has come up
 };
@@ -110,7 +102,11 @@ class agenda_queue : public sc_core::sc_module {
 // once, or behind the actions of this instant if these are ahead of it.
 template <typename F>
 void in_step(F notify) {
-  agenda_queue::shared().in_step(std::move(notify));
+  if (detail::ahead) {
+    agenda_queue::shared().deferred_.emplace_back().emplace(std::move(notify));
+  } else {
+    notify();
+  }
 }
 
 }  // namespace understudy

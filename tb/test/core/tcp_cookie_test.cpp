@@ -173,7 +173,7 @@ TEST(tcp_cookie, is_told_by_every_segment_until_the_host_has_a_record) {
   }
 }
 
-TEST(tcp_cookie, of_a_connection_that_nobody_recovers_is_told_by_the_handshake_alone) {
+TEST(tcp_cookie, of_a_connection_that_nobody_recovers_leaves_its_clock_alone) {
   host a;
   ASSERT_TRUE(a.listen({.commit = US_COMMIT_BEFORE_DATA_ACK}, 256, 0));
   a.commits_now = false;
